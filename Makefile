@@ -1,0 +1,56 @@
+# make setup   everything the project needs, in a virtual environment
+# make test    lint, types, missing migrations, tests
+# make demo    the farm moves house and back, on a database of its own
+
+VENV ?= .venv
+WORKERS ?= 2
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.setup
+
+.PHONY: help setup test lint types check-migrations pytest demo bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make setup             create $(VENV) and install requirements/dev.txt"
+	@echo "make test              lint, types, check-migrations and pytest"
+	@echo "make lint|types        ruff | mypy"
+	@echo "make check-migrations  fail when a model has changed without a migration"
+	@echo "make pytest            the tests; ARGS='-k health' passes arguments on"
+	@echo "make demo              the farm moves house and back"
+	@echo "make bench             measure the move; ARGS='--rows 5000000' passes arguments on"
+	@echo "make clean             remove what the tools left behind (not var/, which holds databases)"
+	@echo
+	@echo "PYTHON=python3.12 chooses the interpreter, VENV=folder the environment, DATABASE_URL the server."
+
+setup: $(SETUP)
+
+$(SETUP): requirements/base.txt requirements/dev.txt
+	@python="$(PYTHON)"; : "$${python:=$$(scripts/find_python.sh)}" && test -n "$$python" && \
+		echo "Setting up $(VENV) with $$python" && "$$python" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+test: lint types check-migrations pytest
+
+lint: $(SETUP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(SETUP)
+	$(BIN)/mypy
+
+check-migrations: $(SETUP)
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+pytest: $(SETUP)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+demo: $(SETUP)
+	$(BIN)/python scripts/demo.py $(ARGS)
+
+bench: $(SETUP)
+	$(BIN)/python scripts/bench_moves.py $(ARGS)
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
