@@ -22,6 +22,11 @@ def installation() -> Path:
     return Path(spec.origin).parent / "pginstall18"
 
 
+def server_uid() -> int:
+    """Whose the server's files and processes are."""
+    return os.geteuid() or pwd.getpwnam(UNPRIVILEGED).pw_uid
+
+
 def run(program: str, *arguments: str, cwd: Path) -> None:
     """Run one of PostgreSQL's programs to its end. Raises ProgramError with its output when it fails."""
     command = [str(installation() / "bin" / program), *arguments]

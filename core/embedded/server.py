@@ -137,11 +137,18 @@ def _is_running(data: Path) -> bool:
 
     The pid alone proves nothing: after a crash or in a new container another program may have it.
     """
+    pid = _pid_in(data / "postmaster.pid")
     try:
-        pid = int((data / "postmaster.pid").read_text().split()[0])
-        return str(data) in psutil.Process(pid).cmdline()
-    except (FileNotFoundError, IndexError, ValueError, psutil.Error):
+        return pid is not None and str(data) in psutil.Process(pid).cmdline()
+    except psutil.Error:
         return False
+
+
+def _pid_in(lock: Path) -> int | None:
+    try:
+        return int(lock.read_text().split()[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
 
 
 def _start(data: Path) -> None:
@@ -149,10 +156,12 @@ def _start(data: Path) -> None:
         _initialise(data)
     programs.give_away(data)
     sockets = socket_folder(data)
-    sockets.mkdir(mode=0o700, exist_ok=True)
-    programs.give_away(sockets)
-    # Nobody lives here, and the server would refuse to start if a living process happened to have the pid.
-    (data / "postmaster.pid").unlink(missing_ok=True)
+    if sockets != data:
+        _make_private(sockets)
+    for lock in (data / "postmaster.pid", sockets / f".s.PGSQL.{PORT}.lock"):
+        # A dead server's lock is the server's own business, unless another process was given its pid.
+        if (pid := _pid_in(lock)) and psutil.pid_exists(pid):
+            lock.unlink()
     listen = f"-h '' -k {shlex.quote(str(sockets))} -p {PORT}"
     log = data / "log"
     options = ["-D", str(data), "-l", str(log), "-o", listen, "-t", str(START_TIMEOUT)]
@@ -162,6 +171,16 @@ def _start(data: Path) -> None:
         # Not when the pg_ctl of a process that was killed in here was faster.
         if not _is_running(data):
             raise programs.ProgramError(f"{error}\n{_end_of(log)}") from error
+
+
+def _make_private(folder: Path) -> None:
+    """Anybody can make a folder in /tmp, so one that is there must be the server's own."""
+    try:
+        folder.mkdir(mode=0o700)
+        programs.give_away(folder)
+    except FileExistsError:
+        if folder.is_symlink() or folder.stat().st_uid != programs.server_uid():
+            raise
 
 
 def _end_of(log: Path) -> str:

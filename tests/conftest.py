@@ -1,0 +1,77 @@
+"""What every test relies on: the database server, and what it can do."""
+
+import os
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from pytest_django import DjangoDbBlocker
+
+ROOT = Path(__file__).parent.parent
+CONTRIB = ["citext", "hstore"]
+WITHOUT_CONTRIB = f"this server lacks {' and '.join(CONTRIB)}"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Each worker has its own database; nobody waits for the disk where everything is thrown away."""
+    if settings.DATABASES["default"]["ENGINE"] == "core.embedded":
+        _turn_durability_off(settings.DATABASES["default"]["EMBEDDED_POSTGRES_DIR"])
+
+
+def _turn_durability_off(data: Path) -> None:
+    import psycopg
+
+    from core.embedded import server
+
+    assert data != ROOT / "var" / "postgres", "Tests must not change the developer's server."
+    server.hold(data)
+    with psycopg.connect(
+        host=str(server.socket_folder(data)), user=server.SUPERUSER, dbname="postgres", autocommit=True
+    ) as postgres:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            postgres.execute(f"ALTER SYSTEM SET {setting} = off")
+        postgres.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture(autouse=True)
+def _contrib(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> None:
+    """Skip tests marked contrib where the server can't run them; fail them when REQUIRE_CONTRIB=1."""
+    if request.node.get_closest_marker("contrib") is None:
+        return
+    request.getfixturevalue("django_db_setup")
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_available_extensions WHERE name = ANY(%s)", [CONTRIB])
+        (available,) = cursor.fetchone()
+    if available < len(CONTRIB):
+        (pytest.fail if os.environ.get("REQUIRE_CONTRIB") == "1" else pytest.skip)(WITHOUT_CONTRIB)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [
+        report
+        for report in terminalreporter.stats.get("skipped", [])
+        if WITHOUT_CONTRIB in str(report.longrepr)
+    ]
+    if skipped:
+        terminalreporter.write_line(
+            f"Not run: {len(skipped)} tests, because {WITHOUT_CONTRIB}. "
+            "Run them with: scripts/postgres17.sh make pytest",
+            yellow=True,
+        )
+
+
+@pytest.fixture
+def superuser(db: None) -> User:
+    return User.objects.create_superuser("root", "root@example.com", "secret")
+
+
+@pytest.fixture
+def browser(superuser: User) -> Client:
+    """Logged in to the admin."""
+    client = Client()
+    client.force_login(superuser)
+    return client

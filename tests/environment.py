@@ -1,0 +1,8 @@
+"""Loaded by pytest before the settings are: tests do not depend on a developer's environment."""
+
+import os
+
+os.environ["DJANGO_ENV"] = "development"
+os.environ["DEBUG"] = "false"
+# Never the developer's own data.
+os.environ.setdefault("EMBEDDED_POSTGRES_DIR", "var/test-postgres")
