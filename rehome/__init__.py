@@ -1,0 +1,5 @@
+"""Move Django models between apps on PostgreSQL: proved row by row, and back without losing a write."""
+
+from rehome.move import Move
+
+__all__ = ["Move"]

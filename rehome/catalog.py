@@ -1,0 +1,295 @@
+"""Reads pg_catalog into frozen dataclasses; the only module that knows its tables, and it never writes."""
+
+import dataclasses
+import functools
+import re
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    name: str
+    type: str
+    """With its modifiers, as `format_type` prints it: `character varying(200)`."""
+    base_type: str
+    """Without modifiers: `character varying`."""
+    type_schema: str
+    nullable: bool
+    default: str | None
+    identity: str
+    """`a` always, `d` by default, empty when it is no identity column."""
+    generated: bool
+
+    @functools.cached_property
+    def modifiers(self) -> tuple[int, ...]:
+        """Length of a varchar, precision and scale of a numeric."""
+        found = re.search(r"\(([\d, ]+)\)", self.type)
+        return tuple(int(part) for part in found[1].split(",")) if found else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    name: str
+    definition: str
+    """The whole CREATE INDEX statement."""
+    unique: bool
+    columns: tuple[str, ...]
+    """Empty when the index has expressions or a condition."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Constraint:
+    name: str
+    kind: str
+    """p primary key, u unique, x exclusion, c check, f foreign key."""
+    definition: str
+    columns: tuple[str, ...]
+    validated: bool
+    deferrable: bool
+    expression: str | None
+    referenced: str | None
+    """Of a foreign key: the other table, qualified and quoted."""
+    referenced_columns: tuple[str, ...]
+    referenced_oid: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Incoming:
+    """A foreign key of another table that points here."""
+
+    schema: str
+    table: str
+    name: str
+    definition: str
+    columns: tuple[str, ...]
+    index: str
+    """The unique index here that it relies on."""
+    validated: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Grant:
+    grantee: str
+    """A role, or an empty string for PUBLIC."""
+    privilege: str
+    grantable: bool
+    column: str
+    """Empty for a grant on the whole table or sequence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequence:
+    schema: str
+    name: str
+    type: str
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cache: int
+    cycle: bool
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Trigger:
+    name: str
+    function_schema: str
+    function: str
+    body: str
+    enabled: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    owner: str
+    owned: bool
+    """Whether the connected role has the rights of the owner."""
+    row_security: bool
+    inherits: bool
+    partition: bool
+    rules: tuple[str, ...]
+    columns: tuple[Column, ...]
+    constraints: tuple[Constraint, ...]
+    indexes: tuple[Index, ...]
+    """Those that no constraint made."""
+    incoming: tuple[Incoming, ...]
+    triggers: tuple[Trigger, ...]
+    grants: tuple[Grant, ...]
+    sequences: dict[str, Sequence]
+    """By column: the sequence that the column's identity or `nextval` default draws from."""
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def has_column(self, name: str) -> bool:
+        return any(column.name == name for column in self.columns)
+
+    @property
+    def foreign_keys(self) -> tuple[Constraint, ...]:
+        return tuple(constraint for constraint in self.constraints if constraint.kind == "f")
+
+
+TABLE = """
+SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
+       pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity, c.relispartition,
+       EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid = to_regclass(%s)
+"""
+
+COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL), n.nspname,
+       NOT a.attnotnull, CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
+       a.attidentity::text, a.attgenerated <> ''
+  FROM pg_attribute a
+  JOIN pg_type t ON t.oid = a.atttypid
+  JOIN pg_type e ON e.oid = CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE t.oid END
+  JOIN pg_namespace n ON n.oid = e.typnamespace
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+ WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attnum
+"""
+
+CONSTRAINTS = """
+SELECT c.conname, c.contype::text, pg_get_constraintdef(c.oid),
+       ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k(num, pos)
+               JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num ORDER BY k.pos),
+       c.convalidated, c.condeferrable, pg_get_expr(c.conbin, c.conrelid),
+       CASE WHEN c.confrelid <> 0 THEN (SELECT format('%%I.%%I', fn.nspname, fc.relname)
+          FROM pg_class fc JOIN pg_namespace fn ON fn.oid = fc.relnamespace WHERE fc.oid = c.confrelid) END,
+       ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY k(num, pos)
+               JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num ORDER BY k.pos),
+       c.confrelid::bigint
+  FROM pg_constraint c
+ WHERE c.conrelid = %s AND c.contype IN ('p', 'u', 'x', 'c', 'f')
+ ORDER BY c.contype, c.conname
+"""
+
+INDEXES = """
+SELECT i.relname, pg_get_indexdef(i.oid), x.indisunique,
+       CASE WHEN x.indexprs IS NULL AND x.indpred IS NULL THEN
+         ARRAY(SELECT a.attname::text FROM unnest(x.indkey[0:x.indnkeyatts - 1]) WITH ORDINALITY k(num, pos)
+                 JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num ORDER BY k.pos)
+       ELSE ARRAY[]::text[] END
+  FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+ WHERE x.indrelid = %s
+   AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x'))
+ ORDER BY i.relname
+"""
+
+INCOMING = """
+SELECT n.nspname, t.relname, c.conname, pg_get_constraintdef(c.oid),
+       ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k(num, pos)
+               JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num ORDER BY k.pos),
+       i.relname, c.convalidated
+  FROM pg_constraint c
+  JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+  JOIN pg_class i ON i.oid = c.conindid
+ WHERE c.confrelid = %s AND c.conrelid <> c.confrelid AND c.contype = 'f'
+ ORDER BY n.nspname, t.relname, c.conname
+"""
+
+TRIGGERS = """
+SELECT t.tgname, n.nspname, p.proname, p.prosrc, t.tgenabled IN ('O', 'A')
+  FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE t.tgrelid = %s AND NOT t.tgisinternal
+ ORDER BY t.tgname
+"""
+
+GRANTS = """
+SELECT coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, ''
+  FROM pg_class c, aclexplode(c.relacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+ WHERE c.oid = %(oid)s AND g.grantee <> c.relowner
+ UNION ALL
+SELECT coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, a.attname
+  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped,
+       aclexplode(a.attacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+ WHERE c.oid = %(oid)s AND g.grantee <> c.relowner
+ ORDER BY 4, 1, 2
+"""
+
+SEQUENCES = """
+SELECT c.oid::bigint, a.attname, n.nspname, c.relname, format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement,
+       s.seqmin, s.seqmax, s.seqcache, s.seqcycle
+  FROM pg_attribute a
+  LEFT JOIN pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum
+  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.classid = CASE WHEN a.attidentity <> ''
+         THEN 'pg_class'::regclass ELSE 'pg_attrdef'::regclass END
+   AND CASE WHEN a.attidentity <> '' THEN d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+         AND d.deptype = 'i' ELSE d.objid = ad.oid END
+  JOIN pg_class c ON c.relkind = 'S'
+   AND c.oid = CASE WHEN a.attidentity <> '' THEN d.objid ELSE d.refobjid END
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_sequence s ON s.seqrelid = c.oid
+ WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+def query(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
+    """Run one reading statement and return all of its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return cursor.fetchall()
+
+
+def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | None:
+    """The table (or view) that `quoted_name` means on this connection's search path; None when there is none."""
+    found = query(connection, TABLE, [quoted_name])
+    if not found:
+        return None
+    oid, schema, name, kind, owner, owned, row_security, partition, inherits = found[0]
+    rules = query(connection, "SELECT rulename FROM pg_rewrite WHERE ev_class = %s AND rulename <> '_RETURN'", [oid])
+    return Table(
+        oid=oid,
+        schema=schema,
+        name=name,
+        kind=kind,
+        owner=owner,
+        owned=owned,
+        row_security=row_security,
+        inherits=inherits,
+        partition=partition,
+        rules=tuple(rule for (rule,) in rules),
+        columns=tuple(Column(*row) for row in query(connection, COLUMNS, [oid])),
+        constraints=tuple(
+            Constraint(*row[:3], tuple(row[3]), *row[4:8], tuple(row[8]), row[9])
+            for row in query(connection, CONSTRAINTS, [oid])
+        ),
+        indexes=tuple(Index(*row[:3], tuple(row[3])) for row in query(connection, INDEXES, [oid])),
+        incoming=tuple(Incoming(*row[:4], tuple(row[4]), *row[5:]) for row in query(connection, INCOMING, [oid])),
+        triggers=tuple(Trigger(*row) for row in query(connection, TRIGGERS, [oid])),
+        grants=read_grants(connection, oid),
+        sequences={
+            column: Sequence(*row, grants=read_grants(connection, sequence))
+            for sequence, column, *row in query(connection, SEQUENCES, [oid])
+        },
+    )
+
+
+def read_grants(connection: BaseDatabaseWrapper, oid: int) -> tuple[Grant, ...]:
+    """What roles other than the owner may do with a table or a sequence."""
+    return tuple(Grant(*row) for row in query(connection, GRANTS, {"oid": oid}))
+
+
+def canonical_type(connection: BaseDatabaseWrapper, declared: str) -> str | None:
+    """`varchar(200)` as PostgreSQL prints it, `character varying(200)`; None when there is no such type."""
+    modifiers = "".join(re.findall(r"\([^)]*\)", declared)).replace(" ", "")
+    array = "[]" if declared.rstrip().endswith("]") else ""
+    bare = re.sub(r"\([^)]*\)|\[\d*\]", "", declared).strip()
+    ((printed,),) = query(connection, "SELECT format_type(to_regtype(%s), NULL)", [bare])
+    if printed is None:
+        return None
+    head, space, tail = printed.partition(" with")
+    if not space or not modifiers:
+        head, space, tail = printed, "", ""
+    return f"{head}{modifiers}{space}{tail}{array}"

@@ -1,0 +1,29 @@
+"""Every exception of rehome; each says what is wrong, the value and the cure in one sentence."""
+
+from django.core.management.base import CommandError
+from django.db.migrations.exceptions import IrreversibleError
+
+
+class RehomeError(CommandError):
+    """A move was refused or failed; `manage.py` prints its message and exits with 1."""
+
+
+class Refused(RehomeError):
+    """A condition of the move does not hold; nothing has been written."""
+
+    def __init__(self, problem: str, hint: str) -> None:
+        super().__init__(f"{problem} {hint}")
+        self.problem = problem
+        self.hint = hint
+
+
+class Irreversible(Refused, IrreversibleError):
+    """The move gives no way to compute some column of the source from the target."""
+
+
+class LockNotObtained(RehomeError):
+    """A table lock was not granted in any of the tries; whatever the transaction did is rolled back."""
+
+
+class MoveFailed(RehomeError):
+    """PostgreSQL refused a statement of the move, or the comparison found differences; all is rolled back."""

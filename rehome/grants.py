@@ -1,0 +1,70 @@
+"""What other roles may do with the source, they may do with the target."""
+
+import dataclasses
+from typing import Any
+
+from psycopg import sql
+
+from rehome.catalog import Grant, Table
+from rehome.plan import Plan, TablePair
+
+SQL, Identifier = sql.SQL, sql.Identifier
+Statement = sql.Composable
+
+
+def missing(pair: TablePair) -> list[Grant]:
+    """Grants on the source, in the target's columns, that the target does not have yet."""
+    renamed = {a.reads: a.column.name for a in pair.forward.carried}
+    wanted = []
+    for privilege in pair.source.grants:
+        column = renamed.get(frozenset({privilege.column}), "") if privilege.column else ""
+        if column or not privilege.column:
+            wanted.append(dataclasses.replace(privilege, column=column))
+    return [privilege for privilege in wanted if privilege not in pair.target.grants]
+
+
+def to_keep(plan: Plan) -> dict[str, Any]:
+    """The grants that `carry` adds, as JSON."""
+    return {"grants": {str(pair.target): [dataclasses.asdict(g) for g in missing(pair)] for pair in plan.pairs}}
+
+
+def carry(plan: Plan) -> list[Statement]:
+    return [grant("TABLE", place(pair.target), privilege) for pair in plan.pairs for privilege in missing(pair)]
+
+
+def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
+    """Take away from the target what `carry` added."""
+    return [
+        revoke(place(pair.target), Grant(**privilege))
+        for pair in plan.pairs
+        for privilege in kept["grants"].get(str(pair.target), [])
+    ]
+
+
+def place(table: Table) -> Statement:
+    return Identifier(table.schema, table.name)
+
+
+def grantee(privilege: Grant) -> Statement:
+    return Identifier(privilege.grantee) if privilege.grantee else SQL("PUBLIC")
+
+
+def what(privilege: Grant) -> Statement:
+    if not privilege.column:
+        return SQL(privilege.privilege)
+    return SQL("{} ({})").format(SQL(privilege.privilege), Identifier(privilege.column))
+
+
+def grant(kind: str, object_name: Statement, privilege: Grant) -> Statement:
+    """`kind` is TABLE or SEQUENCE."""
+    return SQL("GRANT {} ON {} {} TO {}{}").format(
+        what(privilege),
+        SQL(kind),
+        object_name,
+        grantee(privilege),
+        SQL(" WITH GRANT OPTION" if privilege.grantable else ""),
+    )
+
+
+def revoke(object_name: Statement, privilege: Grant) -> Statement:
+    return SQL("REVOKE {} ON TABLE {} FROM {} CASCADE").format(what(privilege), object_name, grantee(privilege))

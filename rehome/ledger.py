@@ -1,0 +1,73 @@
+"""The only writer of MoveRun; the table is made with the first run and is gone with the last."""
+
+from typing import Any
+
+from django.db import connections
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from rehome import catalog
+from rehome.models import MoveRun, Phase
+from rehome.plan import Plan
+
+LIVE = {Phase.MOVED, Phase.LIVE}
+
+
+class Ledger:
+    """Runs of one database; every method takes part in the transaction that is open."""
+
+    def __init__(self, alias: str) -> None:
+        self.connection = connections[alias]
+
+    @property
+    def runs(self) -> QuerySet[MoveRun]:
+        return MoveRun.objects.using(self.connection.alias)
+
+    def exists(self) -> bool:
+        ((found,),) = catalog.query(self.connection, "SELECT to_regclass(%s) IS NOT NULL", [MoveRun._meta.db_table])
+        return bool(found)
+
+    def latest(self, source_table: str, target_table: str) -> MoveRun | None:
+        """The last run between two tables, whatever became of it."""
+        if not self.exists():
+            return None
+        return self.runs.filter(source_table=source_table, target_table=target_table).order_by("-pk").first()
+
+    def current(self, plan: Plan) -> MoveRun | None:
+        return self.latest(str(plan.main.source), str(plan.main.target))
+
+    def live_out_of(self, source_table: str, target_table: str) -> bool:
+        """Whether the rows of one table are live in the other."""
+        run = self.latest(source_table, target_table)
+        return run is not None and run.phase in LIVE
+
+    def begin(self, plan: Plan, kept: dict[str, Any]) -> MoveRun:
+        if not self.exists():
+            with self.connection.schema_editor(atomic=False) as editor:
+                editor.create_model(MoveRun)
+        return self.runs.create(
+            move=str(plan),
+            source_table=str(plan.main.source),
+            target_table=str(plan.main.target),
+            phase=Phase.PREPARED,
+            kept=kept,
+        )
+
+    def advance(self, run: MoveRun, phase: Phase, **changes: Any) -> None:
+        """Record the phase that `run` has reached, and other columns by name."""
+        run.phase = phase
+        for name, value in changes.items():
+            setattr(run, name, value)
+        run.save(using=self.connection.alias)
+
+    def record_verification(self, run: MoveRun, report: dict[str, Any]) -> None:
+        run.verified_at = timezone.now()
+        run.verification = report
+        run.save(using=self.connection.alias, update_fields=["verified_at", "verification"])
+
+    def forget(self, run: MoveRun) -> None:
+        """Drop the record of a run that left nothing behind, and with the last record the table."""
+        run.delete(using=self.connection.alias)
+        if not self.runs.exists():
+            with self.connection.schema_editor(atomic=False) as editor:
+                editor.delete_model(MoveRun)

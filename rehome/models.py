@@ -1,0 +1,43 @@
+"""MoveRun: one row for each time that a move began on this database."""
+
+from django.db import models
+
+
+class Phase(models.TextChoices):
+    """Where a run stands; it goes down this list and ends at BACK.
+
+    PREPARED  the empty target's foreign keys and secondary indexes are put away; no row has been copied
+    MOVED     rows copied, compared and in step, in one transaction; foreign keys not yet validated
+    LIVE      foreign keys validated, statistics gathered; both tables are used and in step
+    BACK      the source has everything again; the target is empty and fenced
+    """
+
+    PREPARED = "prepared"
+    MOVED = "moved"
+    LIVE = "live"
+    BACK = "back"
+
+
+class MoveRun(models.Model):
+    """Written by rehome.ledger alone, and made by it as django_migrations is: unmanaged, so that `flush`,
+    which empties what the models describe, leaves it alone.
+    """
+
+    move = models.CharField(max_length=255)
+    source_table = models.CharField(max_length=255)
+    target_table = models.CharField(max_length=255)
+    phase = models.CharField(max_length=16, choices=Phase)
+    started_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+    rows = models.BigIntegerField(null=True)
+    kept = models.JSONField(default=dict)
+    """What the way back, or the next run after a crash, needs to restore."""
+    verified_at = models.DateTimeField(null=True)
+    verification = models.JSONField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "rehome_moverun"
+
+    def __str__(self) -> str:
+        return f"{self.move}: {self.phase}"

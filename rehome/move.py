@@ -1,0 +1,63 @@
+"""Move: the declaration in a migration that a model's rows go to another app's model, and may come back."""
+
+from collections.abc import Iterable, Mapping
+
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
+from django.db.models.expressions import Combinable
+
+
+class Move:
+    """The rows of `source` become the rows of `target`, with the same keys, in a migration's `RunPython`.
+
+    `fields` names, per field of the target, the source's field or an expression over the source's fields;
+    fields of the same name need no mention. `backwards` does the same the other way round and is needed for
+    each source field that only an expression reads. `discard` lists the fields of either model whose values
+    may be lost.
+
+    Both callables open their own transactions, so the migration has `atomic = False`. Running one again after
+    a crash goes on where it stopped, and after success changes nothing. They raise `rehome.errors.RehomeError`.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        *,
+        fields: Mapping[str, str | Combinable] | None = None,
+        backwards: Mapping[str, str | Combinable] | None = None,
+        discard: Iterable[str] = (),
+    ) -> None:
+        self.source = source
+        self.target = target
+        self.fields = dict(fields or {})
+        self.backward_fields = dict(backwards or {})
+        self.discard = frozenset(discard)
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.target}"
+
+    def __repr__(self) -> str:
+        return f"Move({self.source!r}, {self.target!r})"
+
+    def forwards(self, apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        """Move the rows from the source to the target and keep both tables in step from then on."""
+        from rehome import runner  # The ledger's model needs the app registry, which imports this module.
+
+        runner.forward(self, apps, schema_editor.connection)
+
+    def backwards(self, apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        """Give everything written since back to the source, and leave the target empty and fenced."""
+        from rehome import runner
+
+        runner.backward(self, apps, schema_editor.connection)
+
+    def resolve_labels(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """(app label, lower-case model name) of the source and of the target, as in django_content_type."""
+        source_app, _, source_model = self.source.partition(".")
+        target_app, _, target_model = self.target.partition(".")
+        return (source_app, source_model.lower()), (target_app, target_model.lower())
+
+    def answers_to(self, name: str) -> bool:
+        """Whether `name`, as given to a command, means this move: either of its models, in any case."""
+        return name.lower() in {str(self).lower(), self.source.lower(), self.target.lower()}

@@ -1,0 +1,435 @@
+"""Plan: a Move resolved against historical models and the catalog; frozen, and made without a write."""
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any
+
+from django.apps.registry import Apps
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from rehome import catalog
+from rehome.catalog import Column, Sequence, Table
+from rehome.errors import Refused
+from rehome.expressions import ROW, Compiled, compile_expression
+
+if TYPE_CHECKING:
+    from rehome.move import Move
+
+    Field = models.Field[Any, Any]
+else:
+    Field = models.Field
+Model = type[models.Model]
+
+
+@dataclasses.dataclass(frozen=True)
+class Assignment:
+    """One column written, and the SQL of its value, which reads the other table's row as `"new"`."""
+
+    column: Column
+    value: str
+    reads: frozenset[str]
+
+    @property
+    def carried(self) -> bool:
+        """Whether later changes follow; a value that reads no column only fills the rows that are born."""
+        return bool(self.reads)
+
+
+@dataclasses.dataclass(frozen=True)
+class Flow:
+    """One direction between two tables: which columns of the destination come from the origin, and how."""
+
+    origin: Table
+    destination: Table
+    key: tuple[tuple[str, str], ...]
+    """Pairs of (column of the origin, column of the destination)."""
+    assignments: tuple[Assignment, ...]
+
+    @property
+    def carried(self) -> tuple[Assignment, ...]:
+        return tuple(assignment for assignment in self.assignments if assignment.carried)
+
+
+@dataclasses.dataclass(frozen=True)
+class LostColumn:
+    """A column that only the target has, and the value that a row has when nobody wrote to it."""
+
+    name: str
+    untouched: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TablePair:
+    """A source table with its target: the model's own, or one that a many-to-many field made."""
+
+    source: Table
+    target: Table
+    source_model: Model
+    target_model: Model
+    forward: Flow
+    backward: Flow
+    lost: tuple[LostColumn, ...]
+
+    @functools.cached_property
+    def shared_sequence(self) -> tuple[str, Sequence, str, Sequence] | None:
+        """(source column, its sequence, target column, its sequence) of a key that both tables number."""
+        for source_column, target_column in self.forward.key:
+            source = self.source.sequences.get(source_column)
+            target = self.target.sequences.get(target_column)
+            if source and target:
+                return source_column, source, target_column, target
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """A relation whose two ends, in the source and in the target, are different models."""
+
+    field: str
+    source: str
+    target: str
+    source_table: str
+    target_table: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    move: "Move"
+    connection: BaseDatabaseWrapper
+    source_model: Model
+    target_model: Model
+    pairs: tuple[TablePair, ...]
+    references: tuple[Reference, ...]
+    irreversible: tuple[str, ...]
+    """Why the move can't go back: one clause a source field; empty when it can."""
+    search_path: tuple[str, ...]
+    """Schemas that the trigger functions look names up in, after pg_catalog."""
+
+    @property
+    def main(self) -> TablePair:
+        return self.pairs[0]
+
+    @property
+    def reversible(self) -> bool:
+        return not self.irreversible
+
+    def __str__(self) -> str:
+        return str(self.move)
+
+
+def make_plan(move: "Move", apps: Apps, connection: BaseDatabaseWrapper) -> Plan:
+    """Resolve `move` against the models of `apps` and the tables of `connection`.
+
+    Raises Refused for what the declaration itself gets wrong: models, fields, columns without a counterpart.
+    """
+    source, target = get_model(apps, move.source), get_model(apps, move.target)
+    mapping = FieldMapping(move, source, target, connection)
+    pairs = [mapping.table_pair()]
+    pairs += [mapping.many_to_many_pair(*fields) for fields in mapping.many_to_many()]
+    return Plan(
+        move=move,
+        connection=connection,
+        source_model=source,
+        target_model=target,
+        pairs=tuple(pairs),
+        references=tuple(mapping.references()),
+        irreversible=tuple(mapping.irreversible()),
+        search_path=find_schemas(connection, pairs, has_expressions=mapping.has_expressions),
+    )
+
+
+def get_model(apps: Apps, label: str) -> Model:
+    try:
+        return apps.get_model(label)
+    except (LookupError, ValueError) as error:
+        raise Refused(
+            f"{label!r} is no model that this migration knows.",
+            "Write it as 'app_label.ModelName' and add a migration of that app to this migration's dependencies.",
+        ) from error
+
+
+def get_table(connection: BaseDatabaseWrapper, model: Model) -> Table:
+    table = catalog.read_table(connection, connection.ops.quote_name(model._meta.db_table))
+    if table is None:
+        raise Refused(
+            f"{model._meta.label} has no table {model._meta.db_table!r} in database {connection.alias!r}.",
+            f"Run `manage.py migrate {model._meta.app_label} --database {connection.alias}` first.",
+        )
+    return table
+
+
+def get_column(table: Table, model: Model, field: Field) -> Column:
+    if not table.has_column(field.column):
+        raise Refused(
+            f"{table} has no column {field.column!r}, which {model._meta.label}.{field.name} names.",
+            "The table differs from its migrations: add the column, or correct the migrations, first.",
+        )
+    return table.column(field.column)
+
+
+def find_schemas(connection: BaseDatabaseWrapper, pairs: list[TablePair], *, has_expressions: bool) -> tuple[str, ...]:
+    """Schemas other than pg_catalog whose types, operators and functions the two tables use."""
+    schemas = {column.type_schema for pair in pairs for table in (pair.source, pair.target) for column in table.columns}
+    if has_expressions:
+        extensions = "SELECT DISTINCT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+        schemas |= {schema for (schema,) in catalog.query(connection, extensions)}
+    return tuple(sorted(schemas - {"pg_catalog"}))
+
+
+class FieldMapping:
+    """The fields of two models matched by name, by `fields`, by `backwards` and by `discard`."""
+
+    def __init__(self, move: "Move", source: Model, target: Model, connection: BaseDatabaseWrapper) -> None:
+        self.move = move
+        self.source = source
+        self.target = target
+        self.connection = connection
+        self.source_fields = concrete_fields(source)
+        self.target_fields = concrete_fields(target)
+        self.refuse_unknown_names()
+        self.refuse_sources_without_target()
+
+    @property
+    def has_expressions(self) -> bool:
+        given = [*self.move.fields.values(), *self.move.backward_fields.values()]
+        return not all(isinstance(value, str) for value in given)
+
+    @functools.cached_property
+    def plain(self) -> dict[str, str]:
+        """Target field to source field, where the value is taken as it is."""
+        pairs = {name: name for name in self.target_fields if name in self.source_fields}
+        pairs |= {name: value for name, value in self.move.fields.items() if isinstance(value, str)}
+        return {
+            target: source
+            for target, source in pairs.items()
+            if target in self.target_fields and isinstance(self.move.fields.get(target, ""), str)
+        }
+
+    @functools.cached_property
+    def computed(self) -> dict[str, Compiled]:
+        """Target field to the SQL of its expression."""
+        return {
+            name: compile_expression(expression, self.source, self.connection, f"fields[{name!r}]")
+            for name, expression in self.move.fields.items()
+            if not isinstance(expression, str)
+        }
+
+    @functools.cached_property
+    def computed_back(self) -> dict[str, Compiled]:
+        return {
+            name: compile_expression(
+                models.F(expression) if isinstance(expression, str) else expression,
+                self.target,
+                self.connection,
+                f"backwards[{name!r}]",
+            )
+            for name, expression in self.move.backward_fields.items()
+        }
+
+    def refuse_unknown_names(self) -> None:
+        many_to_many = {field.name for field in implicit_many_to_many(self.source)}
+        many_to_many_target = {field.name for field in implicit_many_to_many(self.target)}
+        known_source = set(self.source_fields) | many_to_many
+        known_target = set(self.target_fields) | many_to_many_target
+        read = {value for value in self.move.fields.values() if isinstance(value, str)}
+        read_back = {value for value in self.move.backward_fields.values() if isinstance(value, str)}
+        for given, known, model, place in (
+            (set(self.move.fields), known_target, self.target, "fields"),
+            (read, known_source, self.source, "fields"),
+            (set(self.move.backward_fields), known_source, self.source, "backwards"),
+            (read_back, known_target, self.target, "backwards"),
+            (set(self.move.discard), known_source | known_target, self.source, "discard"),
+        ):
+            for name in sorted(given - known):
+                raise Refused(
+                    f"{model._meta.label} has no field {name!r}, which {place} of {self.move} names.",
+                    f"Its fields are: {', '.join(sorted(known))}.",
+                )
+
+    def refuse_sources_without_target(self) -> None:
+        read_by_expressions = {column for compiled in self.computed.values() for column in compiled.reads}
+        for name, field in self.source_fields.items():
+            if name in self.plain.values() or field.column in read_by_expressions or field.generated:
+                continue
+            if name not in self.move.discard:
+                raise Refused(
+                    f"{self.target._meta.label} has no field for {self.source._meta.label}.{name}.",
+                    f"Add it to the target, map it with fields={{...: {name!r}}}, "
+                    f"or list it in discard=[{name!r}] to lose it.",
+                )
+
+    def irreversible(self) -> list[str]:
+        """One clause for each source field that nothing of the target gives back."""
+        given_back = set(self.plain.values()) | set(self.computed_back)
+        return [
+            f"{self.source._meta.label}.{name} has no entry in backwards={{...}}"
+            for name, field in self.source_fields.items()
+            if name not in given_back and not field.generated
+        ]
+
+    def table_pair(self) -> TablePair:
+        source = get_table(self.connection, self.source)
+        target = get_table(self.connection, self.target)
+        key = self.key_pairs()
+        forward = [self.forward_assignment(name, source, target) for name in self.target_fields]
+        backward = [self.backward_assignment(name, source) for name in self.source_fields]
+        return TablePair(
+            source=source,
+            target=target,
+            source_model=self.source,
+            target_model=self.target,
+            forward=Flow(source, target, key, tuple(filter(None, forward))),
+            backward=Flow(target, source, tuple((t, s) for s, t in key), tuple(filter(None, backward))),
+            lost=tuple(self.lost_columns(target)),
+        )
+
+    def key_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Columns of the primary keys, paired through the plain fields; anything else would change the keys."""
+        pairs = []
+        for field in self.target._meta.pk_fields:
+            source_name = self.plain.get(field.name)
+            pairs.append((self.source_fields[source_name].column if source_name else "", field.column))
+        if {source for source, _ in pairs} != {field.column for field in self.source._meta.pk_fields}:
+            raise Refused(
+                f"The primary keys of {self.source._meta.label} and {self.target._meta.label} are not the same fields.",
+                "Give the target the source's primary key; keys never change in a move.",
+            )
+        return tuple(pairs)
+
+    def forward_assignment(self, name: str, source: Table, target: Table) -> Assignment | None:
+        field = self.target_fields[name]
+        column = get_column(target, self.target, field)
+        if field.generated:
+            return None
+        if name in self.computed:
+            return Assignment(column, self.computed[name].sql, self.computed[name].reads)
+        if name in self.plain:
+            origin = get_column(source, self.source, self.source_fields[self.plain[name]])
+            return Assignment(column, read_column(origin.name), frozenset({origin.name}))
+        filled = self.fill(field, column)
+        return None if filled is None else Assignment(column, filled, frozenset())
+
+    def backward_assignment(self, name: str, source: Table) -> Assignment | None:
+        field = self.source_fields[name]
+        column = get_column(source, self.source, field)
+        if field.generated:
+            return None
+        if name in self.computed_back:
+            return Assignment(column, self.computed_back[name].sql, self.computed_back[name].reads)
+        for target_name, source_name in self.plain.items():
+            if source_name == name:
+                origin = self.target_fields[target_name].column
+                return Assignment(column, read_column(origin), frozenset({origin}))
+        return None
+
+    def fill(self, field: Field, column: Column) -> str | None:
+        """The value of a column that only the target has, for rows from the source; None leaves it to the table."""
+        if column.default is not None or column.identity:
+            return None
+        if field.has_default():
+            value = field.get_default()
+            if callable(field.default) and field.get_default() != value:
+                raise Refused(
+                    f"The default of {self.target._meta.label}.{field.name} is a function that gives another value "
+                    "at each call, which PostgreSQL cannot run for each row.",
+                    f"Give an expression, such as fields={{{field.name!r}: RandomUUID()}}, or use db_default.",
+                )
+            literal = models.Value(value, output_field=field)
+            return compile_expression(literal, self.target, self.connection, field.name).sql
+        if not column.nullable:
+            raise Refused(
+                f"{self.source._meta.label} has no field for {self.target._meta.label}.{field.name}, "
+                "which is NOT NULL and has no default.",
+                f"Map it with fields={{{field.name!r}: ...}}, or give it a default or null=True.",
+            )
+        return None
+
+    def lost_columns(self, target: Table) -> list[LostColumn]:
+        """Columns of the target that nothing carries back; their values would be lost on the way back."""
+        carried = {column for compiled in self.computed_back.values() for column in compiled.reads}
+        lost = []
+        for name, field in self.target_fields.items():
+            if name in self.plain or name in self.move.discard or field.column in carried or field.generated:
+                continue
+            column = target.column(field.column)
+            if name not in self.computed:
+                lost.append(LostColumn(column.name, self.fill(field, column) or column.default or "NULL"))
+            elif not self.computed[name].reads:
+                lost.append(LostColumn(column.name, self.computed[name].sql))
+        return lost
+
+    def many_to_many(self) -> list[tuple[Any, Any]]:
+        """Pairs of many-to-many fields whose tables Django made by itself."""
+        target_fields = {field.name: field for field in implicit_many_to_many(self.target)}
+        source_fields = {field.name: field for field in implicit_many_to_many(self.source)}
+        renamed = {name: value for name, value in self.move.fields.items() if name in target_fields}
+        pairs = []
+        for name, target_field in target_fields.items():
+            if source_field := source_fields.pop(str(renamed.get(name, name)), None):
+                pairs.append((source_field, target_field))
+        for name in sorted(set(source_fields) - self.move.discard):
+            raise Refused(
+                f"{self.target._meta.label} has no many-to-many field for {self.source._meta.label}.{name}.",
+                f"Add it to the target, or list it in discard=[{name!r}] to leave its rows behind.",
+            )
+        return pairs
+
+    def many_to_many_pair(self, source_field: Any, target_field: Any) -> TablePair:
+        source_model = source_field.remote_field.through
+        target_model = target_field.remote_field.through
+        source = get_table(self.connection, source_model)
+        target = get_table(self.connection, target_model)
+        columns = [
+            (source_model._meta.pk.column, target_model._meta.pk.column),
+            (source_field.m2m_column_name(), target_field.m2m_column_name()),
+            (source_field.m2m_reverse_name(), target_field.m2m_reverse_name()),
+        ]
+        forward = [Assignment(target.column(t), read_column(s), frozenset({s})) for s, t in columns]
+        backward = [Assignment(source.column(s), read_column(t), frozenset({t})) for s, t in columns]
+        return TablePair(
+            source=source,
+            target=target,
+            source_model=source_model,
+            target_model=target_model,
+            forward=Flow(source, target, (columns[0],), tuple(forward)),
+            backward=Flow(target, source, (columns[0][::-1],), tuple(backward)),
+            lost=(),
+        )
+
+    def references(self) -> list[Reference]:
+        """Relations that point at one model in the source and at another in the target."""
+        pairs = [
+            (self.source_fields[source], self.target_fields[target])
+            for target, source in self.plain.items()
+            if self.source_fields[source].remote_field and self.target_fields[target].remote_field
+        ]
+        found = []
+        for source_field, target_field in [*pairs, *self.many_to_many()]:
+            source, target = source_field.remote_field.model, target_field.remote_field.model
+            if source is target or (source, target) == (self.source, self.target):
+                continue
+            found.append(
+                Reference(
+                    field=f"{self.target._meta.label}.{target_field.name}",
+                    source=source._meta.label,
+                    target=target._meta.label,
+                    source_table=str(get_table(self.connection, source)),
+                    target_table=str(get_table(self.connection, target)),
+                )
+            )
+        return found
+
+
+def concrete_fields(model: Model) -> dict[str, Field]:
+    """By name, the fields of the model's own table that have a column."""
+    return {field.name: field for field in model._meta.local_concrete_fields if field.column is not None}
+
+
+def implicit_many_to_many(model: Model) -> list[Any]:
+    return [field for field in model._meta.local_many_to_many if field.remote_field.through._meta.auto_created]
+
+
+def read_column(name: str) -> str:
+    return sql.Identifier(ROW, name).as_string()

@@ -1,0 +1,197 @@
+"""Both tables draw their keys from one sequence while both live, and each gets its own kind of column back."""
+
+import dataclasses
+from typing import Any
+
+from rehome.catalog import Grant, Sequence, Table
+from rehome.grants import grant
+from rehome.plan import Plan, TablePair
+from rehome.session import Session, Statement
+from rehome.sql import SQL, Identifier, Literal, largest_key, name
+
+
+def to_keep(plan: Plan) -> dict[str, Any]:
+    """What the key columns of both sides were before the move, as JSON."""
+    kept = {}
+    for pair in plan.pairs:
+        if pair.shared_sequence:
+            source_column, source, target_column, target = pair.shared_sequence
+            kept[str(pair.target)] = {
+                "source": describe(pair.source, source_column, source),
+                "target": describe(pair.target, target_column, target),
+            }
+    return {"sequences": kept}
+
+
+def describe(table: Table, column: str, sequence: Sequence) -> dict[str, Any]:
+    return {
+        "column": column,
+        "identity": table.column(column).identity,
+        "sequence": dataclasses.asdict(sequence),
+    }
+
+
+def share(plan: Plan) -> list[Statement]:
+    """Let both key columns draw from one sequence, which has the name of the target's.
+
+    An identity column's sequence can't be shared, so both columns get a `nextval` default. A serial column's
+    own sequence stays where it is, unused, until the way back.
+    """
+    statements: list[Statement] = []
+    for pair in plan.pairs:
+        if pair.shared_sequence is None:
+            statements += follow_largest_key(pair)
+            continue
+        source_column, source, target_column, target = pair.shared_sequence
+        shared = dataclasses.replace(
+            source,
+            schema=target.schema,
+            name=target.name,
+            type=target.type,
+            minimum=target.minimum if source.type != target.type else source.minimum,
+            maximum=target.maximum if source.type != target.type else source.maximum,
+        )
+        place = Identifier(shared.schema, shared.name)
+        default = SQL("nextval({}::regclass)").format(Literal(place.as_string()))
+        table, old = name(pair.target), Identifier(source.schema, source.name)
+        column, source_place = Identifier(target_column), Identifier(source_column)
+        if pair.target.column(target_column).identity:
+            statements.append(SQL("ALTER TABLE {} ALTER COLUMN {} DROP IDENTITY").format(table, column))
+        else:
+            statements += [
+                SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(table, column),
+                SQL("DROP SEQUENCE {}").format(place),
+            ]
+        statements += [
+            create(shared),
+            SQL("ALTER SEQUENCE {} OWNED BY {}").format(
+                place, Identifier(pair.target.schema, pair.target.name, target_column)
+            ),
+            continue_from(place, old, pair.source, source_column, shared.increment),
+            SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(table, column, default),
+            *(grant("SEQUENCE", place, privilege) for privilege in source.grants),
+        ]
+        if pair.source.column(source_column).identity:
+            statements.append(
+                SQL("ALTER TABLE {} ALTER COLUMN {} DROP IDENTITY").format(name(pair.source), source_place)
+            )
+        statements.append(
+            SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(name(pair.source), source_place, default)
+        )
+    return statements
+
+
+def follow_largest_key(pair: TablePair) -> list[Statement]:
+    """A target that numbers its rows by itself, where the source never did, goes on after the largest key."""
+    statements: list[Statement] = []
+    for _, column in pair.forward.key:
+        if sequence := pair.target.sequences.get(column):
+            place = Literal(Identifier(sequence.schema, sequence.name).as_string())
+            largest = largest_key(pair.target, column)
+            statements.append(SQL("SELECT setval({}::regclass, ({})) WHERE ({}) > 0").format(place, largest, largest))
+    return statements
+
+
+def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
+    """Undo `share`: the source's own sequence goes on after the last key given out."""
+    statements: list[Statement] = []
+    for pair in plan.pairs:
+        if (record := kept["sequences"].get(str(pair.target))) is None:
+            continue
+        source, target = read(record["source"]["sequence"]), read(record["target"]["sequence"])
+        own, shared = Identifier(source.schema, source.name), Identifier(target.schema, target.name)
+        table, column = name(pair.source), Identifier(record["source"]["column"])
+        statements.append(SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(table, column))
+        if record["source"]["identity"]:
+            statements += [
+                add_identity(table, column, record["source"]["identity"], source),
+                *(grant("SEQUENCE", own, privilege) for privilege in source.grants),
+            ]
+        else:
+            default = SQL("nextval({}::regclass)").format(Literal(own.as_string()))
+            statements.append(SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(table, column, default))
+        statements.append(
+            SQL("SELECT setval({}::regclass, last_value, is_called) FROM {}").format(Literal(own.as_string()), shared)
+        )
+        statements += give_target_back(record["target"], target, pair.target)
+    return statements
+
+
+def give_target_back(record: dict[str, Any], sequence: Sequence, table: Table) -> list[Statement]:
+    place, column = Identifier(sequence.schema, sequence.name), Identifier(record["column"])
+    statements: list[Statement] = [
+        SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(name(table), column),
+        SQL("DROP SEQUENCE {}").format(place),
+    ]
+    if record["identity"]:
+        statements.append(add_identity(name(table), column, record["identity"], sequence))
+    else:
+        statements += [
+            create(sequence),
+            SQL("ALTER SEQUENCE {} OWNED BY {}").format(place, Identifier(table.schema, table.name, record["column"])),
+            SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT nextval({}::regclass)").format(
+                name(table), column, Literal(place.as_string())
+            ),
+        ]
+    return statements + [grant("SEQUENCE", place, privilege) for privilege in sequence.grants]
+
+
+def read(record: dict[str, Any]) -> Sequence:
+    return Sequence(**{**record, "grants": tuple(Grant(**item) for item in record["grants"])})
+
+
+def options(sequence: Sequence) -> Statement:
+    return SQL("INCREMENT BY {} MINVALUE {} MAXVALUE {} START WITH {} CACHE {} {}").format(
+        Literal(sequence.increment),
+        Literal(sequence.minimum),
+        Literal(sequence.maximum),
+        Literal(sequence.start),
+        Literal(sequence.cache),
+        SQL("CYCLE" if sequence.cycle else "NO CYCLE"),
+    )
+
+
+def create(sequence: Sequence) -> Statement:
+    return SQL("CREATE SEQUENCE {} AS {} {}").format(
+        Identifier(sequence.schema, sequence.name), SQL(sequence.type), options(sequence)
+    )
+
+
+def add_identity(table: Statement, column: Statement, kind: str, sequence: Sequence) -> Statement:
+    return SQL("ALTER TABLE {} ALTER COLUMN {} ADD GENERATED {} AS IDENTITY (SEQUENCE NAME {} {})").format(
+        table,
+        column,
+        SQL("ALWAYS" if kind == "a" else "BY DEFAULT"),
+        Identifier(sequence.schema, sequence.name),
+        options(sequence),
+    )
+
+
+def continue_from(place: Statement, old: Statement, source: Table, column: str, increment: int) -> Statement:
+    """Start where the old sequence stands, or after the largest key where that one had fallen behind it."""
+    if increment < 0:
+        return SQL("SELECT setval({}::regclass, last_value, is_called) FROM {}").format(Literal(place.as_string()), old)
+    return SQL(
+        "SELECT setval({}::regclass, greatest(last_value, largest), is_called OR coalesce(largest >= last_value, false)) "
+        "FROM {}, (SELECT max({})::bigint AS largest FROM {}) AS keys"
+    ).format(Literal(place.as_string()), old, Identifier(column), name(source))
+
+
+def is_ahead(session: Session, pair: TablePair) -> bool:
+    """Whether the next key is new: the shared sequence stands at or after the largest key of both tables,
+    and both tables draw from it. True where no sequence numbers the rows.
+    """
+    for source_column, target_column in pair.forward.key:
+        sequence = pair.target.sequences.get(target_column)
+        if sequence is None:
+            continue
+        own = pair.source.sequences.get(source_column)
+        if own is not None and (own.schema, own.name) != (sequence.schema, sequence.name):
+            return False
+        place = Identifier(sequence.schema, sequence.name)
+        ((last, called, largest),) = session.rows(
+            SQL("SELECT last_value, is_called, ({}) FROM {}").format(largest_key(pair.target, target_column), place)
+        )
+        if largest is not None and sequence.increment > 0 and (largest > last or (largest == last and not called)):
+            return False
+    return True

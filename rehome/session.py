@@ -1,0 +1,130 @@
+"""Runs SQL: transactions, timeouts, lock retries with backoff and jitter, and the lock that one move at a time holds."""
+
+import contextlib
+import random
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.conf import settings
+from django.db import OperationalError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from rehome import catalog
+from rehome.errors import LockNotObtained, Refused
+
+LOCK_TIMEOUT_MS = 200
+"""How long one try waits: whoever queues behind it waits no longer than this."""
+LOCK_TRIES = 30
+LONGEST_PAUSE_S = 2.0
+RETRIED = {"55P03", "40P01"}
+"""lock_not_available and deadlock_detected; both leave a transaction that can be tried again."""
+ONE_MOVE = 0x7265686F6D65
+"""Key of the advisory lock, "rehome" in ASCII."""
+
+Statement = sql.Composable
+
+HOLDERS = """
+SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type), a.usename, a.state, a.xact_start
+  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.relation::bigint = ANY(%s) AND l.granted AND l.pid <> pg_backend_pid()
+ ORDER BY a.xact_start LIMIT 3
+"""
+
+RUNNING = """
+SELECT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type), a.backend_start
+  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND (l.classid::bigint << 32 | l.objid::bigint) = %s
+"""
+
+
+class Session:
+    """Statements of one move on one connection."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, tables: Iterable[int] = ()) -> None:
+        self.connection = connection
+        self.tables = list(tables)
+        """Whose lock holders are named when a lock is not obtained."""
+        self.retries = 0
+
+    @contextlib.contextmanager
+    def only_move(self) -> Iterator[None]:
+        """Hold the database's one lock for moves until the block ends; a lost connection frees it.
+
+        Raises Refused, naming the process that holds it.
+        """
+        ((obtained,),) = self.rows("SELECT pg_try_advisory_lock(%s)", [ONE_MOVE])
+        if not obtained:
+            holder = self.rows(RUNNING, [ONE_MOVE])
+            who = "pid {} ({}), connected since {:%Y-%m-%d %H:%M:%S}".format(*holder[0]) if holder else "a process"
+            raise Refused(f"Another move is running in this database: {who}.", "Wait until it has ended.")
+        try:
+            yield
+        finally:
+            if self.connection.is_usable():
+                self.rows("SELECT pg_advisory_unlock(%s)", [ONE_MOVE])
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction that no timeout but that for locks ends."""
+        with transaction.atomic(using=self.connection.alias):
+            self.execute(sql.SQL("SET LOCAL statement_timeout = 0"))
+            self.execute(sql.SQL("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            yield
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """A read-only transaction in which every query sees the same moment."""
+        with transaction.atomic(using=self.connection.alias):
+            self.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+            self.execute(sql.SQL("SET LOCAL statement_timeout = 0"))
+            yield
+
+    def execute(self, statement: Statement) -> int:
+        """Run one statement as it is; return the number of rows it touched."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement.as_string(), None)
+            return cursor.rowcount
+
+    def rows(self, statement: str | Statement, params: Any = None) -> list[tuple[Any, ...]]:
+        text = statement if isinstance(statement, str) else statement.as_string()
+        return catalog.query(self.connection, text, params)
+
+    def run(self, *statements: Statement) -> int:
+        """Run statements all or nothing, and again as a group while a lock of theirs is not granted.
+
+        Inside a transaction the group is a savepoint; otherwise it is a transaction of its own. Returns the
+        rows that the statements touched. Raises LockNotObtained after the last try.
+        """
+        tries = getattr(settings, "REHOME_LOCK_TRIES", LOCK_TRIES)
+        timeout = getattr(settings, "REHOME_LOCK_TIMEOUT_MS", LOCK_TIMEOUT_MS)
+        for attempt in range(tries):
+            if attempt:
+                self.retries += 1
+                # Jitter keeps two sessions from meeting again at each of their tries.
+                time.sleep(random.random() * min(LONGEST_PAUSE_S, 0.01 * 2**attempt))  # noqa: S311
+            try:
+                with transaction.atomic(using=self.connection.alias):
+                    # Set on each try: a rollback forgets it.
+                    self.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)))
+                    return sum(max(self.execute(statement), 0) for statement in statements)
+            except OperationalError as error:
+                if getattr(error.__cause__, "sqlstate", None) not in RETRIED:
+                    raise
+                refusal = error
+        raise LockNotObtained(
+            f"A lock was not granted in {tries} tries of {timeout} ms: {self.holders()}. "
+            "End that transaction, or run the command again later."
+        ) from refusal
+
+    def holders(self) -> str:
+        found = self.rows(HOLDERS, [self.tables])
+        if not found:
+            return "the session that held it has gone by now"
+        names = "; ".join(
+            f"pid {pid} ({application}, user {user}, {state}, since {since:%H:%M:%S})"
+            for pid, application, user, state, since in found
+        )
+        return f"its tables are in use by {names}"

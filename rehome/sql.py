@@ -1,0 +1,349 @@
+"""SQL of tables, rows and comparisons: pure functions from parts of a Plan; triggers.py has that of the sync."""
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from rehome.catalog import Column, Constraint, Incoming, Table
+from rehome.expressions import ROW
+from rehome.plan import Assignment, Flow, LostColumn
+
+SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
+Statement = sql.Composable
+
+# Types whose equality is identity, so that their hash speaks for every bit; all others are compared as text.
+EXACT = {
+    "smallint", "integer", "bigint", "boolean", "uuid", "date", "timestamp with time zone",
+    "timestamp without time zone", "time without time zone", "bytea", "macaddr", "oid",
+}  # fmt: skip
+TEXT = {"text", "character varying"}
+SAME_RECORD = SQL("OPERATOR(pg_catalog.*=)")
+OTHER_RECORD = SQL("OPERATOR(pg_catalog.*<>)")
+
+
+def name(table: Table) -> Identifier:
+    return Identifier(table.schema, table.name)
+
+
+def columns(names: Iterable[str]) -> Statement:
+    return SQL(", ").join(map(Identifier, names))
+
+
+def of(row: str, names: Iterable[str]) -> Statement:
+    return SQL(", ").join(Identifier(row, column) for column in names)
+
+
+def names(assignments: Iterable[Assignment]) -> list[str]:
+    return [assignment.column.name for assignment in assignments]
+
+
+def values(assignments: Iterable[Assignment]) -> Statement:
+    return SQL(", ").join(SQL(assignment.value) for assignment in assignments)
+
+
+def typed(value: Statement, column: Column) -> Statement:
+    """`value` as the column's type; a text's length is left alone, since a cast would cut it in silence."""
+    bounded = column.base_type in {"character varying", "character", "bit", "bit varying"}
+    return SQL("({})::{}").format(value, SQL(column.base_type if bounded else column.type))
+
+
+def typed_values(assignments: Iterable[Assignment]) -> Statement:
+    return SQL(", ").join(typed(SQL(assignment.value), assignment.column) for assignment in assignments)
+
+
+# ----- rows
+
+
+def copy(flow: Flow) -> Statement:
+    """Every row of the origin into the destination, in one statement."""
+    return SQL("INSERT INTO {} ({}) {}SELECT {} FROM {} AS {}").format(
+        name(flow.destination),
+        columns(assignment.column.name for assignment in flow.assignments),
+        SQL("OVERRIDING SYSTEM VALUE ")
+        if any(assignment.column.identity == "a" for assignment in flow.assignments)
+        else SQL(""),
+        values(flow.assignments),
+        name(flow.origin),
+        Identifier(ROW),
+    )
+
+
+def same_key(flow: Flow, origin: str, destination: str) -> Statement:
+    return SQL(" AND ").join(
+        SQL("{} = {}").format(Identifier(destination, there), Identifier(origin, here)) for here, there in flow.key
+    )
+
+
+def holds(flow: Flow, invariant: Flow, row: str) -> Statement:
+    """A query that finds the destination's row if it agrees with `row` of the origin.
+
+    `invariant` is what two tables in step satisfy; where it runs the other way, the destination's row is the
+    one from which its values are computed.
+    """
+    if flow is invariant:
+        return SQL("SELECT FROM {} AS kept WHERE {} AND ROW({}) {} ROW({})").format(
+            name(flow.destination),
+            same_key(flow, row, "kept"),
+            of("kept", names(flow.carried)),
+            SAME_RECORD,
+            typed_values(flow.carried),
+        )
+    return SQL("SELECT FROM {} AS {} WHERE {} AND ROW({}) {} ROW({})").format(
+        name(flow.destination),
+        Identifier(ROW),
+        same_key(flow, row, ROW),
+        typed_values(invariant.carried),
+        SAME_RECORD,
+        of(row, names(invariant.carried)),
+    )
+
+
+def reconcile(flow: Flow, invariant: Flow) -> list[Statement]:
+    """Make the destination what the origin says, touching only rows that break the invariant.
+
+    `invariant` is the flow that both tables satisfy when they are in step; it runs the other way, so that a
+    value which an expression made is not computed back where nobody changed it.
+    """
+    changes = SQL(", ").join(SQL("{} = {}").format(Identifier(a.column.name), SQL(a.value)) for a in flow.carried)
+    broken = SQL("NOT EXISTS ({})").format(holds(flow, invariant, "origin"))
+    return [
+        SQL("DELETE FROM {} AS gone WHERE NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(
+            name(flow.destination), name(flow.origin), same_key(flow, "origin", "gone")
+        ),
+        SQL("UPDATE {} AS kept SET {} FROM {} AS {} JOIN {} AS origin ON {} WHERE {} AND {}").format(
+            name(flow.destination),
+            changes,
+            name(flow.origin),
+            Identifier(ROW),
+            name(flow.origin),
+            SQL(" AND ").join(
+                SQL("{} = {}").format(Identifier("origin", here), Identifier(ROW, here)) for here, _ in flow.key
+            ),
+            same_key(flow, ROW, "kept"),
+            broken,
+        ),
+        SQL("{} WHERE NOT EXISTS (SELECT FROM {} AS held WHERE {})").format(
+            copy(flow), name(flow.destination), same_key(flow, ROW, "held")
+        ),
+    ]
+
+
+def truncate(tables: Iterable[Table]) -> Statement:
+    return SQL("TRUNCATE {}").format(SQL(", ").join(map(name, tables)))
+
+
+def has_rows(table: Table) -> Statement:
+    return SQL("SELECT EXISTS (SELECT FROM {})").format(name(table))
+
+
+def analyze(table: Table) -> Statement:
+    return SQL("ANALYZE {}").format(name(table))
+
+
+def lock(tables: Iterable[Table], mode: str) -> Statement:
+    return SQL("LOCK TABLE {} IN {} MODE").format(SQL(", ").join(map(name, tables)), SQL(mode))
+
+
+# ----- indexes and constraints
+
+
+def drop_constraint(table: Table, constraint: str) -> Statement:
+    return SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(name(table), Identifier(constraint))
+
+
+def add_constraint(table: Table, constraint: Constraint, *, validate: bool = True) -> Statement:
+    """Without validation only a foreign key or a check can be added."""
+    return SQL("ALTER TABLE {} ADD CONSTRAINT {} {}{}").format(
+        name(table),
+        Identifier(constraint.name),
+        SQL(constraint.definition.removesuffix(" NOT VALID")),
+        SQL("") if validate else SQL(" NOT VALID"),
+    )
+
+
+def drop_incoming(incoming: Incoming) -> Statement:
+    return SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(
+        Identifier(incoming.schema, incoming.table), Identifier(incoming.name)
+    )
+
+
+def add_incoming(incoming: Incoming) -> Statement:
+    return SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(
+        Identifier(incoming.schema, incoming.table),
+        Identifier(incoming.name),
+        SQL(incoming.definition.removesuffix(" NOT VALID")),
+    )
+
+
+def validate(schema: str, table: str, constraint: str) -> Statement:
+    return SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(Identifier(schema, table), Identifier(constraint))
+
+
+def drop_index(table: Table, index: str) -> Statement:
+    return SQL("DROP INDEX IF EXISTS {}").format(Identifier(table.schema, index))
+
+
+# ----- comparison
+
+
+def comparable(value: Statement, column: Column) -> Statement:
+    """`value` in a form that is equal only where every bit is, whatever collation or looseness the type has."""
+    if column.base_type in EXACT:
+        return typed(value, column)
+    if column.base_type in TEXT:
+        return SQL('({})::text COLLATE "C"').format(value)
+    return SQL('{}::text COLLATE "C"').format(typed(value, column))
+
+
+def fingerprint(table: Table, assignments: Sequence[Assignment], *, written: bool) -> Statement:
+    """The number of rows and one hash over the whole table, in any order of rows.
+
+    With `written` the columns themselves are read, otherwise the values that the other table should have.
+    """
+    parts = SQL(", ").join(
+        comparable(side(assignment, written=written), assignment.column) for assignment in assignments
+    )
+    return SQL("SELECT count(*), coalesce(bit_xor(hash_record_extended(ROW({}), 0)), 0) FROM {} AS {}").format(
+        parts, name(table), Identifier(ROW)
+    )
+
+
+def side(assignment: Assignment, *, written: bool) -> Statement:
+    return Identifier(ROW, assignment.column.name) if written else SQL(assignment.value)
+
+
+def differences(flow: Flow) -> Statement:
+    """A relation of (kind, key as text[], columns that differ) with one row for each row that differs."""
+    key_columns = {there for _, there in flow.key}
+    keys = [a for a in flow.carried if a.column.name in key_columns]
+    rest = [a for a in flow.carried if a.column.name not in key_columns]
+
+    def relation(table: Table, *, written: bool) -> Statement:
+        parts = [
+            SQL("{} AS {}").format(comparable(side(a, written=written), a.column), Identifier(f"{prefix}{number}"))
+            for prefix, group in (("k", keys), ("v", rest))
+            for number, a in enumerate(group)
+        ]
+        return SQL("SELECT {} FROM {} AS {}").format(SQL(", ").join(parts), name(table), Identifier(ROW))
+
+    def numbered(row: str, prefix: str, group: list[Assignment]) -> Statement:
+        return of(row, (f"{prefix}{number}" for number in range(len(group))))
+
+    changed = [
+        SQL("CASE WHEN s.{0} IS DISTINCT FROM t.{0} THEN {1} END").format(
+            Identifier(f"v{number}"), Literal(a.column.name)
+        )
+        for number, a in enumerate(rest)
+    ]
+    return SQL(
+        "SELECT CASE WHEN t.k0 IS NULL THEN 'missing' WHEN s.k0 IS NULL THEN 'extra' ELSE 'different' END AS kind, "
+        "ARRAY[{keys}]::text[] AS key, "
+        "CASE WHEN s.k0 IS NOT NULL AND t.k0 IS NOT NULL "
+        "THEN array_remove(ARRAY[{changed}]::text[], NULL) ELSE ARRAY[]::text[] END AS columns "
+        "FROM ({source}) s FULL JOIN ({target}) t ON {same} "
+        "WHERE s.k0 IS NULL OR t.k0 IS NULL OR ROW({source_values}) IS DISTINCT FROM ROW({target_values})"
+    ).format(
+        keys=SQL(", ").join(
+            SQL("coalesce(s.{0}, t.{0})::text").format(Identifier(f"k{number}")) for number in range(len(keys))
+        ),
+        changed=SQL(", ").join(changed),
+        source=relation(flow.origin, written=False),
+        target=relation(flow.destination, written=True),
+        same=SQL(" AND ").join(SQL("s.{0} = t.{0}").format(Identifier(f"k{number}")) for number in range(len(keys))),
+        source_values=numbered("s", "v", rest),
+        target_values=numbered("t", "v", rest),
+    )
+
+
+def count_by_kind(flow: Flow) -> Statement:
+    return SQL("SELECT kind, count(*) FROM ({}) d GROUP BY kind").format(differences(flow))
+
+
+def first_differences(flow: Flow, limit: int) -> Statement:
+    return SQL("SELECT kind, key, columns FROM ({}) d ORDER BY kind, key LIMIT {}").format(
+        differences(flow), Literal(limit)
+    )
+
+
+def orphans(table: Table, foreign_key: Constraint) -> Statement:
+    """The number of rows whose foreign key names a row that does not exist."""
+    assert foreign_key.referenced is not None
+    return SQL("SELECT count(*) FROM {} AS child WHERE {} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(
+        name(table),
+        SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier("child", c)) for c in foreign_key.columns),
+        SQL(foreign_key.referenced),
+        SQL(" AND ").join(
+            SQL("{} = {}").format(Identifier("parent", there), Identifier("child", here))
+            for here, there in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True)
+        ),
+    )
+
+
+def largest_key(table: Table, column: str) -> Statement:
+    return SQL("SELECT max({}) FROM {}").format(Identifier(column), name(table))
+
+
+# ----- questions that preflight asks of the rows before they are moved
+
+
+def projection(flow: Flow, *, typed_as_target: bool) -> Statement:
+    """The origin's rows as they would stand in the destination."""
+    parts = [
+        SQL("{} AS {}").format(
+            typed(SQL(a.value), a.column) if typed_as_target else SQL(a.value), Identifier(a.column.name)
+        )
+        for a in flow.assignments
+    ]
+    return SQL("SELECT {} FROM {} AS {}").format(SQL(", ").join(parts), name(flow.origin), Identifier(ROW))
+
+
+def projected(flow: Flow, what: Statement, condition: Statement) -> Statement:
+    """`what` of the first few projected rows for which `condition` holds."""
+    return SQL("SELECT {} FROM ({}) AS projected WHERE {} LIMIT 3").format(
+        what, projection(flow, typed_as_target=True), condition
+    )
+
+
+def keys_as_text(flow: Flow) -> Statement:
+    return SQL("concat_ws(', ', {})").format(SQL(", ").join(Identifier(there) for _, there in flow.key))
+
+
+def rows_with_null(flow: Flow, column: str) -> Statement:
+    return projected(flow, keys_as_text(flow), SQL("{} IS NULL").format(Identifier(column)))
+
+
+def rows_longer_than(flow: Flow, column: str, length: int) -> Statement:
+    return projected(flow, keys_as_text(flow), SQL("char_length({}) > {}").format(Identifier(column), Literal(length)))
+
+
+def rows_violating(flow: Flow, check: str) -> Statement:
+    return projected(flow, keys_as_text(flow), SQL("NOT ({})").format(SQL(check)))
+
+
+def orphans_to_be(flow: Flow, foreign_key: Constraint, referenced: Statement) -> Statement:
+    """Projected rows whose foreign key would name a row that `referenced` does not have."""
+    present = SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(c)) for c in foreign_key.columns)
+    same = SQL(" AND ").join(
+        SQL("parent.{} = projected.{}").format(Identifier(there), Identifier(here))
+        for here, there in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True)
+    )
+    missing = SQL("{} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(present, referenced, same)
+    return projected(flow, keys_as_text(flow), missing)
+
+
+def duplicates(flow: Flow, unique: Sequence[str]) -> Statement:
+    """Values that more than one projected row has in the columns `unique`."""
+    return SQL(
+        "SELECT concat_ws(', ', {0}) FROM ({1}) AS projected WHERE {2} GROUP BY {0} HAVING count(*) > 1 LIMIT 3"
+    ).format(
+        columns(unique),
+        projection(flow, typed_as_target=True),
+        SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(c)) for c in unique),
+    )
+
+
+def written_values(table: Table, key: Iterable[str], lost: LostColumn) -> Statement:
+    """Keys of rows in which somebody wrote to a column that the way back would lose."""
+    return SQL("SELECT concat_ws(', ', {}) FROM {} WHERE {} IS DISTINCT FROM ({}) LIMIT 3").format(
+        columns(key), name(table), Identifier(lost.name), SQL(lost.untouched)
+    )

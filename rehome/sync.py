@@ -1,0 +1,76 @@
+"""The triggers between two tables and the fence: install, inspect, remove."""
+
+from typing import Literal
+
+from rehome import triggers
+from rehome.catalog import Table
+from rehome.plan import Plan, TablePair
+from rehome.session import Statement
+from rehome.triggers import Trigger
+
+State = Literal["installed", "outdated", "missing"]
+
+
+def wanted(plan: Plan) -> list[Trigger]:
+    """Every trigger that stands while both tables live: the sync, or where the move can't go back, a fence
+    on the source, for writes that could not be carried both ways would be lost.
+    """
+    if plan.reversible:
+        return [trigger for pair in plan.pairs for trigger in triggers.sync_triggers(pair, plan.search_path)]
+    return [fence_of_source(pair, plan) for pair in plan.pairs]
+
+
+def install(plan: Plan) -> list[Statement]:
+    return [statement for trigger in wanted(plan) for statement in trigger.create()]
+
+
+def remove(plan: Plan) -> list[Statement]:
+    return [statement for trigger in wanted(plan) for statement in trigger.drop()]
+
+
+def fence_of_source(pair: TablePair, plan: Plan) -> Trigger:
+    return triggers.fence(
+        "frozen",
+        pair.source,
+        pair,
+        f"{pair.source} is read-only: its rows moved to {pair.target}, and {plan.irreversible[0]}.",
+        f"Write to {pair.target}.",
+    )
+
+
+def fence_of_target(pair: TablePair) -> Trigger:
+    return triggers.fence(
+        "fence",
+        pair.target,
+        pair,
+        f"{pair.target} is not in use: its rows were moved back to {pair.source}.",
+        f"Write to {pair.source}, or run the migration forwards again.",
+    )
+
+
+def raise_fence(plan: Plan) -> list[Statement]:
+    return [statement for pair in plan.pairs for statement in fence_of_target(pair).create()]
+
+
+def lower_fence(plan: Plan) -> list[Statement]:
+    """Idempotent: a target that never had a fence stays as it is."""
+    return [statement for pair in plan.pairs for statement in fence_of_target(pair).drop()]
+
+
+def state(plan: Plan) -> State:
+    """Whether every wanted trigger is there, enabled, and calls the function that this version would write."""
+    states = {state_of(trigger, trigger.table) for trigger in wanted(plan)}
+    return "missing" if "missing" in states else "outdated" if "outdated" in states else "installed"
+
+
+def state_of(trigger: Trigger, table: Table) -> State:
+    found = next((t for t in table.triggers if t.name == trigger.name), None)
+    if found is None or not found.enabled:
+        return "missing"
+    same = (found.function_schema, found.function, found.body) == (table.schema, trigger.name, trigger.body)
+    return "installed" if same else "outdated"
+
+
+def of_user(table: Table) -> list[str]:
+    """Triggers of the table that rehome did not make."""
+    return [trigger.name for trigger in table.triggers if not trigger.name.startswith(triggers.PREFIX)]
