@@ -6,6 +6,7 @@ from accounts.models import Profile
 @admin.register(Profile)
 class ProfileAdmin(admin.ModelAdmin):
     list_display = ["__str__", "username", "organization", "email", "user"]
+    ordering = ["-id"]  # newest first, by the primary key's index
     list_select_related = ["user"]
     raw_id_fields = ["user"]
     # Beginnings in the case they were written: reads every profile once, and compares nothing else.

@@ -7,6 +7,7 @@ from printers.models import Printer
 class PrinterAdmin(admin.ModelAdmin):
     list_display = ["ip_address", "profile", "ping", "printing"]
     list_filter = ["printing", "ping"]
+    ordering = ["-id"]  # newest first, by the primary key's index
     list_select_related = ["profile"]
     autocomplete_fields = ["profile"]
     # Whole addresses only: the one question about millions of printers that an index answers.

@@ -23,9 +23,7 @@ class Printer(models.Model):
     class Meta:
         unique_together = [("ip_address", "api_key")]
         # Few of all printers print at the same time, and they are asked for all day.
-        indexes = [
-            models.Index(fields=["profile"], condition=Q(printing=True), name="printers_printer_printing_idx")
-        ]
+        indexes = [models.Index(fields=["profile"], condition=Q(printing=True), name="printers_printer_printing_idx")]
 
     def __str__(self) -> str:
         return self.ip_address

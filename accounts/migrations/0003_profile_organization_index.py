@@ -6,7 +6,5 @@ class Migration(migrations.Migration):
     atomic = False  # an index can't be built concurrently inside a transaction
     dependencies = [("accounts", "0002_migrate_profile_data")]
     operations = [
-        AddIndexConcurrently(
-            "profile", models.Index(fields=["organization"], name="accounts_profile_org_idx")
-        )
+        AddIndexConcurrently("profile", models.Index(fields=["organization"], name="accounts_profile_org_idx"))
     ]

@@ -34,9 +34,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "ping",
-                    models.BooleanField(
-                        default=False, help_text="Whether the last reachability check found it."
-                    ),
+                    models.BooleanField(default=False, help_text="Whether the last reachability check found it."),
                 ),
                 ("printing", models.BooleanField(default=False, help_text="Whether it is printing now.")),
                 (

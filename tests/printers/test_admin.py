@@ -1,0 +1,69 @@
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import Profile
+from printers.models import Printer
+
+LIST = "/admin/printers/printer/"
+
+
+@pytest.fixture
+def printer(db: None) -> Printer:
+    profile = Profile.objects.create(name="Ada")
+    return Printer.objects.create(profile=profile, ip_address="192.0.2.7", api_key="k" * 32, printing=True)
+
+
+@pytest.mark.parametrize("page", ["", "add/", "{pk}/change/", "{pk}/delete/", "{pk}/history/"])
+def test_pages_render(page: str, printer: Printer, browser: Client) -> None:
+    assert browser.get(LIST + page.format(pk=printer.pk)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"q": "192.0.2.7"}, True),
+        ({"q": "192.0.2"}, False),
+        ({"printing__exact": "1"}, True),
+        ({"printing__exact": "0"}, False),
+    ],
+)
+def test_search_and_filters(query: dict[str, str], found: bool, printer: Printer, browser: Client) -> None:
+    response = browser.get(LIST, query)
+
+    assert (printer in response.context["cl"].result_list) is found
+
+
+def test_an_owner_is_found_by_typing(printer: Printer, browser: Client) -> None:
+    field = {"app_label": "printers", "model_name": "printer", "field_name": "profile", "term": "Ad"}
+
+    response = browser.get("/admin/autocomplete/", field)
+
+    assert response.json()["results"] == [{"id": str(printer.profile_id), "text": "Ada"}]
+
+
+def test_a_printer_is_added(browser: Client, db: None) -> None:
+    browser.post(LIST + "add/", {"ip_address": "https://printer.example.com/", "api_key": "secret"})
+
+    added = Printer.objects.get()
+    assert (added.ip_address, added.profile, added.ping) == ("https://printer.example.com/", None, False)
+
+
+def test_a_wrong_address_is_explained(browser: Client, db: None) -> None:
+    response = browser.post(LIST + "add/", {"ip_address": "printer.local", "api_key": "secret"})
+
+    assert "is not a printer&#x27;s address" in response.content.decode()
+    assert not Printer.objects.exists()
+
+
+def test_the_list_takes_as_many_queries_for_many_rows_as_for_one(
+    printer: Printer, browser: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(4) as one:  # session, user, count, rows
+        browser.get(LIST)
+    for number in range(20):
+        profile = Profile.objects.create(name=f"Owner {number}")
+        Printer.objects.create(profile=profile, ip_address=f"192.0.2.{number + 10}", api_key="k")
+
+    with django_assert_num_queries(len(one)):
+        browser.get(LIST)
