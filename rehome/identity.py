@@ -14,7 +14,7 @@ from rehome import catalog
 from rehome.catalog import Table
 from rehome.plan import Model, Plan
 from rehome.session import Session, Statement
-from rehome.sql import SQL, Identifier, Literal, lock
+from rehome.sql import SQL, Identifier, Literal, columns, lock
 
 CONTENT_TYPES = "django_content_type"
 PERMISSIONS = "auth_permission"
@@ -123,9 +123,7 @@ def carry(identity: Identity | None) -> list[Statement]:
     old, new = by_label(source), by_label(target)
     return [
         *lock_grants(registry),
-        SQL("INSERT INTO {} (app_label, model) VALUES ({}, {}) ON CONFLICT (app_label, model) DO NOTHING").format(
-            Identifier(CONTENT_TYPES), Literal(target.app), Literal(target.model)
-        ),
+        insert_row(registry, source, target),
         *copy_permissions(registry, source, target),
         *copy_permissions(registry, target, source),
         *copy_grants(registry, target, source),
@@ -133,6 +131,18 @@ def carry(identity: Identity | None) -> list[Statement]:
         *repoint(registry, new, old),
         *exchange(identity),
     ]
+
+
+def insert_row(registry: Registry, origin: Label, destination: Label) -> Statement:
+    """A row for `destination`, if there is none; the column `name` of old databases is taken from `origin`."""
+    others = [c.name for c in registry.content_types.columns if c.name not in {"id", "app_label", "model"}]
+    return SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} ON CONFLICT (app_label, model) DO NOTHING").format(
+        Identifier(CONTENT_TYPES),
+        columns(["app_label", "model", *others]),
+        SQL(", ").join([Literal(destination.app), Literal(destination.model), *map(Identifier, others)]),
+        Identifier(CONTENT_TYPES),
+        origin.matches,
+    )
 
 
 def give_back(identity: Identity | None, kept: dict[str, Any]) -> list[Statement]:

@@ -319,7 +319,7 @@ def refuse_violations(pair: TablePair, plan: Plan) -> None:
         refuse_rows(
             plan,
             sql.rows_violating(pair.forward, check.expression),
-            f"Rows {{rows}} of {pair.source} violate the constraint {check.name!r} of {pair.target}: {check.definition}.",
+            f"Rows {{rows}} of {pair.source} violate {check.name!r} of {pair.target}: {check.definition}.",
             "Correct those rows, or give an expression in fields={...}.",
         )
 

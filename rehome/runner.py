@@ -59,7 +59,7 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
 def move_rows(plan: Plan, ledger: Ledger) -> MoveRun:
     """Prepare, then everything else in one transaction; whatever fails, the target is left as it was."""
     session = open_session(plan)
-    progress = Progress(f"{plan}: moving on database {plan.connection.alias!r}", steps=6)
+    progress = Progress(f"{plan}: moving on database {plan.connection.alias!r}", steps=5)
     with session.transaction():
         run = ledger.begin(plan, copying.to_keep(plan))
     try:

@@ -172,7 +172,8 @@ def continue_from(place: Statement, old: Statement, source: Table, column: str, 
     if increment < 0:
         return SQL("SELECT setval({}::regclass, last_value, is_called) FROM {}").format(Literal(place.as_string()), old)
     return SQL(
-        "SELECT setval({}::regclass, greatest(last_value, largest), is_called OR coalesce(largest >= last_value, false)) "
+        "SELECT setval({}::regclass, greatest(last_value, largest), "
+        "is_called OR coalesce(largest >= last_value, false)) "
         "FROM {}, (SELECT max({})::bigint AS largest FROM {}) AS keys"
     ).format(Literal(place.as_string()), old, Identifier(column), name(source))
 

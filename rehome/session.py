@@ -1,4 +1,4 @@
-"""Runs SQL: transactions, timeouts, lock retries with backoff and jitter, and the lock that one move at a time holds."""
+"""Runs SQL: transactions, timeouts, lock retries with backoff and jitter, and the one lock for moves."""
 
 import contextlib
 import random
@@ -35,7 +35,8 @@ SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type),
 RUNNING = """
 SELECT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type), a.backend_start
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
- WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ WHERE l.locktype = 'advisory' AND l.granted
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND (l.classid::bigint << 32 | l.objid::bigint) = %s
 """
 

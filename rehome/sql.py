@@ -81,14 +81,14 @@ def holds(flow: Flow, invariant: Flow, row: str) -> Statement:
     one from which its values are computed.
     """
     if flow is invariant:
-        return SQL("SELECT FROM {} AS kept WHERE {} AND ROW({}) {} ROW({})").format(
+        return SQL("SELECT FROM {} AS kept WHERE {} AND ROW({})::record {} ROW({})::record").format(
             name(flow.destination),
             same_key(flow, row, "kept"),
             of("kept", names(flow.carried)),
             SAME_RECORD,
             typed_values(flow.carried),
         )
-    return SQL("SELECT FROM {} AS {} WHERE {} AND ROW({}) {} ROW({})").format(
+    return SQL("SELECT FROM {} AS {} WHERE {} AND ROW({})::record {} ROW({})::record").format(
         name(flow.destination),
         Identifier(ROW),
         same_key(flow, row, ROW),
@@ -267,11 +267,10 @@ def first_differences(flow: Flow, limit: int) -> Statement:
 
 def orphans(table: Table, foreign_key: Constraint) -> Statement:
     """The number of rows whose foreign key names a row that does not exist."""
-    assert foreign_key.referenced is not None
     return SQL("SELECT count(*) FROM {} AS child WHERE {} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(
         name(table),
         SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier("child", c)) for c in foreign_key.columns),
-        SQL(foreign_key.referenced),
+        SQL(foreign_key.referenced or ""),
         SQL(" AND ").join(
             SQL("{} = {}").format(Identifier("parent", there), Identifier("child", here))
             for here, there in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True)

@@ -148,7 +148,7 @@ BEGIN
   END IF;
   INSERT INTO {destination} AS kept ({columns}) VALUES ({values})
   ON CONFLICT ({key}) DO UPDATE SET {excluded}
-  WHERE ROW({kept}) {other_record} ROW({excluded_values});
+  WHERE ROW({kept})::record {other_record} ROW({excluded_values})::record;
   RETURN NULL;
 END
 """
@@ -195,7 +195,7 @@ def change(assignment: Assignment, flow: Flow) -> Statement:
     target = Identifier(assignment.column.name)
     if is_plain(assignment):
         return SQL("{} = {}").format(target, SQL(assignment.value))
-    return SQL("{} = CASE WHEN ROW({}) {} ROW({}) THEN kept.{} ELSE {} END").format(
+    return SQL("{} = CASE WHEN ROW({})::record {} ROW({})::record THEN kept.{} ELSE {} END").format(
         target,
         of("old", sorted(assignment.reads)),
         SAME_RECORD,
