@@ -25,8 +25,8 @@ help:
 setup: $(SETUP)
 
 $(SETUP): requirements/base.txt requirements/dev.txt
-	@python="$(PYTHON)"; : "$${python:=$$(scripts/find_python.sh)}" && test -n "$$python" && \
-		echo "Setting up $(VENV) with $$python" && "$$python" -m venv $(VENV)
+	@test -x $(BIN)/python || { python="$(PYTHON)"; : "$${python:=$$(scripts/find_python.sh)}"; \
+		test -n "$$python" && echo "Setting up $(VENV) with $$python" && "$$python" -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	@touch $@
 
