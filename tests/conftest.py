@@ -52,9 +52,7 @@ def _contrib(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker)
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [
-        report
-        for report in terminalreporter.stats.get("skipped", [])
-        if WITHOUT_CONTRIB in str(report.longrepr)
+        report for report in terminalreporter.stats.get("skipped", []) if WITHOUT_CONTRIB in str(report.longrepr)
     ]
     if skipped:
         terminalreporter.write_line(
