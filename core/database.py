@@ -35,9 +35,7 @@ def _named(env: environ.Env, url: str) -> dict[str, Any]:
         )
     config: dict[str, Any] = env.db_url_config(url)
     if not config["NAME"]:
-        raise ImproperlyConfigured(
-            "DATABASE_URL names no database; set it to postgres://USER:PASSWORD@HOST:PORT/NAME."
-        )
+        raise ImproperlyConfigured("DATABASE_URL names no database; set it to postgres://USER:PASSWORD@HOST:PORT/NAME.")
     return config
 
 

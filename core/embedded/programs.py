@@ -56,10 +56,9 @@ def give_away(folder: Path) -> None:
     _let_pass(folder)
     programs = installation()
     _let_pass(programs)
-    if not programs.stat().st_mode & stat.S_IROTH:  # installed under a strict umask
-        for path in [programs, *programs.rglob("*")]:
-            mode = path.stat().st_mode
-            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+    for path in (programs, programs.parent.with_suffix(".libs")):  # the libraries are in a folder beside
+        if path.exists() and not path.stat().st_mode & stat.S_IROTH:  # installed under a strict umask
+            _let_read(path)
 
 
 def _somebody_else() -> dict[str, object]:
@@ -75,3 +74,9 @@ def _let_pass(path: Path) -> None:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
             folder.chmod(mode | stat.S_IXOTH)
+
+
+def _let_read(folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        mode = path.stat().st_mode
+        path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))

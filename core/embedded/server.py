@@ -45,7 +45,7 @@ class ServerError(Exception):
 
     def __init__(self, data: Path, reason: object) -> None:
         super().__init__(
-            f"The embedded PostgreSQL in {data} could not be started: {reason} "
+            f"The embedded PostgreSQL in {data} could not be started: {str(reason).rstrip('.')}. "
             "Repair what it names, choose another folder with EMBEDDED_POSTGRES_DIR, or set DATABASE_URL."
         )
 
