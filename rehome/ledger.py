@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from rehome import catalog
@@ -46,6 +46,7 @@ class Ledger:
             with self.connection.schema_editor(atomic=False) as editor:
                 editor.create_model(MoveRun)
         return self.runs.create(
+            pk=(self.runs.aggregate(last=Max("pk"))["last"] or 0) + 1,
             move=str(plan),
             source_table=str(plan.main.source),
             target_table=str(plan.main.target),

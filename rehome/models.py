@@ -23,6 +23,8 @@ class MoveRun(models.Model):
     which empties what the models describe, leaves it alone.
     """
 
+    id = models.BigIntegerField(primary_key=True)
+    """Counted by the ledger: a sequence would go on counting runs of which nothing else was left."""
     move = models.CharField(max_length=255)
     source_table = models.CharField(max_length=255)
     target_table = models.CharField(max_length=255)

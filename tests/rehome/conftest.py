@@ -2,6 +2,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from rehome import Move
+from rehome.errors import Refused, RehomeError
 from tests.database import dump
 from tests.rehome.lab import Lab
 
@@ -25,3 +27,18 @@ def unchanged(lab: Lab) -> Callable[[], None]:
         before.append(now)
 
     return check
+
+
+@pytest.fixture
+def refused(lab: Lab, unchanged: Callable[[], None]) -> Callable[..., str]:
+    """Run a move that must not happen: it raises, nothing in the database changes, and its message is returned."""
+
+    def run(move: Move, *, error: type[RehomeError] = Refused, back: bool = False) -> str:
+        unchanged()
+        with pytest.raises(error) as raised:
+            (lab.back if back else lab.forward)(move)
+        unchanged()
+        assert type(raised.value) is error
+        return str(raised.value)
+
+    return run
