@@ -18,6 +18,7 @@ LOCK_TIMEOUT_MS = 200
 """How long one try waits: whoever queues behind it waits no longer than this."""
 LOCK_TRIES = 30
 LONGEST_PAUSE_S = 2.0
+MAINTENANCE_MEMORY = "256MB"
 RETRIED = {"55P03", "40P01"}
 """lock_not_available and deadlock_detected; both leave a transaction that can be tried again."""
 ONE_MOVE = 0x7265686F6D65
@@ -73,6 +74,7 @@ class Session:
         with transaction.atomic(using=self.connection.alias):
             self.execute(sql.SQL("SET LOCAL statement_timeout = 0"))
             self.execute(sql.SQL("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            self.tune()
             yield
 
     @contextlib.contextmanager
@@ -81,7 +83,18 @@ class Session:
         with transaction.atomic(using=self.connection.alias):
             self.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             self.execute(sql.SQL("SET LOCAL statement_timeout = 0"))
+            self.tune()
             yield
+
+    def tune(self) -> None:
+        """For this transaction: memory to sort a whole index, and no compiler for expressions used once."""
+        self.execute(
+            sql.SQL(
+                "SELECT set_config('maintenance_work_mem', setting, true) FROM (VALUES ({})) AS wanted (setting) "
+                "WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < pg_size_bytes(setting)"
+            ).format(sql.Literal(MAINTENANCE_MEMORY))
+        )
+        self.execute(sql.SQL("SET LOCAL jit = off"))
 
     def execute(self, statement: Statement) -> int:
         """Run one statement as it is; return the number of rows it touched."""

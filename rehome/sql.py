@@ -195,17 +195,56 @@ def comparable(value: Statement, column: Column) -> Statement:
     return SQL('{}::text COLLATE "C"').format(typed(value, column))
 
 
-def fingerprint(table: Table, assignments: Sequence[Assignment], *, written: bool) -> Statement:
-    """The number of rows and one hash over the whole table, in any order of rows.
+def fingerprint(flow: Flow, *, written: bool, foreign_keys: Sequence[Constraint] = ()) -> Statement:
+    """The number of rows, the number of orphans for each of `foreign_keys`, and a hash for each column.
 
-    With `written` the columns themselves are read, otherwise the values that the other table should have.
+    A column's hash is the XOR over all rows of the hash of its value, seeded with the row's key, so that the
+    order of rows does not matter and a value can't change places with another row's. With `written` the
+    destination's columns are read, otherwise the values that they should have.
     """
-    parts = SQL(", ").join(
-        comparable(side(assignment, written=written), assignment.column) for assignment in assignments
+    key_columns = {there for _, there in flow.key}
+    seed: Statement = Literal(0)
+    hashes = []
+    for assignment in sorted(flow.carried, key=lambda a: a.column.name not in key_columns):
+        hashed = hash_of(side(assignment, written=written), assignment.column, seed)
+        hashes.append(SQL("coalesce(bit_xor({}), 0)").format(hashed))
+        if assignment.column.name in key_columns:
+            seed = hashed
+    orphaned = [
+        SQL("count(*) FILTER (WHERE {} AND {} IS NULL)").format(
+            SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(ROW, column)) for column in key.columns),
+            Identifier(f"parent{number}", key.referenced_columns[0]),
+        )
+        for number, key in enumerate(foreign_keys)
+    ]
+    parents = [
+        SQL(" LEFT JOIN {} AS {} ON {}").format(
+            SQL(key.referenced or ""),
+            Identifier(f"parent{number}"),
+            SQL(" AND ").join(
+                SQL("{} = {}").format(Identifier(f"parent{number}", there), Identifier(ROW, here))
+                for here, there in zip(key.columns, key.referenced_columns, strict=True)
+            ),
+        )
+        for number, key in enumerate(foreign_keys)
+    ]
+    return SQL("SELECT {} FROM {} AS {}{}").format(
+        SQL(", ").join([SQL("count(*)"), *orphaned, *hashes]),
+        name(flow.destination if written else flow.origin),
+        Identifier(ROW),
+        SQL("").join(parents),
     )
-    return SQL("SELECT count(*), coalesce(bit_xor(hash_record_extended(ROW({}), 0)), 0) FROM {} AS {}").format(
-        parts, name(table), Identifier(ROW)
-    )
+
+
+def hash_of(value: Statement, column: Column, seed: Statement) -> Statement:
+    """A bigint for every bit of the value; null for null, where the type's own function is used."""
+    if column.base_type in {"smallint", "integer", "bigint"}:
+        return SQL("hashint8extended(({})::bigint, {})").format(value, seed)
+    if column.base_type == "boolean":
+        return SQL("hashint4extended(({})::integer, {})").format(value, seed)
+    if column.base_type in EXACT:
+        return SQL("hash_record_extended(ROW({}), {})").format(typed(value, column), seed)
+    return SQL("hashtextextended({}, {})").format(comparable(value, column), seed)
 
 
 def side(assignment: Assignment, *, written: bool) -> Statement:
@@ -262,19 +301,6 @@ def count_by_kind(flow: Flow) -> Statement:
 def first_differences(flow: Flow, limit: int) -> Statement:
     return SQL("SELECT kind, key, columns FROM ({}) d ORDER BY kind, key LIMIT {}").format(
         differences(flow), Literal(limit)
-    )
-
-
-def orphans(table: Table, foreign_key: Constraint) -> Statement:
-    """The number of rows whose foreign key names a row that does not exist."""
-    return SQL("SELECT count(*) FROM {} AS child WHERE {} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(
-        name(table),
-        SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier("child", c)) for c in foreign_key.columns),
-        SQL(foreign_key.referenced or ""),
-        SQL(" AND ").join(
-            SQL("{} = {}").format(Identifier("parent", there), Identifier("child", here))
-            for here, there in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True)
-        ),
     )
 
 

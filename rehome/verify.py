@@ -93,12 +93,13 @@ def compare(plan: Plan, session: Session, *, limit: int = 10) -> Comparison:
 
 
 def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
-    carried = pair.forward.carried
-    ((source_rows, source_hash),) = session.rows(sql.fingerprint(pair.source, carried, written=False))
-    ((target_rows, target_hash),) = session.rows(sql.fingerprint(pair.target, carried, written=True))
+    keys = pair.target.foreign_keys
+    ((source_rows, *source_hashes),) = session.rows(sql.fingerprint(pair.forward, written=False))
+    ((target_rows, *rest),) = session.rows(sql.fingerprint(pair.forward, written=True, foreign_keys=keys))
+    orphans, target_hashes = rest[: len(keys)], rest[len(keys) :]
     kinds: dict[str, int] = {}
     differences: tuple[Difference, ...] = ()
-    if (source_rows, source_hash) != (target_rows, target_hash):
+    if (source_rows, source_hashes) != (target_rows, target_hashes):
         kinds = dict(session.rows(sql.count_by_kind(pair.forward)))
         found = session.rows(sql.first_differences(pair.forward, limit))
         differences = tuple(Difference(str(pair.target), kind, key, columns) for kind, key, columns in found)
@@ -108,7 +109,7 @@ def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
         missing=kinds.get("missing", 0),
         extra=kinds.get("extra", 0),
         different=kinds.get("different", 0),
-        orphans=sum(session.rows(sql.orphans(pair.target, key))[0][0] for key in pair.target.foreign_keys),
+        orphans=sum(orphans),
         differences=differences,
     )
 
