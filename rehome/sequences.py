@@ -9,6 +9,9 @@ from rehome.plan import Plan, TablePair
 from rehome.session import Session, Statement
 from rehome.sql import SQL, Identifier, Literal, largest_key, name
 
+LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1}
+"""By type of a key column; that of bigint is the largest of its sequence too."""
+
 
 def to_keep(plan: Plan) -> dict[str, Any]:
     """What the key columns of both sides were before the move, as JSON."""
@@ -67,7 +70,7 @@ def share(plan: Plan) -> list[Statement]:
             SQL("ALTER SEQUENCE {} OWNED BY {}").format(
                 place, Identifier(pair.target.schema, pair.target.name, target_column)
             ),
-            continue_from(place, old, pair.source, source_column, shared.increment),
+            continue_from(place, old, pair.source, source_column, shared),
             SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(table, column, default),
             *(grant("SEQUENCE", place, privilege) for privilege in source.grants),
         ]
@@ -84,10 +87,10 @@ def share(plan: Plan) -> list[Statement]:
 def follow_largest_key(pair: TablePair) -> list[Statement]:
     """A target that numbers its rows by itself, where the source never did, goes on after the largest key."""
     statements: list[Statement] = []
-    for _, column in pair.forward.key:
+    for source_column, column in pair.forward.key:
         if sequence := pair.target.sequences.get(column):
             place = Literal(Identifier(sequence.schema, sequence.name).as_string())
-            largest = largest_key(pair.target, column)
+            largest = largest_key(pair.target, column, below=end_of_keys(sequence, pair.source, source_column))
             statements.append(SQL("SELECT setval({}::regclass, ({})) WHERE ({}) > 0").format(place, largest, largest))
     return statements
 
@@ -167,15 +170,21 @@ def add_identity(table: Statement, column: Statement, kind: str, sequence: Seque
     )
 
 
-def continue_from(place: Statement, old: Statement, source: Table, column: str, increment: int) -> Statement:
+def continue_from(place: Statement, old: Statement, source: Table, column: str, sequence: Sequence) -> Statement:
     """Start where the old sequence stands, or after the largest key where that one had fallen behind it."""
-    if increment < 0:
+    if sequence.increment < 0:
         return SQL("SELECT setval({}::regclass, last_value, is_called) FROM {}").format(Literal(place.as_string()), old)
     return SQL(
         "SELECT setval({}::regclass, greatest(last_value, largest), "
-        "is_called OR coalesce(largest >= last_value, false)) "
-        "FROM {}, (SELECT max({})::bigint AS largest FROM {}) AS keys"
-    ).format(Literal(place.as_string()), old, Identifier(column), name(source))
+        "is_called OR coalesce(largest >= last_value, false)) FROM {}, (SELECT ({})::bigint AS largest) AS keys"
+    ).format(Literal(place.as_string()), old, largest_key(source, column, below=end_of_keys(sequence, source, column)))
+
+
+def end_of_keys(sequence: Sequence, source: Table, column: str) -> int:
+    """The last key that both tables can hold. A row may have it while the sequence is far behind: to go on
+    after that row would be the end of all inserts.
+    """
+    return min(sequence.maximum, LARGEST.get(source.column(column).base_type, sequence.maximum))
 
 
 def is_ahead(session: Session, pair: TablePair) -> bool:
@@ -190,8 +199,11 @@ def is_ahead(session: Session, pair: TablePair) -> bool:
         if own is not None and (own.schema, own.name) != (sequence.schema, sequence.name):
             return False
         place = Identifier(sequence.schema, sequence.name)
+        largest_number = largest_key(
+            pair.target, target_column, below=end_of_keys(sequence, pair.source, source_column)
+        )
         ((last, called, largest),) = session.rows(
-            SQL("SELECT last_value, is_called, ({}) FROM {}").format(largest_key(pair.target, target_column), place)
+            SQL("SELECT last_value, is_called, ({}) FROM {}").format(largest_number, place)
         )
         if largest is not None and sequence.increment > 0 and (largest > last or (largest == last and not called)):
             return False

@@ -304,8 +304,8 @@ def first_differences(flow: Flow, limit: int) -> Statement:
     )
 
 
-def largest_key(table: Table, column: str) -> Statement:
-    return SQL("SELECT max({}) FROM {}").format(Identifier(column), name(table))
+def largest_key(table: Table, column: str, *, below: int) -> Statement:
+    return SQL("SELECT max({0}) FROM {1} WHERE {0} < {2}").format(Identifier(column), name(table), Literal(below))
 
 
 # ----- questions that preflight asks of the rows before they are moved
