@@ -3,7 +3,7 @@
 from typing import Any
 
 from rehome import sql
-from rehome.catalog import Constraint, Table
+from rehome.catalog import Constraint, Incoming, Index, Table
 from rehome.plan import Plan
 from rehome.session import Statement
 
@@ -14,58 +14,58 @@ def put_away(plan: Plan) -> list[Statement]:
     Dropping a foreign key takes ACCESS EXCLUSIVE on the table it points at as well: inside the long
     transaction nobody could log in until it ended.
     """
-    statements: list[Statement] = []
-    for pair in plan.pairs:
-        statements += [sql.drop_constraint(pair.target, key.name) for key in pair.target.foreign_keys]
-        statements += [sql.drop_constraint(pair.target, c.name) for c in secondary_constraints(pair.target)]
-        statements += [sql.drop_index(pair.target, name) for name, _ in secondary_indexes(pair.target)]
-    return statements
+    foreign_keys = [
+        sql.drop_constraint(pair.target, key.name) for pair in plan.pairs for key in pair.target.foreign_keys
+    ]
+    constraints = [sql.drop_constraint(table, c.name) for table, c in rebuilt_constraints(plan)]
+    return foreign_keys + constraints + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
 
 
 def put_back(kept: dict[str, Any]) -> list[Statement]:
     """Restore what `put_away` dropped, from the record that `to_keep` made; safe to repeat."""
     statements: list[Statement] = []
-    for table in kept["tables"]:
-        place = sql.Identifier(table["schema"], table["name"])
-        for name, definition in table["constraints"]:
-            statements += [
-                sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(place, sql.Identifier(name)),
-                sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(place, sql.Identifier(name), sql.SQL(definition)),
-            ]
-        for name, definition in table["indexes"]:
-            statements += [
-                sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(table["schema"], name)),
-                sql.SQL(definition),
-            ]
+    for schema, _, name, definition in kept["indexes"]:
+        statements += [sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(schema, name)), sql.SQL(definition)]
+    for schema, table, name, _ in reversed(kept["constraints"]):
+        statements.append(
+            sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(
+                sql.Identifier(schema, table), sql.Identifier(name)
+            )
+        )
+    for schema, table, name, definition in kept["constraints"]:
+        statements.append(
+            sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
+                sql.Identifier(schema, table), sql.Identifier(name), sql.SQL(definition)
+            )
+        )
     return statements
 
 
 def to_keep(plan: Plan) -> dict[str, Any]:
-    """The definitions of everything that `put_away` drops, as JSON."""
+    """The definitions of everything that `put_away` drops, as JSON; a foreign key after what it points at."""
+    foreign_keys = [(pair.target, key) for pair in plan.pairs for key in pair.target.foreign_keys]
     return {
-        "tables": [
-            {
-                "schema": pair.target.schema,
-                "name": pair.target.name,
-                "constraints": [
-                    (c.name, c.definition) for c in (*secondary_constraints(pair.target), *pair.target.foreign_keys)
-                ],
-                "indexes": secondary_indexes(pair.target),
-            }
-            for pair in plan.pairs
-        ]
+        "constraints": [
+            (table.schema, table.name, c.name, c.definition) for table, c in rebuilt_constraints(plan) + foreign_keys
+        ],
+        "indexes": [(table.schema, table.name, i.name, i.definition) for table, i in rebuilt_indexes(plan)],
     }
 
 
-def secondary_constraints(table: Table) -> list[Constraint]:
-    """Unique and exclusion constraints that no other table's foreign key relies on."""
-    needed = {incoming.index for incoming in table.incoming}
-    return [c for c in table.constraints if c.kind in "ux" and c.name not in needed]
+def rebuilt_constraints(plan: Plan) -> list[tuple[Table, Constraint]]:
+    """Primary keys, unique and exclusion constraints that no foreign key of another table relies on."""
+    needed = {incoming.index for incoming in other_incoming(plan)}
+    return [
+        (pair.target, constraint)
+        for pair in plan.pairs
+        for constraint in pair.target.constraints
+        if constraint.kind in "pux" and constraint.name not in needed
+    ]
 
 
-def secondary_indexes(table: Table) -> list[tuple[str, str]]:
-    needed = {incoming.index for incoming in table.incoming}
-    return [(index.name, index.definition) for index in table.indexes if index.name not in needed]
+def rebuilt_indexes(plan: Plan) -> list[tuple[Table, Index]]:
+    needed = {incoming.index for incoming in other_incoming(plan)}
+    return [(pair.target, index) for pair in plan.pairs for index in pair.target.indexes if index.name not in needed]
 
 
 def copy(plan: Plan) -> list[Statement]:
@@ -74,11 +74,8 @@ def copy(plan: Plan) -> list[Statement]:
 
 def build(plan: Plan) -> list[Statement]:
     """Indexes and unique constraints over the copied rows, each sorted once."""
-    statements: list[Statement] = []
-    for pair in plan.pairs:
-        statements += [sql.add_constraint(pair.target, c) for c in secondary_constraints(pair.target)]
-        statements += [sql.SQL(definition) for _, definition in secondary_indexes(pair.target)]
-    return statements
+    constraints = [sql.add_constraint(table, constraint) for table, constraint in rebuilt_constraints(plan)]
+    return constraints + [sql.SQL(index.definition) for _, index in rebuilt_indexes(plan)]
 
 
 def add_foreign_keys(plan: Plan) -> list[Statement]:
@@ -114,7 +111,7 @@ def settle_back(plan: Plan) -> list[Statement]:
     return [sql.validate(key.schema, key.table, key.name) for key in other_incoming(plan)]
 
 
-def other_incoming(plan: Plan) -> list[Any]:
+def other_incoming(plan: Plan) -> list[Incoming]:
     """Foreign keys that point at a target from tables that are no target of this move."""
     own = {(pair.target.schema, pair.target.name) for pair in plan.pairs}
     return [key for pair in plan.pairs for key in pair.target.incoming if (key.schema, key.table) not in own]
