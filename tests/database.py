@@ -3,13 +3,19 @@
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 
-from core.embedded import programs
 from django.db import connections
 
+from core.embedded import programs
 
-def dump(alias: str = "default") -> str:
-    """Everything that pg_dump knows: tables, rows, sequences, constraints, triggers, functions, grants."""
+
+def dump(alias: str = "default", *, without_data: Iterable[str] = ()) -> str:
+    """Everything that pg_dump knows: tables, rows, sequences, constraints, triggers, functions, grants.
+
+    Rows are in the order of their text, for an update moves a row within its table. `without_data` names
+    tables and sequences, as patterns of pg_dump, of which only the definition counts.
+    """
     parameters = connections[alias].get_connection_params()
     environment = {
         "PGHOST": str(parameters.get("host", "")),
@@ -19,11 +25,19 @@ def dump(alias: str = "default") -> str:
         "PGDATABASE": str(parameters["dbname"]),
     }
     done = subprocess.run(
-        [programs.installation() / "bin" / "pg_dump", "--restrict-key=same"],
+        [
+            programs.installation() / "bin" / "pg_dump",
+            "--restrict-key=same",
+            *(f"--exclude-table-data={pattern}" for pattern in without_data),
+        ],
         env=os.environ | {name: value for name, value in environment.items() if value},
         check=True,
         capture_output=True,
         text=True,
     )
-    # Sequences of Django's own tables count on where content types are made again.
-    return re.sub(r"(?m)^-- (Dumped|Started|Completed).*\n", "", done.stdout)
+    text = re.sub(r"(?m)^-- (Dumped|Started|Completed).*\n", "", done.stdout)
+    return re.sub(r"(?ms)^(COPY [^\n]+ FROM stdin;\n)(.*?)^(?=\\\.$)", sorted_rows, text)
+
+
+def sorted_rows(block: re.Match[str]) -> str:
+    return block[1] + "".join(f"{row}\n" for row in sorted(block[2].split("\n")[:-1]))
