@@ -2,10 +2,11 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from django.apps.registry import Apps
-from django.db import models
+from django.db import models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
@@ -148,6 +149,11 @@ def get_model(apps: Apps, label: str) -> Model:
             f"{label!r} is no model that this migration knows.",
             "Write it as 'app_label.ModelName' and add a migration of that app to this migration's dependencies.",
         ) from error
+
+
+def is_allowed(move: "Move", apps: Apps, connection: BaseDatabaseWrapper) -> bool:
+    """Whether the project's routers have the target on this database."""
+    return router.allow_migrate_model(connection.alias, get_model(apps, move.target))
 
 
 def get_table(connection: BaseDatabaseWrapper, model: Model) -> Table:
@@ -405,21 +411,25 @@ class FieldMapping:
             for target, source in self.plain.items()
             if self.source_fields[source].remote_field and self.target_fields[target].remote_field
         ]
-        found = []
-        for source_field, target_field in [*pairs, *self.many_to_many()]:
-            source, target = source_field.remote_field.model, target_field.remote_field.model
-            if source is target or (source, target) == (self.source, self.target):
-                continue
-            found.append(
-                Reference(
-                    field=f"{self.target._meta.label}.{target_field.name}",
-                    source=source._meta.label,
-                    target=target._meta.label,
-                    source_table=str(get_table(self.connection, source)),
-                    target_table=str(get_table(self.connection, target)),
-                )
+        return [
+            Reference(
+                field=f"{self.target._meta.label}.{field.name}",
+                source=source._meta.label,
+                target=target._meta.label,
+                source_table=str(get_table(self.connection, source)),
+                target_table=str(get_table(self.connection, target)),
             )
-        return found
+            for field, source, target in repointed([*pairs, *self.many_to_many()])
+            if (source, target) != (self.source, self.target)
+        ]
+
+
+def repointed(pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Model, Model]]:
+    """Of pairs of relations (source's, target's), those that lead to different models: (target's, from, to)."""
+    for source_field, target_field in pairs:
+        source, target = source_field.remote_field.model, target_field.remote_field.model
+        if source is not target:
+            yield target_field, source, target
 
 
 def concrete_fields(model: Model) -> dict[str, Field]:

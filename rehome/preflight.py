@@ -23,15 +23,20 @@ WIDER = {
 }  # fmt: skip
 
 
+def check_connection(connection: BaseDatabaseWrapper) -> None:
+    """Refuse a connection on which no move can be made: an unfit server, an open transaction."""
+    check_server(connection)
+    if connection.in_atomic_block:
+        raise Refused("This migration runs in a transaction of its own.", "Set atomic = False on the Migration class.")
+
+
 def check_server(connection: BaseDatabaseWrapper) -> None:
-    """Refuse what no plan can be made for: another engine, an old server, an open transaction."""
+    """Refuse what no plan can be made for: another engine, an old server."""
     if connection.vendor != "postgresql":
         raise Refused(
             f"Database {connection.alias!r} is {connection.vendor}; rehome moves models on PostgreSQL.",
             "Leave this migration out of that database with a router's allow_migrate.",
         )
-    if connection.in_atomic_block:
-        raise Refused("This migration runs in a transaction of its own.", "Set atomic = False on the Migration class.")
     connection.ensure_connection()
     version = connection.connection.info.server_version
     if version < OLDEST_SERVER * 10000:
@@ -76,6 +81,15 @@ def check_target_empty(plan: Plan) -> None:
 
 def check_backward(plan: Plan, ledger: Ledger) -> MoveRun:
     """Everything that must hold before the first write of the way back; returns the run to undo."""
+    run = check_live(plan, ledger)
+    for pair in plan.pairs:
+        refuse_references_to_target(pair, plan)
+    check_nothing_lost(plan)
+    return run
+
+
+def check_live(plan: Plan, ledger: Ledger) -> MoveRun:
+    """There is something to undo, and a way to undo it; returns the run."""
     if not plan.reversible:
         raise Irreversible(
             f"{plan} can't go back: {'; '.join(plan.irreversible)}.",
@@ -88,9 +102,6 @@ def check_backward(plan: Plan, ledger: Ledger) -> MoveRun:
             f"{f'its phase is {run.phase!r}' if run else 'it never ran here'}.",
             "Use `migrate --fake` if only Django's record is wrong.",
         )
-    for pair in plan.pairs:
-        refuse_references_to_target(pair, plan)
-    check_nothing_lost(plan)
     return run
 
 

@@ -7,14 +7,14 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, router
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import copying, grants, identity, preflight, sequences, sql, sync, verify
+from rehome import catalog, copying, grants, identity, preflight, sequences, sql, sync, verify
 from rehome.errors import MoveFailed, RehomeError
 from rehome.ledger import LIVE, Ledger
 from rehome.models import MoveRun, Phase
-from rehome.plan import Plan, make_plan
+from rehome.plan import Plan, is_allowed, make_plan
 from rehome.progress import Progress
 from rehome.session import Session, Statement
 
@@ -36,12 +36,12 @@ class Step:
 
 
 def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
-    """Move the rows, or finish the move that a crash cut short; on a database where it is live, settle again.
+    """Move the rows, or finish the move that a crash cut short; where it is live, mend the triggers and settle again.
 
     Raises Refused before anything is written, MoveFailed or LockNotObtained after everything is undone.
     """
-    preflight.check_server(connection)
-    if not router.allow_migrate_model(connection.alias, apps.get_model(*move.target.split("."))):
+    preflight.check_connection(connection)
+    if not is_allowed(move, apps, connection):
         return
     with Session(connection).only_move():
         plan = make_plan(move, apps, connection)
@@ -50,10 +50,17 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
         if run and run.phase == Phase.PREPARED:
             undo_preparation(run, ledger, open_session(plan))
             plan, run = make_plan(move, apps, connection), None
-        if run is None or run.phase not in LIVE or sync.state(plan) == "missing":
+        if run is None or not is_live(plan, run):
             preflight.check_forward(plan, ledger)
             run = move_rows(plan, ledger)
+        elif sync.state(plan) != "installed":
+            open_session(plan).run(*sync.install(plan))
         settle(plan, ledger, run)
+
+
+def is_live(plan: Plan, run: MoveRun) -> bool:
+    """Whether the rows are in the target; tables that were made anew since the run have neither rows nor triggers."""
+    return run.phase in LIVE and (sync.state(plan) != "missing" or not is_empty(plan))
 
 
 def move_rows(plan: Plan, ledger: Ledger) -> MoveRun:
@@ -83,10 +90,9 @@ def move_rows(plan: Plan, ledger: Ledger) -> MoveRun:
 
 def move_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
     """Copy, build, compare, and only then take the locks that others would notice, just before the commit."""
-    sources, targets = [pair.source for pair in plan.pairs], [pair.target for pair in plan.pairs]
-    session.run(sql.lock(sources, "SHARE"), sql.lock(targets, "EXCLUSIVE"), *sync.lower_fence(plan))
+    session.run(*enter(plan))
     preflight.check_target_empty(plan)
-    with progress.step(f"copy {', '.join(map(str, sources))}"):
+    with progress.step(f"copy {', '.join(str(pair.source) for pair in plan.pairs)}"):
         copied = [session.execute(statement) for statement in copying.copy(plan)]
     with progress.step("build indexes"):
         for statement in copying.build(plan):
@@ -104,6 +110,12 @@ def move_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveR
         }
         ledger.advance(run, Phase.MOVED, rows=sum(copied), kept=kept)
     identity.forget_cached()
+
+
+def enter(plan: Plan) -> list[Statement]:
+    """Until the commit, the source is read and nobody else touches the target."""
+    sources, targets = [pair.source for pair in plan.pairs], [pair.target for pair in plan.pairs]
+    return [sql.lock(sources, "SHARE"), sql.lock(targets, "EXCLUSIVE"), *sync.lower_fence(plan)]
 
 
 def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
@@ -125,6 +137,10 @@ def settle(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
         for statement in copying.settle(plan):
             session.run(statement)
     ledger.advance(run, Phase.LIVE)
+
+
+def is_empty(plan: Plan) -> bool:
+    return not any(catalog.query(plan.connection, sql.has_rows(pair.target).as_string())[0][0] for pair in plan.pairs)
 
 
 def undo_preparation(run: MoveRun, ledger: Ledger, session: Session) -> None:
@@ -153,8 +169,8 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
 
     Raises Refused before anything is written; any failure leaves both tables live and in step.
     """
-    preflight.check_server(connection)
-    if not router.allow_migrate_model(connection.alias, apps.get_model(*move.target.split("."))):
+    preflight.check_connection(connection)
+    if not is_allowed(move, apps, connection):
         return
     with Session(connection).only_move():
         plan = make_plan(move, apps, connection)
@@ -170,8 +186,7 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
 
 
 def return_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    tables = [table for pair in plan.pairs for table in (pair.source, pair.target)]
-    session.run(sql.lock(tables, "SHARE ROW EXCLUSIVE"))
+    session.run(enter_back(plan))
     preflight.check_nothing_lost(plan)
     with progress.step("compare every row"):
         comparison = verify.compare(plan, session)
@@ -181,6 +196,10 @@ def return_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: Mov
         session.run(*switch_back(plan, names, run.kept, reconcile=not comparison.equal))
         ledger.advance(run, Phase.BACK, rows=comparison.target_rows)
     identity.forget_cached()
+
+
+def enter_back(plan: Plan) -> Statement:
+    return sql.lock([table for pair in plan.pairs for table in (pair.source, pair.target)], "SHARE ROW EXCLUSIVE")
 
 
 def switch_back(
@@ -206,36 +225,27 @@ def open_session(plan: Plan) -> Session:
     return Session(plan.connection, tables)
 
 
-# ----- what a move would run, for `sqlmove`
+# ----- what a move would run on this database now, for `sqlmove`
 
 
-def forward_steps(plan: Plan) -> Iterator[Step]:
-    session = open_session(plan)
-    sources, targets = [pair.source for pair in plan.pairs], [pair.target for pair in plan.pairs]
-    for statement in copying.put_away(plan):
-        yield Step("prepare, each statement in a transaction of its own", [statement])
-    yield Step(
-        "move, in one transaction",
-        [
-            sql.lock(sources, "SHARE"),
-            sql.lock(targets, "EXCLUSIVE"),
-            *sync.lower_fence(plan),
-            *copying.copy(plan),
-            *copying.build(plan),
-            *switch(plan, identity.read_identity(plan, session)),
-        ],
-    )
+def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
+    """The statements of `forward`; where the move is live, those that mend it."""
+    if run is None or not is_live(plan, run):
+        names = identity.read_identity(plan, open_session(plan))
+        for statement in copying.put_away(plan):
+            yield Step("Prepare: each statement in a transaction of its own.", [statement])
+        yield Step(
+            "Move: all or nothing.", [*enter(plan), *copying.copy(plan), *copying.build(plan), *switch(plan, names)]
+        )
+    elif sync.state(plan) != "installed":
+        yield Step("Create the triggers again.", sync.install(plan))
     for statement in copying.settle(plan):
-        yield Step("settle, each statement in a transaction of its own", [statement])
+        yield Step("Settle: each statement in a transaction of its own.", [statement])
 
 
-def backward_steps(plan: Plan, kept: dict[str, Any]) -> Iterator[Step]:
-    session = open_session(plan)
-    tables = [table for pair in plan.pairs for table in (pair.source, pair.target)]
-    names = identity.read_identity(plan, session)
-    yield Step(
-        "move back, in one transaction",
-        [sql.lock(tables, "SHARE ROW EXCLUSIVE"), *switch_back(plan, names, kept, reconcile=False)],
-    )
+def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
+    """The statements of `backward`, with those that it leaves out where both tables are found equal."""
+    names = identity.read_identity(plan, open_session(plan))
+    yield Step("Move back: all or nothing.", [enter_back(plan), *switch_back(plan, names, run.kept, reconcile=True)])
     for statement in copying.settle_back(plan):
-        yield Step("settle, each statement in a transaction of its own", [statement])
+        yield Step("Settle: each statement in a transaction of its own.", [statement])
