@@ -1,10 +1,14 @@
 """Move: the declaration in a migration that a model's rows go to another app's model, and may come back."""
 
 from collections.abc import Iterable, Mapping
+from types import ModuleType
 
+from django.apps import apps as django_apps
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 from django.db.models.expressions import Combinable
+
+from rehome.errors import Refused
 
 
 class Move:
@@ -42,15 +46,11 @@ class Move:
 
     def forwards(self, apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         """Move the rows from the source to the target and keep both tables in step from then on."""
-        from rehome import runner  # The ledger's model needs the app registry, which imports this module.
-
-        runner.forward(self, apps, schema_editor.connection)
+        load_runner().forward(self, apps, schema_editor.connection)
 
     def backwards(self, apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         """Give everything written since back to the source, and leave the target empty and fenced."""
-        from rehome import runner
-
-        runner.backward(self, apps, schema_editor.connection)
+        load_runner().backward(self, apps, schema_editor.connection)
 
     def resolve_labels(self) -> tuple[tuple[str, str], tuple[str, str]]:
         """(app label, lower-case model name) of the source and of the target, as in django_content_type."""
@@ -61,3 +61,12 @@ class Move:
     def answers_to(self, name: str) -> bool:
         """Whether `name`, as given to a command, means this move: either of its models, in any case."""
         return name.lower() in {str(self).lower(), self.source.lower(), self.target.lower()}
+
+
+def load_runner() -> ModuleType:
+    """The ledger has a model, which can't be imported before the app registry has imported this module."""
+    if not django_apps.is_installed("rehome"):
+        raise Refused("'rehome' is not in INSTALLED_APPS.", "Add it, for the ledger of the moves is a model of it.")
+    from rehome import runner
+
+    return runner

@@ -58,6 +58,7 @@ def check_forward(plan: Plan, ledger: Ledger) -> None:
         refuse_drift(pair.source_model, pair.source, plan.connection)
         refuse_drift(pair.target_model, pair.target, plan.connection)
         refuse_misfits(pair)
+    refuse_open_schemas(plan)
     refuse_closed_tables(plan)
     refuse_unmoved_references(plan, ledger)
     check_target_empty(plan)
@@ -184,6 +185,18 @@ def refuse_missing_rights(table: Table, plan: Plan) -> None:
             f"This connection's role may not create functions in schema {table.schema!r}.",
             f"Run GRANT CREATE ON SCHEMA {table.schema} to it.",
         )
+
+
+def refuse_open_schemas(plan: Plan) -> None:
+    """The triggers run with the owner's rights, so nobody else may put operators where they look for them."""
+    for schema in plan.search_path:
+        ((public,),) = catalog.query(plan.connection, "SELECT has_schema_privilege('public', %s, 'CREATE')", [schema])
+        if public:
+            raise Refused(
+                f"Everybody may create objects in schema {schema!r}, where types of {plan.main.source} come from, "
+                "and could so run code with the rights of its owner.",
+                f"Run REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC, as PostgreSQL 15 has it from the start.",
+            )
 
 
 def refuse_closed_tables(plan: Plan) -> None:
