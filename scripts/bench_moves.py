@@ -27,6 +27,24 @@ BASE = "bench_base"
 ORM_SAMPLE = 2_000
 FIRST = [("accounts", "0001"), ("printers", "0001"), ("auth", None), ("admin", None), ("contenttypes", None)]
 
+FILL = (
+    """
+    INSERT INTO auth_user (password, is_superuser, username, first_name, last_name, email,
+                           is_staff, is_active, date_joined)
+    SELECT '', false, 'user' || n, '', '', '', false, true, now() FROM generate_series(1, %(profiles)s) n
+    """,
+    """
+    INSERT INTO portal_profile (user_id, name, username, email, organization)
+    SELECT id, 'Name ' || id, username, username || '@example.com', 'Farm ' || id %% 500 FROM auth_user
+    """,
+    """
+    INSERT INTO portal_printer (profile_id, ip_address, api_key, ping, printing)
+    SELECT 1 + n::bigint * 7919 %% %(profiles)s,
+           '10.' || n %% 250 || '.' || n / 250 %% 250 || '.' || n %% 254,
+           md5(n::text), n %% 3 = 0, n %% 5 = 0
+      FROM generate_series(1, %(printers)s) n
+    """,
+)
 PROFILE = "id, name, username, email, organization, user_id"
 PRINTER = "id, ip_address, api_key, ping, printing, profile_id"
 
@@ -59,17 +77,11 @@ def make_base(rows: int) -> None:
     use(BASE)
     for app, name in [("portal", None), *FIRST]:
         call_command("migrate", app, *filter(None, [name]), verbosity=0)
-    profiles = max(rows // 10, 1)
-    run(
-        "INSERT INTO auth_user (password, is_superuser, username, first_name, last_name, email, is_staff, is_active,"
-        f" date_joined) SELECT '', false, 'user' || n, '', '', '', false, true, now() FROM generate_series(1, {profiles}) n",
-        "INSERT INTO portal_profile (user_id, name, username, email, organization) SELECT id, 'Name ' || id, username,"
-        " username || '@example.com', 'Farm ' || id % 500 FROM auth_user",
-        "INSERT INTO portal_printer (profile_id, ip_address, api_key, ping, printing) SELECT"
-        f" 1 + n::bigint * 7919 % {profiles}, '10.' || n % 250 || '.' || n / 250 % 250 || '.' || n % 254,"
-        f" md5(n::text), n % 3 = 0, n % 5 = 0 FROM generate_series(1, {rows}) n",
-        "VACUUM ANALYZE",
-    )
+    sizes = {"printers": rows, "profiles": max(rows // 10, 1)}
+    with connection.cursor() as cursor:
+        for statement in FILL:
+            cursor.execute(statement, sizes)
+    run("VACUUM ANALYZE")
     connections.close_all()
 
 
