@@ -105,6 +105,8 @@ class Identity:
     target: Label
     source_id: int | None
     target_id: int | None
+    target_permissions: frozenset[str]
+    """Codenames that the target's row has."""
 
 
 def read_identity(plan: Plan, session: Session) -> Identity | None:
@@ -112,7 +114,14 @@ def read_identity(plan: Plan, session: Session) -> Identity | None:
     if registry is None:
         return None
     source, target = Label.of(plan.source_model), Label.of(plan.target_model)
-    return Identity(registry, source, target, find(session, source), find(session, target))
+    return Identity(
+        registry,
+        source,
+        target,
+        find(session, source),
+        find(session, target),
+        frozenset(codenames(session, registry, target)),
+    )
 
 
 def carry(identity: Identity | None) -> list[Statement]:
@@ -164,6 +173,7 @@ def give_back(identity: Identity | None, kept: dict[str, Any]) -> list[Statement
         *repoint(registry, old, new),
         *exchange(identity),
         *drop_grants(registry, by_label(target)),
+        *drop_permissions(registry, target, kept.get("permissions_copied", [])),
         *(drop_row(registry, target) if kept.get("content_type_created") else []),
     ]
 
@@ -172,10 +182,13 @@ def to_keep(identity: Identity | None, session: Session) -> dict[str, Any]:
     """After `carry`, in its transaction: what `give_back` and the verification need, as JSON."""
     if identity is None or identity.source_id is None:
         return {}
+    named_before = dict(renamed_codenames(identity.source, identity.target))
+    now = {named_before.get(name, name) for name in codenames(session, identity.registry, identity.source)}
     return {
         "content_type": identity.source_id,
         "content_type_created": identity.target_id is None,
         "permissions": codenames(session, identity.registry, identity.target),
+        "permissions_copied": sorted(now - identity.target_permissions),
         "grants_until": {
             table.name: session.rows(SQL("SELECT coalesce(max(id), 0) FROM {}").format(table.place))[0][0]
             for table in identity.registry.grant_tables
@@ -333,6 +346,16 @@ def drop_grants(registry: Registry, content_type: Statement) -> list[Statement]:
             table.place, Identifier(table.permission), Identifier(PERMISSIONS), content_type
         )
         for table in registry.grant_tables
+    ]
+
+
+def drop_permissions(registry: Registry, label: Label, names: list[str]) -> list[Statement]:
+    if registry.permissions is None or not names:
+        return []
+    return [
+        SQL("DELETE FROM {} WHERE content_type_id = {} AND codename = ANY({}::text[])").format(
+            Identifier(PERMISSIONS), by_label(label), Literal(names)
+        )
     ]
 
 
