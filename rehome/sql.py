@@ -43,7 +43,7 @@ def values(assignments: Iterable[Assignment]) -> Statement:
 
 def typed(value: Statement, column: Column) -> Statement:
     """`value` as the column's type; a text's length is left alone, since a cast would cut it in silence."""
-    bounded = column.base_type in {"character varying", "character", "bit", "bit varying"}
+    bounded = column.base_type == "character varying"
     return SQL("({})::{}").format(value, SQL(column.base_type if bounded else column.type))
 
 
