@@ -33,6 +33,12 @@ class Ledger:
             return None
         return self.runs.filter(source_table=source_table, target_table=target_table).order_by("-pk").first()
 
+    def latest_named(self, move: str) -> MoveRun | None:
+        """The last run of a move whose tables can't be found any more."""
+        if not self.exists():
+            return None
+        return self.runs.filter(move=move).order_by("-pk").first()
+
     def current(self, plan: Plan) -> MoveRun | None:
         return self.latest(str(plan.main.source), str(plan.main.target))
 
@@ -60,6 +66,14 @@ class Ledger:
         for name, value in changes.items():
             setattr(run, name, value)
         run.save(using=self.connection.alias)
+
+    def is_writable(self) -> bool:
+        """Whether this connection may record anything: no standby, no read-only role or setting."""
+        if not self.exists():
+            return False
+        question = "SELECT NOT current_setting('transaction_read_only')::boolean AND has_table_privilege(%s, 'UPDATE')"
+        ((writable,),) = catalog.query(self.connection, question, [MoveRun._meta.db_table])
+        return bool(writable)
 
     def record_verification(self, run: MoveRun, report: dict[str, Any]) -> None:
         run.verified_at = timezone.now()

@@ -36,7 +36,7 @@ class Step:
 
 
 def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
-    """Move the rows, or finish the move that a crash cut short; where it is live, mend the triggers and settle again.
+    """Move the rows, or finish the move that a crash cut short; where it is live, mend and settle it again.
 
     Raises Refused before anything is written, MoveFailed or LockNotObtained after everything is undone.
     """
@@ -53,8 +53,8 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
         if run is None or not is_live(plan, run):
             preflight.check_forward(plan, ledger)
             run = move_rows(plan, ledger)
-        elif sync.state(plan) != "installed":
-            open_session(plan).run(*sync.install(plan))
+        else:
+            open_session(plan).run(*mend(plan))
         settle(plan, ledger, run)
 
 
@@ -139,6 +139,15 @@ def settle(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
     ledger.advance(run, Phase.LIVE)
 
 
+def mend(plan: Plan) -> list[Statement]:
+    """What a live move lacks of its triggers and its sequences; rows that were written without them stay."""
+    session = open_session(plan)
+    statements = sync.install(plan) if sync.state(plan) != "installed" else []
+    for pair in plan.pairs:
+        statements += [] if sequences.is_ahead(session, pair) else sequences.mend(pair)
+    return [lock_both(plan), *statements] if statements else []
+
+
 def is_empty(plan: Plan) -> bool:
     return not any(catalog.query(plan.connection, sql.has_rows(pair.target).as_string())[0][0] for pair in plan.pairs)
 
@@ -186,7 +195,7 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
 
 
 def return_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    session.run(enter_back(plan))
+    session.run(lock_both(plan))
     preflight.check_nothing_lost(plan)
     with progress.step("compare every row"):
         comparison = verify.compare(plan, session)
@@ -198,7 +207,8 @@ def return_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: Mov
     identity.forget_cached()
 
 
-def enter_back(plan: Plan) -> Statement:
+def lock_both(plan: Plan) -> Statement:
+    """Nobody else writes to either table; readers go on."""
     return sql.lock([table for pair in plan.pairs for table in (pair.source, pair.target)], "SHARE ROW EXCLUSIVE")
 
 
@@ -206,7 +216,7 @@ def switch_back(
     plan: Plan, names: identity.Identity | None, kept: dict[str, Any], *, reconcile: bool
 ) -> list[Statement]:
     """From here only the source lives; the target wins where a trigger had been missing."""
-    corrections = [statement for pair in plan.pairs for statement in sql.reconcile(pair.backward, pair.forward)]
+    corrections = [statement for pair in plan.pairs for statement in sql.reconcile(pair)]
     return [
         *sync.remove(plan),
         *(corrections if reconcile else []),
@@ -237,8 +247,8 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
         yield Step(
             "Move: all or nothing.", [*enter(plan), *copying.copy(plan), *copying.build(plan), *switch(plan, names)]
         )
-    elif sync.state(plan) != "installed":
-        yield Step("Create the triggers again.", sync.install(plan))
+    elif statements := mend(plan):
+        yield Step("Mend: all or nothing.", statements)
     for statement in copying.settle(plan):
         yield Step("Settle: each statement in a transaction of its own.", [statement])
 
@@ -246,6 +256,6 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
 def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     """The statements of `backward`, with those that it leaves out where both tables are found equal."""
     names = identity.read_identity(plan, open_session(plan))
-    yield Step("Move back: all or nothing.", [enter_back(plan), *switch_back(plan, names, run.kept, reconcile=True)])
+    yield Step("Move back: all or nothing.", [lock_both(plan), *switch_back(plan, names, run.kept, reconcile=True)])
     for statement in copying.settle_back(plan):
         yield Step("Settle: each statement in a transaction of its own.", [statement])

@@ -56,8 +56,7 @@ def share(plan: Plan) -> list[Statement]:
         )
         place = Identifier(shared.schema, shared.name)
         default = SQL("nextval({}::regclass)").format(Literal(place.as_string()))
-        table, old = name(pair.target), Identifier(source.schema, source.name)
-        column, source_place = Identifier(target_column), Identifier(source_column)
+        table, old, column = name(pair.target), Identifier(source.schema, source.name), Identifier(target_column)
         if pair.target.column(target_column).identity:
             statements.append(SQL("ALTER TABLE {} ALTER COLUMN {} DROP IDENTITY").format(table, column))
         else:
@@ -74,13 +73,30 @@ def share(plan: Plan) -> list[Statement]:
             SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(table, column, default),
             *(grant("SEQUENCE", place, privilege) for privilege in source.grants),
         ]
-        if pair.source.column(source_column).identity:
-            statements.append(
-                SQL("ALTER TABLE {} ALTER COLUMN {} DROP IDENTITY").format(name(pair.source), source_place)
-            )
-        statements.append(
-            SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(name(pair.source), source_place, default)
-        )
+        statements += draw_from(place, pair.source, source_column)
+    return statements
+
+
+def draw_from(place: Statement, table: Table, column: str) -> list[Statement]:
+    """Let new rows of `table` take their key from the sequence at `place`."""
+    identity = [SQL("ALTER TABLE {} ALTER COLUMN {} DROP IDENTITY").format(name(table), Identifier(column))]
+    return [
+        *(identity if table.column(column).identity else []),
+        SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT nextval({}::regclass)").format(
+            name(table), Identifier(column), Literal(place.as_string())
+        ),
+    ]
+
+
+def mend(pair: TablePair) -> list[Statement]:
+    """What `is_ahead` looks for in a live move: both tables draw from the target's sequence, after the largest key."""
+    statements: list[Statement] = []
+    for source_column, target_column in pair.forward.key:
+        if sequence := pair.target.sequences.get(target_column):
+            place = Identifier(sequence.schema, sequence.name)
+            statements.append(continue_from(place, place, pair.source, source_column, sequence))
+            if source_column in pair.source.sequences:
+                statements += draw_from(place, pair.source, source_column)
     return statements
 
 

@@ -1,0 +1,76 @@
+"""Finds every Move in the migration graph, which is the only list of moves there is."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+from django.db.migrations import Migration, RunPython, SeparateDatabaseAndState
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import StateApps
+
+from rehome.move import Move
+
+
+@dataclasses.dataclass(frozen=True)
+class DeclaredMove:
+    """A move and the migration that runs it."""
+
+    move: Move
+    migration: Migration
+    position: int
+    """Of the operation that runs it, among those of the migration."""
+    loader: MigrationLoader
+
+    def __str__(self) -> str:
+        return str(self.move)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """App label and name of the migration, as in the graph."""
+        return self.migration.app_label, self.migration.name
+
+    @property
+    def place(self) -> str:
+        return ".".join(self.key)
+
+    @functools.cached_property
+    def apps(self) -> StateApps:
+        """The historical models that the migration gives to the move; made when they are first asked for."""
+        state = self.loader.project_state(self.key, at_end=False)
+        for operation in self.migration.operations[: self.position]:
+            operation.state_forwards(self.migration.app_label, state)
+        return state.apps
+
+
+def find_moves(loader: MigrationLoader) -> Iterator[DeclaredMove]:
+    """Every move, in the order in which `migrate` would run them on an empty database."""
+    seen = set()
+    for leaf in loader.graph.leaf_nodes():
+        for key in loader.graph.forwards_plan(leaf):
+            if key not in seen:
+                seen.add(key)
+                yield from moves_of(loader.graph.nodes[key], loader)
+
+
+def moves_of(migration: Migration, loader: MigrationLoader) -> Iterator[DeclaredMove]:
+    """The moves of one migration, in order."""
+    for position, operation in enumerate(migration.operations):
+        for part in flatten(operation):
+            if move := move_of(part):
+                yield DeclaredMove(move, migration, position, loader)
+
+
+def flatten(operation: Operation) -> Iterator[Operation]:
+    if isinstance(operation, SeparateDatabaseAndState):
+        for part in operation.database_operations:
+            yield from flatten(part)
+    else:
+        yield operation
+
+
+def move_of(operation: Operation) -> Move | None:
+    """The Move whose `forwards` this operation runs; one that only runs its `backwards` declares no move."""
+    code = operation.code if isinstance(operation, RunPython) else None
+    owner = getattr(code, "__self__", None)
+    return owner if isinstance(owner, Move) and code == owner.forwards else None

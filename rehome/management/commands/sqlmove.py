@@ -1,0 +1,84 @@
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations import Migration
+from django.db.migrations.loader import AmbiguityError, MigrationLoader
+
+from rehome import preflight
+from rehome.discovery import moves_of
+from rehome.ledger import Ledger
+from rehome.management.base import USAGE, DatabaseCommand
+from rehome.models import Phase
+from rehome.runner import Step, backward_steps, forward_steps
+from rehome.session import LOCK_TIMEOUT_MS
+from rehome.status import Status, read_status
+
+HEADING = """\
+-- {place} on database {alias!r}, {direction}
+-- `migrate` does more than this: it checks everything first, tries again while a lock is taken, compares every row
+-- before it commits, and records the run. Without that record rehome can't verify the move or bring it back.
+-- Stop at the first error: psql -v ON_ERROR_STOP=1
+SET lock_timeout = {timeout};
+SET statement_timeout = 0;"""
+
+
+class Command(DatabaseCommand):
+    help = "Prints the SQL that the moves of a migration would run on one database now, forwards or backwards."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("app_label", help="App label of the application that holds the migration.")
+        parser.add_argument("migration_name", help="Name of the migration, or as much of it as is unique.")
+        super().add_arguments(parser)
+        parser.add_argument("--backwards", action="store_true", help="The SQL of the way back.")
+
+    def handle_database(self, connection: BaseDatabaseWrapper, **options: Any) -> str:
+        loader = MigrationLoader(connection)
+        migration = find_migration(loader, options["app_label"], options["migration_name"])
+        moves = list(moves_of(migration, loader))
+        if not moves:
+            raise CommandError(f"{migration} moves no model; sqlmigrate prints its SQL.", returncode=USAGE)
+        lines = [
+            HEADING.format(
+                place=migration,
+                alias=connection.alias,
+                direction="backwards" if options["backwards"] else "forwards",
+                timeout=LOCK_TIMEOUT_MS,
+            )
+        ]
+        for declared in reversed(moves) if options["backwards"] else moves:
+            lines += ["", f"-- {declared}"]
+            lines += render(steps_of(read_status(declared, connection), backwards=options["backwards"]))
+        return "\n".join(lines)
+
+
+def find_migration(loader: MigrationLoader, app_label: str, name: str) -> Migration:
+    try:
+        return loader.get_migration_by_prefix(app_label, name)
+    except AmbiguityError:
+        problem = f"More than one migration of {app_label!r} begins with {name!r}."
+    except KeyError:
+        problem = f"No migration of {app_label!r} begins with {name!r}."
+    raise CommandError(problem, returncode=USAGE)
+
+
+def steps_of(status: Status, *, backwards: bool) -> Iterator[Step]:
+    if status.plan is None:
+        raise CommandError(status.problem)
+    if backwards:
+        return backward_steps(status.plan, preflight.check_live(status.plan, Ledger(status.plan.connection.alias)))
+    if status.phase == Phase.PREPARED:
+        raise CommandError(f"A run of {status} was cut short. Run `manage.py migrate`, which begins with its repair.")
+    return forward_steps(status.plan, status.run)
+
+
+def render(steps: Iterator[Step]) -> Iterator[str]:
+    """Each step under its name; statements that succeed or fail together in a transaction."""
+    name = ""
+    for step in steps:
+        if step.name != name:
+            name = step.name
+            yield f"-- {name}"
+        statements = [f"{statement.as_string()};" for statement in step.statements]
+        yield from ["BEGIN;", *statements, "COMMIT;"] if len(statements) > 1 else statements

@@ -1,0 +1,131 @@
+import argparse
+import textwrap
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.loader import MigrationLoader
+
+from rehome.discovery import find_moves
+from rehome.ledger import Ledger
+from rehome.management.base import USAGE, DatabaseCommand, add_format, as_json, as_table
+from rehome.problems import find_problems
+from rehome.runner import open_session
+from rehome.status import Status, read_statuses
+from rehome.verify import Report, verify
+
+HEADINGS = [
+    "move", "source rows", "target rows", "missing", "extra", "different", "orphans", "unvalidated",
+    "sequence", "sync", "identity", "seconds", "ok",
+]  # fmt: skip
+UNCHECKED: dict[str, Any] = {
+    "ok": False, "source_rows": None, "target_rows": None, "missing": None, "extra": None, "different": None,
+    "orphans": None, "unvalidated": [], "sequence_ok": None, "sync": None, "identity_ok": None, "seconds": None,
+    "differences": [],
+}  # fmt: skip
+"""What stands for a move that was not compared, in the shape of a report."""
+
+
+class Command(DatabaseCommand):
+    help = (
+        "Compares both tables of every live move, row by row, and exits with 0 only when they are equal: "
+        "1 for a difference or when nothing was compared, 2 for wrong usage."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "move", nargs="?", help="Only this one: its source or its target, such as printers.Printer. Default: all."
+        )
+        super().add_arguments(parser)
+        add_format(parser)
+        parser.add_argument(
+            "--limit", type=natural, default=10, metavar="N", help="Differences to name for each table. Default: 10."
+        )
+
+    def handle_database(self, connection: BaseDatabaseWrapper, **options: Any) -> str | None:
+        statuses = self.choose(read_statuses(find_moves(MigrationLoader(connection)), connection), options["move"])
+        ledger = Ledger(connection.alias)
+        reports = [(status, self.verify(status, ledger, options)) for status in statuses]
+        failure = what_failed(reports, named=options["move"] is not None)
+        if options["format"] == "json":
+            self.stdout.write(as_json({"ok": failure is None, "moves": [describe(*pair) for pair in reports]}))
+        elif reports:
+            self.stdout.write(as_table(HEADINGS, [row_of(*pair) for pair in reports]))
+            self.explain(reports)
+        if failure:
+            raise CommandError(failure)
+        return None if options["format"] == "json" else "\nEqual."
+
+    def choose(self, statuses: list[Status], name: str | None) -> list[Status]:
+        if name is None:
+            return statuses
+        chosen = [status for status in statuses if status.declared.move.answers_to(name)]
+        if not chosen:
+            known = ", ".join(sorted(status.declared.move.target for status in statuses)) or "none"
+            raise CommandError(f"There is no move {name!r}. The moves on this database: {known}.", returncode=USAGE)
+        return chosen
+
+    def verify(self, status: Status, ledger: Ledger, options: dict[str, Any]) -> Report | None:
+        """None for a move that can't be compared, because only one of its tables is in use or known."""
+        if status.plan is None or status.run is None or not status.live:
+            return None
+        if options["verbosity"]:
+            self.say(f"Comparing {status} ...")
+        report = verify(status.plan, open_session(status.plan), status.run.kept, limit=options["limit"])
+        if ledger.is_writable():
+            ledger.record_verification(status.run, report.as_json())
+        else:
+            self.say("This connection is read-only: the result is not recorded.")
+        return report
+
+    def explain(self, reports: list[tuple[Status, Report | None]]) -> None:
+        for status, report in reports:
+            if report is None:
+                self.stdout.write(f"\n{status}: not checked. {why_unchecked(status)}")
+            elif not report.ok and status.plan and status.run:
+                problems = find_problems(report, status.plan, status.declared.key, status.run.kept)
+                self.stdout.write(f"\n{status}:")
+                for line in [*report.comparison.differences, *problems]:
+                    self.stdout.write(textwrap.indent(str(line), "  "))
+
+
+def natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of differences; give 0 or more.")
+    return int(text)
+
+
+def what_failed(reports: list[tuple[Status, Report | None]], *, named: bool) -> str | None:
+    """Why the verification as a whole is no proof; None when it is."""
+    compared = [report for _, report in reports if report]
+    unknown = [status for status, report in reports if report is None and (named or status.live)]
+    different = [report.move for report in compared if not report.ok]
+    if different:
+        return f"Not in order: {', '.join(different)}."
+    if unknown:
+        return f"Not checked: {'; '.join(f'{status}: {why_unchecked(status)}' for status in unknown)}"
+    if not compared:
+        return "Nothing was checked: no move is live on this database."
+    if not any(report.comparison.source_rows or report.comparison.target_rows for report in compared):
+        return "Nothing was compared: the tables of every live move are empty."
+    return None
+
+
+def why_unchecked(status: Status) -> str:
+    if status.live:
+        return status.problem
+    return f"It is {status.phase} on this database, not live: only one of its tables is in use."
+
+
+def describe(status: Status, report: Report | None) -> dict[str, Any]:
+    return report.as_json() if report else {"move": str(status), **UNCHECKED}
+
+
+def row_of(status: Status, report: Report | None) -> list[Any]:
+    shown = describe(status, report)
+    unvalidated = len(shown["unvalidated"]) if report else None
+    return [
+        *(shown[key] for key in ("move", "source_rows", "target_rows", "missing", "extra", "different", "orphans")),
+        unvalidated,
+        *(shown[key] for key in ("sequence_ok", "sync", "identity_ok", "seconds", "ok")),
+    ]

@@ -1,0 +1,63 @@
+"""How each move stands on one database: its plan, its last run and its triggers; read, never written."""
+
+import dataclasses
+from collections.abc import Iterable
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome import sync
+from rehome.discovery import DeclaredMove
+from rehome.errors import Refused
+from rehome.ledger import LIVE, Ledger
+from rehome.models import MoveRun
+from rehome.plan import Plan, is_allowed, make_plan
+
+PLANNED = "planned"
+"""The phase of a move that never ran on this database."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    declared: DeclaredMove
+    plan: Plan | None
+    problem: str
+    """Why there is no plan, and what to do; empty when there is one."""
+    run: MoveRun | None
+    """The last one, where the move ever ran."""
+
+    def __str__(self) -> str:
+        return str(self.declared)
+
+    @property
+    def phase(self) -> str:
+        return self.run.phase if self.run else PLANNED
+
+    @property
+    def live(self) -> bool:
+        return self.phase in LIVE
+
+    @property
+    def sync(self) -> sync.State | None:
+        """The triggers' state; None where there should be none, because only one of the tables is in use."""
+        return sync.state(self.plan) if self.plan and self.live else None
+
+
+def read_statuses(moves: Iterable[DeclaredMove], connection: BaseDatabaseWrapper) -> list[Status]:
+    """The status of each move that belongs on this database, in the order given."""
+    return [read_status(declared, connection) for declared in moves if belongs(declared, connection)]
+
+
+def belongs(declared: DeclaredMove, connection: BaseDatabaseWrapper) -> bool:
+    try:
+        return is_allowed(declared.move, declared.apps, connection)
+    except Refused:
+        return True  # Its models are unknown to its migration, which its status says.
+
+
+def read_status(declared: DeclaredMove, connection: BaseDatabaseWrapper) -> Status:
+    ledger = Ledger(connection.alias)
+    try:
+        plan = make_plan(declared.move, declared.apps, connection)
+    except Refused as error:
+        return Status(declared, plan=None, problem=str(error), run=ledger.latest_named(str(declared.move)))
+    return Status(declared, plan=plan, problem="", run=ledger.current(plan))
