@@ -37,6 +37,11 @@ class Assignment:
         """Whether later changes follow; a value that reads no column only fills the rows that are born."""
         return bool(self.reads)
 
+    @property
+    def plain(self) -> bool:
+        """Whether the value is one column as it is."""
+        return len(self.reads) == 1 and self.value == read_column(*self.reads)
+
 
 @dataclasses.dataclass(frozen=True)
 class Flow:
@@ -72,6 +77,18 @@ class TablePair:
     forward: Flow
     backward: Flow
     lost: tuple[LostColumn, ...]
+
+    def counterparts(self, assignment: Assignment, flow: Flow) -> tuple[Assignment, ...]:
+        """What computes again, from the column that `assignment` of `flow` writes, the columns that it reads.
+
+        Empty for a column that merely follows from others: a value that the other way does not carry whole.
+        """
+        other = self.backward if flow is self.forward else self.forward
+        written = {back.column.name: back for back in other.carried}
+        returned = any(assignment.column.name in back.reads for back in other.carried)
+        if not assignment.reads <= written.keys() or (flow is self.forward and not returned):
+            return ()
+        return tuple(written[column] for column in sorted(assignment.reads))
 
     @functools.cached_property
     def shared_sequence(self) -> tuple[str, Sequence, str, Sequence] | None:
@@ -196,6 +213,7 @@ class FieldMapping:
         self.target_fields = concrete_fields(target)
         self.refuse_unknown_names()
         self.refuse_sources_without_target()
+        self.refuse_generated_on_one_side()
 
     @property
     def has_expressions(self) -> bool:
@@ -265,6 +283,19 @@ class FieldMapping:
                     f"Add it to the target, map it with fields={{...: {name!r}}}, "
                     f"or list it in discard=[{name!r}] to lose it.",
                 )
+
+    def refuse_generated_on_one_side(self) -> None:
+        for target_name, source_name in self.plain.items():
+            sides = [(self.source, self.source_fields[source_name]), (self.target, self.target_fields[target_name])]
+            sides.sort(key=lambda side: not side[1].generated)
+            (generated, field), (written, other) = sides
+            if field.generated == other.generated or {source_name, target_name} & self.move.discard:
+                continue
+            raise Refused(
+                f"{generated._meta.label}.{field.name} is generated, and {written._meta.label}.{other.name} is not.",
+                "Generate it in both models, map it with expressions in fields={...} and backwards={...}, "
+                f"or list it in discard=[{other.name!r}] to lose what is written to it.",
+            )
 
     def irreversible(self) -> list[str]:
         """One clause for each source field that nothing of the target gives back."""

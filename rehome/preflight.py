@@ -11,7 +11,6 @@ from rehome.errors import Irreversible, Refused
 from rehome.ledger import LIVE, Ledger
 from rehome.models import MoveRun
 from rehome.plan import Assignment, Model, Plan, TablePair, concrete_fields
-from rehome.triggers import is_plain
 from rehome.verify import Comparison
 
 OLDEST_SERVER = 15
@@ -251,7 +250,7 @@ def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper) ->
 
 def plain_pairs(pair: TablePair) -> Iterator[tuple[Column, Column]]:
     for assignment in pair.forward.carried:
-        if is_plain(assignment):
+        if assignment.plain:
             yield pair.source.column(*assignment.reads), assignment.column
 
 
@@ -297,7 +296,7 @@ def refuse_rows(plan: Plan, query: pg.Composable, problem: str, hint: str) -> No
 
 def origin_of(assignment: Assignment, pair: TablePair) -> Column | None:
     """The source column that is taken as it is; None for a computed value."""
-    return pair.source.column(*assignment.reads) if is_plain(assignment) else None
+    return pair.source.column(*assignment.reads) if assignment.plain else None
 
 
 def refuse_nulls(pair: TablePair, plan: Plan) -> None:

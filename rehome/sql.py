@@ -6,7 +6,7 @@ from psycopg import sql
 
 from rehome.catalog import Column, Constraint, Incoming, Table
 from rehome.expressions import ROW
-from rehome.plan import Assignment, Flow, LostColumn
+from rehome.plan import Assignment, Flow, LostColumn, TablePair
 
 SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
 Statement = sql.Composable
@@ -74,53 +74,82 @@ def same_key(flow: Flow, origin: str, destination: str) -> Statement:
     )
 
 
-def holds(flow: Flow, invariant: Flow, row: str) -> Statement:
-    """A query that finds the destination's row if it agrees with `row` of the origin.
-
-    `invariant` is what two tables in step satisfy; where it runs the other way, the destination's row is the
-    one from which its values are computed.
-    """
-    if flow is invariant:
-        return SQL("SELECT FROM {} AS kept WHERE {} AND ROW({})::record {} ROW({})::record").format(
-            name(flow.destination),
-            same_key(flow, row, "kept"),
-            of("kept", names(flow.carried)),
-            SAME_RECORD,
-            typed_values(flow.carried),
-        )
-    return SQL("SELECT FROM {} AS {} WHERE {} AND ROW({})::record {} ROW({})::record").format(
-        name(flow.destination),
+def follows(assignments: Sequence[Assignment], origin: str, destination: str) -> Statement:
+    """Whether the columns of row `destination` are what `assignments` make of row `origin`, bit by bit."""
+    reads = sorted({column for assignment in assignments for column in assignment.reads})
+    return SQL("EXISTS (SELECT FROM (SELECT {}) AS {} WHERE ROW({})::record {} ROW({})::record)").format(
+        SQL(", ").join(SQL("{} AS {}").format(Identifier(origin, column), Identifier(column)) for column in reads),
         Identifier(ROW),
-        same_key(flow, row, ROW),
-        typed_values(invariant.carried),
+        of(destination, names(assignments)),
         SAME_RECORD,
-        of(row, names(invariant.carried)),
+        typed_values(assignments),
     )
 
 
-def reconcile(flow: Flow, invariant: Flow) -> list[Statement]:
-    """Make the destination what the origin says, touching only rows that break the invariant.
+def in_step(pair: TablePair, source: str, target: str) -> Statement:
+    """Whether two rows of one key say the same.
 
-    `invariant` is the flow that both tables satisfy when they are in step; it runs the other way, so that a
-    value which an expression made is not computed back where nobody changed it.
+    What was written stays as it was written: a computed column of the target agrees if it is what `fields`
+    makes of the source, or if the source is what `backwards` makes of the target.
     """
-    changes = SQL(", ").join(SQL("{} = {}").format(Identifier(a.column.name), SQL(a.value)) for a in flow.carried)
-    broken = SQL("NOT EXISTS ({})").format(holds(flow, invariant, "origin"))
+    plain = [assignment for assignment in pair.forward.carried if assignment.plain]
+    conditions = [
+        SQL("ROW({})::record {} ROW({})::record").format(
+            of(target, names(plain)),
+            SAME_RECORD,
+            SQL(", ").join(typed(Identifier(source, *assignment.reads), assignment.column) for assignment in plain),
+        )
+    ]
+    for assignment in pair.forward.carried:
+        if assignment.plain:
+            continue
+        ways = [follows([assignment], source, target)]
+        if counterparts := pair.counterparts(assignment, pair.forward):
+            ways.append(follows(counterparts, target, source))
+        conditions.append(SQL("({})").format(SQL(" OR ").join(ways)))
+    return SQL(" AND ").join(conditions)
+
+
+def change(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
+    """`column = value` for an UPDATE of row `kept` of the destination from row `written` of the origin.
+
+    A computed column keeps its value where row `written` is what the other way makes of it: an expression
+    seldom gives back every bit, and nobody has changed the value.
+    """
+    column = Identifier(assignment.column.name)
+    counterparts = () if assignment.plain else pair.counterparts(assignment, flow)
+    if not counterparts:
+        return SQL("{} = {}").format(column, SQL(assignment.value))
+    return SQL("{} = CASE WHEN {} THEN kept.{} ELSE {} END").format(
+        column,
+        follows(counterparts, "kept", "written"),
+        column,
+        typed(SQL(assignment.value), assignment.column),
+    )
+
+
+def changes(flow: Flow, pair: TablePair) -> Statement:
+    return SQL(", ").join(change(assignment, flow, pair) for assignment in flow.carried)
+
+
+def reconcile(pair: TablePair) -> list[Statement]:
+    """Make the source what the target says, touching only rows that are not in step."""
+    flow = pair.backward
     return [
         SQL("DELETE FROM {} AS gone WHERE NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(
             name(flow.destination), name(flow.origin), same_key(flow, "origin", "gone")
         ),
-        SQL("UPDATE {} AS kept SET {} FROM {} AS {} JOIN {} AS origin ON {} WHERE {} AND {}").format(
+        SQL("UPDATE {} AS kept SET {} FROM {} AS {} JOIN {} AS written ON {} WHERE {} AND NOT ({})").format(
             name(flow.destination),
-            changes,
+            changes(flow, pair),
             name(flow.origin),
             Identifier(ROW),
             name(flow.origin),
             SQL(" AND ").join(
-                SQL("{} = {}").format(Identifier("origin", here), Identifier(ROW, here)) for here, _ in flow.key
+                SQL("{} = {}").format(Identifier("written", here), Identifier(ROW, here)) for here, _ in flow.key
             ),
             same_key(flow, ROW, "kept"),
-            broken,
+            in_step(pair, source="kept", target="written"),
         ),
         SQL("{} WHERE NOT EXISTS (SELECT FROM {} AS held WHERE {})").format(
             copy(flow), name(flow.destination), same_key(flow, ROW, "held")
@@ -251,11 +280,19 @@ def side(assignment: Assignment, *, written: bool) -> Statement:
     return Identifier(ROW, assignment.column.name) if written else SQL(assignment.value)
 
 
-def differences(flow: Flow) -> Statement:
+def differences(pair: TablePair) -> Statement:
     """A relation of (kind, key as text[], columns that differ) with one row for each row that differs."""
+    flow = pair.forward
     key_columns = {there for _, there in flow.key}
     keys = [a for a in flow.carried if a.column.name in key_columns]
     rest = [a for a in flow.carried if a.column.name not in key_columns]
+    # Where an expression made a value, what the other way gives back is compared as well: see `in_step`.
+    returned = {
+        f"b{number}_{position}": counterpart
+        for number, a in enumerate(rest)
+        if not a.plain
+        for position, counterpart in enumerate(pair.counterparts(a, flow))
+    }
 
     def relation(table: Table, *, written: bool) -> Statement:
         parts = [
@@ -263,44 +300,48 @@ def differences(flow: Flow) -> Statement:
             for prefix, group in (("k", keys), ("v", rest))
             for number, a in enumerate(group)
         ]
+        parts += [
+            SQL("{} AS {}").format(comparable(side(a, written=not written), a.column), Identifier(label))
+            for label, a in returned.items()
+        ]
         return SQL("SELECT {} FROM {} AS {}").format(SQL(", ").join(parts), name(table), Identifier(ROW))
 
-    def numbered(row: str, prefix: str, group: list[Assignment]) -> Statement:
-        return of(row, (f"{prefix}{number}" for number in range(len(group))))
+    def differs(number: int) -> Statement:
+        back = [label for label in returned if label.startswith(f"b{number}_")]
+        unequal = SQL("s.{0} IS DISTINCT FROM t.{0}").format(Identifier(f"v{number}"))
+        if not back:
+            return unequal
+        return SQL("({} AND ROW({}) IS DISTINCT FROM ROW({}))").format(unequal, of("s", back), of("t", back))
 
-    changed = [
-        SQL("CASE WHEN s.{0} IS DISTINCT FROM t.{0} THEN {1} END").format(
-            Identifier(f"v{number}"), Literal(a.column.name)
-        )
-        for number, a in enumerate(rest)
-    ]
     return SQL(
         "SELECT CASE WHEN t.k0 IS NULL THEN 'missing' WHEN s.k0 IS NULL THEN 'extra' ELSE 'different' END AS kind, "
         "ARRAY[{keys}]::text[] AS key, "
         "CASE WHEN s.k0 IS NOT NULL AND t.k0 IS NOT NULL "
         "THEN array_remove(ARRAY[{changed}]::text[], NULL) ELSE ARRAY[]::text[] END AS columns "
         "FROM ({source}) s FULL JOIN ({target}) t ON {same} "
-        "WHERE s.k0 IS NULL OR t.k0 IS NULL OR ROW({source_values}) IS DISTINCT FROM ROW({target_values})"
+        "WHERE {any}"
     ).format(
         keys=SQL(", ").join(
             SQL("coalesce(s.{0}, t.{0})::text").format(Identifier(f"k{number}")) for number in range(len(keys))
         ),
-        changed=SQL(", ").join(changed),
+        changed=SQL(", ").join(
+            SQL("CASE WHEN {} THEN {} END").format(differs(number), Literal(a.column.name))
+            for number, a in enumerate(rest)
+        ),
         source=relation(flow.origin, written=False),
         target=relation(flow.destination, written=True),
         same=SQL(" AND ").join(SQL("s.{0} = t.{0}").format(Identifier(f"k{number}")) for number in range(len(keys))),
-        source_values=numbered("s", "v", rest),
-        target_values=numbered("t", "v", rest),
+        any=SQL(" OR ").join([SQL("s.k0 IS NULL"), SQL("t.k0 IS NULL"), *map(differs, range(len(rest)))]),
     )
 
 
-def count_by_kind(flow: Flow) -> Statement:
-    return SQL("SELECT kind, count(*) FROM ({}) d GROUP BY kind").format(differences(flow))
+def count_by_kind(pair: TablePair) -> Statement:
+    return SQL("SELECT kind, count(*) FROM ({}) d GROUP BY kind").format(differences(pair))
 
 
-def first_differences(flow: Flow, limit: int) -> Statement:
+def first_differences(pair: TablePair, limit: int) -> Statement:
     return SQL("SELECT kind, key, columns FROM ({}) d ORDER BY kind, key LIMIT {}").format(
-        differences(flow), Literal(limit)
+        differences(pair), Literal(limit)
     )
 
 

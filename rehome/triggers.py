@@ -6,9 +6,8 @@ import hashlib
 from psycopg import sql
 
 from rehome.catalog import Table
-from rehome.expressions import ROW
-from rehome.plan import Assignment, Flow, TablePair
-from rehome.sql import OTHER_RECORD, SAME_RECORD, columns, holds, name, names, of, same_key, typed
+from rehome.plan import Flow, TablePair
+from rehome.sql import OTHER_RECORD, changes, columns, in_step, name, names, of, same_key, values
 
 SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
 Statement = sql.Composable
@@ -74,7 +73,7 @@ def sync_triggers(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger
     """What keeps both tables of a pair in step: one row trigger and one truncate trigger on each."""
     triggers = []
     for flow, kind in ((pair.forward, "forward"), (pair.backward, "backward")):
-        body = sync_body(flow, pair.forward)
+        body = sync_body(flow, pair)
         triggers.append(Trigger(flow.origin, trigger_name(kind, pair), SYNC_EVENTS, "ROW", body, search_path))
         triggers.append(
             Trigger(
@@ -115,12 +114,13 @@ def truncate_body(flow: Flow) -> str:
     )
 
 
-def sync_body(flow: Flow, invariant: Flow) -> str:
+def sync_body(flow: Flow, pair: TablePair) -> str:
     """PL/pgSQL that carries one written row of the origin to the destination.
 
     Loops end by value: a row that the other table already holds is left alone, whoever wrote it, so that
     writes by cascades and by other triggers are carried like any other.
     """
+    sides = ("written", "kept") if flow is pair.forward else ("kept", "written")
     return (
         SQL(
             """
@@ -147,7 +147,7 @@ BEGIN
     RETURN NULL;
   END IF;
   INSERT INTO {destination} AS kept ({columns}) VALUES ({values})
-  ON CONFLICT ({key}) DO UPDATE SET {excluded}
+  ON CONFLICT ({key}) DO UPDATE SET {changes}
   WHERE ROW({kept})::record {other_record} ROW({excluded_values})::record;
   RETURN NULL;
 END
@@ -158,15 +158,14 @@ END
             destination=name(flow.destination),
             reborn=same_origin_key(flow),
             old_key=same_key(flow, "old", "kept"),
-            settled=holds(flow, invariant, ROW if flow is invariant else "written"),
-            changes=SQL(", ").join(change(assignment, flow) for assignment in flow.carried),
-            computed=SQL("true" if is_computed(invariant) else "false"),
-            columns=columns(assignment.column.name for assignment in flow.assignments),
-            values=SQL(", ").join(SQL(assignment.value) for assignment in flow.assignments),
-            key=columns(there for _, there in flow.key),
-            excluded=SQL(", ").join(
-                SQL("{0} = excluded.{0}").format(Identifier(assignment.column.name)) for assignment in flow.carried
+            settled=SQL("SELECT FROM {} AS kept WHERE {} AND {}").format(
+                name(flow.destination), same_key(flow, "written", "kept"), in_step(pair, *sides)
             ),
+            computed=SQL("false" if all(assignment.plain for assignment in pair.forward.carried) else "true"),
+            changes=changes(flow, pair),
+            columns=columns(assignment.column.name for assignment in flow.assignments),
+            values=values(flow.assignments),
+            key=columns(there for _, there in flow.key),
             kept=of("kept", names(flow.carried)),
             excluded_values=of("excluded", names(flow.carried)),
             other_record=OTHER_RECORD,
@@ -175,31 +174,7 @@ END
     )
 
 
-def is_plain(assignment: Assignment) -> bool:
-    """Whether the value is one column as it is."""
-    return len(assignment.reads) == 1 and assignment.value == Identifier(ROW, *assignment.reads).as_string()
-
-
-def is_computed(flow: Flow) -> bool:
-    return not all(is_plain(assignment) for assignment in flow.carried)
-
-
 def same_origin_key(flow: Flow) -> Statement:
     return SQL(" AND ").join(
         SQL("{} = {}").format(Identifier("reborn", here), Identifier("old", here)) for here, _ in flow.key
-    )
-
-
-def change(assignment: Assignment, flow: Flow) -> Statement:
-    """A computed value is made anew only when a column that it reads has changed."""
-    target = Identifier(assignment.column.name)
-    if is_plain(assignment):
-        return SQL("{} = {}").format(target, SQL(assignment.value))
-    return SQL("{} = CASE WHEN ROW({})::record {} ROW({})::record THEN kept.{} ELSE {} END").format(
-        target,
-        of("old", sorted(assignment.reads)),
-        SAME_RECORD,
-        of(ROW, sorted(assignment.reads)),
-        target,
-        typed(SQL(assignment.value), assignment.column),
     )

@@ -100,8 +100,8 @@ def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
     kinds: dict[str, int] = {}
     differences: tuple[Difference, ...] = ()
     if (source_rows, source_hashes) != (target_rows, target_hashes):
-        kinds = dict(session.rows(sql.count_by_kind(pair.forward)))
-        found = session.rows(sql.first_differences(pair.forward, limit))
+        kinds = dict(session.rows(sql.count_by_kind(pair)))
+        found = session.rows(sql.first_differences(pair, limit))
         differences = tuple(Difference(str(pair.target), kind, key, columns) for kind, key, columns in found)
     return Comparison(
         source_rows=source_rows,

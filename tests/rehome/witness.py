@@ -1,0 +1,43 @@
+"""A table that takes part in no move and gets every write that a test makes: it says what must be there."""
+
+from typing import Any
+
+from django.db import models
+from psycopg import sql
+
+from tests.rehome.lab import Lab
+
+
+class Witness:
+    """`witness.Thing`, with the same fields in the same order as the models it stands beside."""
+
+    def __init__(self, lab: Lab, fields: dict[str, models.Field]) -> None:
+        self.lab = lab
+        lab.model("witness.Thing", fields)
+
+    def create(self, label: str, **values: Any) -> None:
+        """Insert through the model `label`; the witness gets the row under the same key."""
+        born = self.lab.get(label).objects.create(**values)
+        self.lab.get("witness.Thing").objects.create(**values | {"pk": born.pk})
+
+    def update(self, label: str, pk: Any, **values: Any) -> None:
+        assert self.lab.get(label).objects.filter(pk=pk).update(**values) == 1
+        assert self.lab.get("witness.Thing").objects.filter(pk=pk).update(**values) == 1
+
+    def delete(self, label: str, pk: Any) -> None:
+        # Without Django's collector, which needs to load the row: it can't read every date of PostgreSQL.
+        for model in (self.lab.get(label), self.lab.get("witness.Thing")):
+            assert model.objects.filter(pk=pk)._raw_delete("default") == 1
+
+    def confirms(self, label: str) -> None:
+        """The model's rows are the witness's, every bit of them."""
+        assert self.rows(label) == self.rows("witness.Thing")
+
+    def rows(self, label: str) -> list[tuple[str | None, ...]]:
+        """Every column as text, which is how PostgreSQL itself carries a value from one server to another."""
+        fields = self.lab.get("witness.Thing")._meta.local_concrete_fields
+        columns = [sql.SQL('{}::text COLLATE "C"').format(sql.Identifier(field.column)) for field in fields]
+        query = sql.SQL("SELECT {} FROM {} ORDER BY 1").format(
+            sql.SQL(", ").join(columns), sql.Identifier(self.lab.get(label)._meta.db_table)
+        )
+        return self.lab.sql(query.as_string())
