@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from rehome import sql
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome import catalog, sql
 from rehome.catalog import Constraint, Incoming, Index, Table
 from rehome.plan import Plan
 from rehome.session import Statement
@@ -21,24 +23,30 @@ def put_away(plan: Plan) -> list[Statement]:
     return foreign_keys + constraints + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
 
 
-def put_back(kept: dict[str, Any]) -> list[Statement]:
-    """Restore what `put_away` dropped, from the record that `to_keep` made; safe to repeat."""
-    statements: list[Statement] = []
-    for schema, _, name, definition in kept["indexes"]:
-        statements += [sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(schema, name)), sql.SQL(definition)]
-    for schema, table, name, _ in reversed(kept["constraints"]):
-        statements.append(
-            sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(
-                sql.Identifier(schema, table), sql.Identifier(name)
-            )
+def put_back(kept: dict[str, Any], connection: BaseDatabaseWrapper) -> list[Statement]:
+    """Restore what is missing of what `put_away` dropped, from the record that `to_keep` made; safe to repeat.
+
+    What still stands is left alone: to drop it again would wait for the very lock that was not granted.
+    """
+    indexes = [
+        sql.SQL(definition)
+        for schema, table, name, definition in kept["indexes"]
+        if lacks(schema, table, name, connection)
+    ]
+    constraints = [
+        sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
+            sql.Identifier(schema, table), sql.Identifier(name), sql.SQL(definition)
         )
-    for schema, table, name, definition in kept["constraints"]:
-        statements.append(
-            sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
-                sql.Identifier(schema, table), sql.Identifier(name), sql.SQL(definition)
-            )
-        )
-    return statements
+        for schema, table, name, definition in kept["constraints"]
+        if lacks(schema, table, name, connection)
+    ]
+    return [*indexes, *constraints]
+
+
+def lacks(schema: str, table: str, name: str, connection: BaseDatabaseWrapper) -> bool:
+    """Whether the table is there, and its constraint or index of this name is not."""
+    found = catalog.read_table(connection, sql.Identifier(schema, table).as_string())
+    return found is not None and name not in {c.name for c in found.constraints} | {i.name for i in found.indexes}
 
 
 def to_keep(plan: Plan) -> dict[str, Any]:

@@ -90,6 +90,20 @@ def read_registry(plan: Plan) -> Registry | None:
     )
 
 
+NEIGHBOURS = """
+WITH RECURSIVE near(oid) AS (
+  SELECT to_regclass(%s)::oid
+   UNION SELECT c.conrelid FROM pg_constraint c JOIN near ON c.confrelid = near.oid
+)
+SELECT oid::bigint FROM near WHERE oid IS NOT NULL
+"""
+
+
+def table_oids(plan: Plan) -> set[int]:
+    """Every table whose rows this module may lock: content types and whatever hangs on them."""
+    return {oid for (oid,) in catalog.query(plan.connection, NEIGHBOURS, [CONTENT_TYPES])}
+
+
 def find(session: Session, label: Label) -> int | None:
     """The id of the label's content type."""
     found = session.rows(SQL("SELECT id FROM {} WHERE {}").format(Identifier(CONTENT_TYPES), label.matches))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from django.db import DataError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql as pg
 
@@ -48,6 +49,7 @@ def check_server(connection: BaseDatabaseWrapper) -> None:
 def check_forward(plan: Plan, ledger: Ledger) -> None:
     """Everything that must hold before the first write of a move."""
     for pair in plan.pairs:
+        refuse_same_table(pair, plan)
         for table in (pair.source, pair.target):
             refuse_kind(table)
             refuse_row_security(table)
@@ -62,6 +64,7 @@ def check_forward(plan: Plan, ledger: Ledger) -> None:
     refuse_unmoved_references(plan, ledger)
     check_target_empty(plan)
     for pair in plan.pairs:
+        refuse_uncomputable(pair, plan)
         refuse_nulls(pair, plan)
         refuse_long_values(pair, plan)
         refuse_violations(pair, plan)
@@ -134,6 +137,14 @@ def check_source_knows(plan: Plan, comparison: Comparison) -> None:
 
 
 # ----- tables
+
+
+def refuse_same_table(pair: TablePair, plan: Plan) -> None:
+    if pair.source.oid == pair.target.oid:
+        raise Refused(
+            f"{plan} would move {pair.source} into itself.",
+            "Name two models with tables of their own; another name for the same table needs no move.",
+        )
 
 
 def refuse_kind(table: Table) -> None:
@@ -291,12 +302,27 @@ def refuse_unmoved_references(plan: Plan, ledger: Ledger) -> None:
 def refuse_rows(plan: Plan, query: pg.Composable, problem: str, hint: str) -> None:
     found = [str(row) for (row,) in catalog.query(plan.connection, query.as_string())]
     if found:
-        raise Refused(problem.format(rows=", ".join(found)), hint)
+        # No str.format: definitions that are quoted in the problem have braces of their own.
+        raise Refused(problem.replace("{rows}", ", ".join(found)), hint)
 
 
 def origin_of(assignment: Assignment, pair: TablePair) -> Column | None:
     """The source column that is taken as it is; None for a computed value."""
     return pair.source.column(*assignment.reads) if assignment.plain else None
+
+
+def refuse_uncomputable(pair: TablePair, plan: Plan) -> None:
+    for assignment in pair.forward.carried:
+        if assignment.plain:
+            continue
+        try:
+            catalog.query(plan.connection, sql.evaluated(pair.forward, assignment).as_string())
+        except DataError as error:
+            raise Refused(
+                f"{pair.target}.{assignment.column.name} can't be computed for every row of {pair.source}: "
+                f"{str(error).strip()}.",
+                "Correct those rows, or give another expression in fields={...}.",
+            ) from error
 
 
 def refuse_nulls(pair: TablePair, plan: Plan) -> None:

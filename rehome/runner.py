@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome import catalog, copying, grants, identity, preflight, sequences, sql, sync, verify
-from rehome.errors import MoveFailed, RehomeError
+from rehome.errors import LockNotObtained, MoveFailed, RehomeError
 from rehome.ledger import LIVE, Ledger
 from rehome.models import MoveRun, Phase
 from rehome.plan import Plan, is_allowed, make_plan
@@ -76,8 +76,8 @@ def move_rows(plan: Plan, ledger: Ledger) -> MoveRun:
         with session.transaction():
             move_in_transaction(plan, session, ledger, run, progress)
     except BaseException as error:
-        with contextlib.suppress(DatabaseError):
-            # Without a connection this can't be done now; the next run begins with it.
+        with contextlib.suppress(DatabaseError, LockNotObtained):
+            # Without a connection or a lock this can't be done now; the next run begins with it.
             undo_preparation(run, ledger, session)
         if isinstance(error, DatabaseError) and not isinstance(error, RehomeError):
             raise MoveFailed(
@@ -155,7 +155,7 @@ def is_empty(plan: Plan) -> bool:
 def undo_preparation(run: MoveRun, ledger: Ledger, session: Session) -> None:
     """Give the empty target its indexes and foreign keys again, and forget the run."""
     with session.transaction():
-        session.run(*copying.put_back(run.kept))
+        session.run(*copying.put_back(run.kept, session.connection))
         ledger.forget(run)
 
 
@@ -232,7 +232,8 @@ def switch_back(
 
 def open_session(plan: Plan) -> Session:
     tables = {table.oid for pair in plan.pairs for table in (pair.source, pair.target)}
-    return Session(plan.connection, tables)
+    pointed_at = {key.referenced_oid for pair in plan.pairs for key in pair.target.foreign_keys}
+    return Session(plan.connection, tables | pointed_at | identity.table_oids(plan))
 
 
 # ----- what a move would run on this database now, for `sqlmove`

@@ -26,15 +26,22 @@ ONE_MOVE = 0x7265686F6D65
 
 Statement = sql.Composable
 
+# A role that isn't a monitor sees of another role's session the pid, the user and the application alone.
 HOLDERS = """
-SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type), a.usename, a.state, a.xact_start
+SELECT format('%%s is in use by pid %%s (%%s)', string_agg(DISTINCT l.relation::regclass::text, ', '), a.pid,
+         concat_ws(', ', nullif(a.application_name, ''), 'user ' || a.usename, a.state,
+                   'since ' || to_char(a.xact_start, 'HH24:MI:SS')))
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
  WHERE l.relation::bigint = ANY(%s) AND l.granted AND l.pid <> pg_backend_pid()
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ GROUP BY a.pid, a.application_name, a.usename, a.state, a.xact_start
  ORDER BY a.xact_start LIMIT 3
 """
 
 RUNNING = """
-SELECT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type), a.backend_start
+SELECT format('pid %%s (%%s)', a.pid,
+         concat_ws(', ', nullif(a.application_name, ''), 'user ' || a.usename,
+                   'connected since ' || to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS')))
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -60,7 +67,7 @@ class Session:
         ((obtained,),) = self.rows("SELECT pg_try_advisory_lock(%s)", [ONE_MOVE])
         if not obtained:
             holder = self.rows(RUNNING, [ONE_MOVE])
-            who = "pid {} ({}), connected since {:%Y-%m-%d %H:%M:%S}".format(*holder[0]) if holder else "a process"
+            who = holder[0][0] if holder else "a process that has ended by now"
             raise Refused(f"Another move is running in this database: {who}.", "Wait until it has ended.")
         try:
             yield
@@ -135,10 +142,4 @@ class Session:
 
     def holders(self) -> str:
         found = self.rows(HOLDERS, [self.tables])
-        if not found:
-            return "the session that held it has gone by now"
-        names = "; ".join(
-            f"pid {pid} ({application}, user {user}, {state}, since {since:%H:%M:%S})"
-            for pid, application, user, state, since in found
-        )
-        return f"its tables are in use by {names}"
+        return "; ".join(holder for (holder,) in found) or "the session that held it has gone by now"

@@ -363,6 +363,13 @@ def projection(flow: Flow, *, typed_as_target: bool) -> Statement:
     return SQL("SELECT {} FROM {} AS {}").format(SQL(", ").join(parts), name(flow.origin), Identifier(ROW))
 
 
+def evaluated(flow: Flow, assignment: Assignment) -> Statement:
+    """Computes one value for each row of the origin, and fails where one can't be computed."""
+    return SQL("SELECT count({}) FROM {} AS {}").format(
+        typed(SQL(assignment.value), assignment.column), name(flow.origin), Identifier(ROW)
+    )
+
+
 def projected(flow: Flow, what: Statement, condition: Statement) -> Statement:
     """`what` of the first few projected rows for which `condition` holds."""
     return SQL("SELECT {} FROM ({}) AS projected WHERE {} LIMIT 3").format(

@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome import Move
 from rehome.errors import Refused, RehomeError
@@ -42,3 +43,21 @@ def refused(lab: Lab, unchanged: Callable[[], None]) -> Callable[..., str]:
         return str(raised.value)
 
     return run
+
+
+@pytest.fixture
+def another(lab: Lab) -> Iterator[Callable[[str], BaseDatabaseWrapper]]:
+    """Open a second connection, in whose transaction the statement has run and which stays open."""
+    opened: list[BaseDatabaseWrapper] = []
+
+    def run(statement: str) -> BaseDatabaseWrapper:
+        opened.append(lab.connection.copy())
+        opened[-1].set_autocommit(False)
+        with opened[-1].cursor() as cursor:
+            cursor.execute("SET application_name = 'nightly report'")
+            cursor.execute(statement)
+        return opened[-1]
+
+    yield run
+    for connection in opened:
+        connection.close()
