@@ -14,6 +14,22 @@ from rehome.plan import Plan, make_plan
 from rehome.runner import open_session
 from rehome.verify import Report, verify
 
+OBJECTS = """
+WITH own AS (SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)')
+SELECT CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE'
+         WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, format('%I.%I', nspname, relname)
+  FROM pg_class JOIN own ON own.oid = relnamespace WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+ UNION ALL SELECT 'ROUTINE', p.oid::regprocedure::text FROM pg_proc p JOIN own ON own.oid = pronamespace
+     WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+ UNION ALL SELECT 'DOMAIN', format('%I.%I', nspname, typname)
+      FROM pg_type JOIN own ON own.oid = typnamespace WHERE typtype = 'd'
+ UNION ALL SELECT 'COLLATION', format('%I.%I', nspname, collname)
+      FROM pg_collation JOIN own ON own.oid = collnamespace
+ UNION ALL SELECT 'SCHEMA', quote_ident(nspname) FROM own
+ UNION ALL SELECT 'PUBLICATION', quote_ident(pubname) FROM pg_publication
+ UNION ALL SELECT 'FOREIGN DATA WRAPPER', quote_ident(fdwname) FROM pg_foreign_data_wrapper
+"""
+
 
 class Lab:
     """Makes tables in one database, as migrations would, and drops them in the end."""
@@ -21,7 +37,7 @@ class Lab:
     def __init__(self, alias: str = "default") -> None:
         self.alias = alias
         self.state = ProjectState(real_apps={"auth", "contenttypes"})
-        self.made: list[str] = []
+        self.before = self.find_objects()
 
     @property
     def connection(self) -> Any:
@@ -82,15 +98,12 @@ class Lab:
             return cursor.fetchall() if cursor.description else []
 
     def clean(self) -> None:
-        """Drop every table that the lab's models have, every function and the record of rehome."""
-        tables = {model._meta.db_table for model in self.apps.get_models(include_auto_created=True)}
-        installed = {"auth", "contenttypes"}
-        for model in self.apps.get_models(include_auto_created=True):
-            if model._meta.app_label in installed:
-                tables.discard(model._meta.db_table)
-        quote = self.connection.ops.quote_name
-        for table in sorted(tables):
-            self.sql(f"DROP TABLE IF EXISTS {quote(table)} CASCADE")
-        self.sql("DELETE FROM rehome_moverun WHERE move LIKE 'old.%%' OR move LIKE 'new.%%'", []) if Ledger(
-            self.alias
-        ).exists() else None
+        """Drop whatever came into being since this lab was opened, and forget its moves."""
+        # Tables come before the sequences that their columns own.
+        for kind, name in sorted(self.find_objects() - self.before, reverse=True):
+            self.sql(f"DROP {kind} IF EXISTS {name} CASCADE")
+        if Ledger(self.alias).exists():
+            self.sql("DELETE FROM rehome_moverun WHERE move LIKE 'old.%' OR move LIKE 'new.%'")
+
+    def find_objects(self) -> set[tuple[str, str]]:
+        return set(self.sql(OBJECTS)) - {("TABLE", "public.rehome_moverun")}
