@@ -178,14 +178,13 @@ def find_questions(source: Model, target: Model) -> Iterator[str]:
     for name, field in theirs.items():
         if name not in ours and not getattr(field, "generated", False):
             yield (
-                f"{source._meta.label}.{name} has no field in {target._meta.label}: carry it with "
-                f'fields={{"...": "{name}"}}, or lose it with discard=["{name}"].'
+                f"{source._meta.label}.{name} has no counterpart: "
+                f'fields={{"...": "{name}"}} carries it, discard=["{name}"] loses it.'
             )
     for name, field in concrete_fields(target).items():
         if name not in theirs and not fills_itself(field):
             yield (
-                f"{target._meta.label}.{name} is NOT NULL and has no default: fill it with "
-                f'fields={{"{name}": ...}}, a field of {source._meta.label} or an expression.'
+                f'{target._meta.label}.{name} may not be null and has no default: fields={{"{name}": ...}} fills it.'
             )
 
 

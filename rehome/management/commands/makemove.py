@@ -55,11 +55,8 @@ def refuse_conflicts(loader: MigrationLoader) -> None:
 
 def write(draft: Draft) -> Path:
     path = Path(MigrationWriter(draft.migration).path)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(draft.as_text())
-    except FileExistsError:
-        raise CommandError(f"{path} exists already. Choose another name with --name.") from None
+    with path.open("x", encoding="utf-8") as file:
+        file.write(draft.as_text())
     return path
 
 
