@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -279,6 +280,17 @@ def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | Non
 def read_grants(connection: BaseDatabaseWrapper, oid: int) -> tuple[Grant, ...]:
     """What roles other than the owner may do with a table or a sequence."""
     return tuple(Grant(*row) for row in query(connection, GRANTS, {"oid": oid}))
+
+
+def changing_functions(connection: BaseDatabaseWrapper, names: Iterable[str]) -> list[str]:
+    """Those of the functions that may give another value for the same arguments, within a second or a day."""
+    found = query(
+        connection,
+        "SELECT DISTINCT proname FROM pg_proc WHERE proname = ANY(%s) "
+        "AND (provolatile = 'v' OR provolatile = 's' AND pronargs = 0)",
+        [list(names)],
+    )
+    return sorted(name for (name,) in found)
 
 
 def canonical_type(connection: BaseDatabaseWrapper, declared: str) -> str | None:

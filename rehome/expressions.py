@@ -1,6 +1,7 @@
 """Compiles a Django expression over one model into SQL text that reads the row as `"new"`."""
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ class Compiled:
     sql: str
     reads: frozenset[str]
     """Columns of the row that the value depends on."""
+    functions: frozenset[str]
+    """Names of the functions that the value is made with."""
 
 
 def compile_expression(
@@ -45,7 +48,9 @@ def compile_expression(
     with psycopg.ClientCursor(connection.connection) as cursor:
         literal = cursor.mogrify(text, params)
     reads = {node.target.column for node in walk(relabeled) if isinstance(node, Col)}
-    return Compiled(f"({literal})", frozenset(reads))
+    # In `text` the literals are still placeholders, so nothing in a string looks like a call.
+    functions = re.findall(r"(\w+)\s*\(", text.lower())
+    return Compiled(f"({literal})", frozenset(reads), frozenset(functions))
 
 
 HINT = "Use an expression over the fields of that row alone."

@@ -214,6 +214,7 @@ class FieldMapping:
         self.refuse_unknown_names()
         self.refuse_sources_without_target()
         self.refuse_generated_on_one_side()
+        self.refuse_changing_expressions()
 
     @property
     def has_expressions(self) -> bool:
@@ -296,6 +297,18 @@ class FieldMapping:
                 "Generate it in both models, map it with expressions in fields={...} and backwards={...}, "
                 f"or list it in discard=[{other.name!r}] to lose what is written to it.",
             )
+
+    def refuse_changing_expressions(self) -> None:
+        """A value that reads columns must be the same each time: the triggers and the comparison compute it again."""
+        for place, expressions in (("fields", self.computed), ("backwards", self.computed_back)):
+            for name, compiled in expressions.items():
+                changing = catalog.changing_functions(self.connection, compiled.functions) if compiled.reads else []
+                if changing:
+                    raise Refused(
+                        f"{place}[{name!r}] gives another value at each call, because of {changing[0]}(), though it "
+                        f"reads {', '.join(sorted(compiled.reads))}.",
+                        "Use a constant in its place, or an expression that reads no column and only fills new rows.",
+                    )
 
     def irreversible(self) -> list[str]:
         """One clause for each source field that nothing of the target gives back."""

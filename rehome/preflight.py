@@ -70,6 +70,7 @@ def check_forward(plan: Plan, ledger: Ledger) -> None:
         refuse_violations(pair, plan)
         refuse_duplicates(pair, plan)
         refuse_orphans(pair, plan)
+        refuse_false_inverses(pair, plan)
 
 
 def check_target_empty(plan: Plan) -> None:
@@ -408,6 +409,26 @@ def refuse_orphans(pair: TablePair, plan: Plan) -> None:
             f"in rows {{rows}} of {pair.source}.",
             "Create the missing rows, or set the column to null, first.",
         )
+
+
+def refuse_false_inverses(pair: TablePair, plan: Plan) -> None:
+    computed = [assignment.column.name for assignment in pair.forward.carried if not assignment.plain]
+    if not plan.reversible or not computed:
+        return
+    hint = "Correct backwards={...}, so that it undoes fields={...}."
+    try:
+        refuse_rows(
+            plan,
+            sql.changed_by_return(pair),
+            f"What backwards={{...}} gives back is not what fields={{...}} came from: {', '.join(computed)} of "
+            f"{pair.target} would change on a second way there, in rows {{rows}} of {pair.source}.",
+            hint,
+        )
+    except DataError as error:
+        raise Refused(
+            f"backwards={{...}} can't be computed for every row that would be in {pair.target}: {str(error).strip()}.",
+            hint,
+        ) from error
 
 
 def as_of_now(key: Constraint, plan: Plan) -> pg.Composable:

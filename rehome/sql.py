@@ -415,6 +415,42 @@ def duplicates(flow: Flow, unique: Sequence[str]) -> Statement:
     )
 
 
+def changed_by_return(pair: TablePair) -> Statement:
+    """Source rows from which the target's row would be another one after a way there, back and there again."""
+    computed = [assignment for assignment in pair.forward.carried if not assignment.plain]
+
+    def made(flow: Flow, otherwise: Iterable[Statement], origin: str) -> Statement:
+        """The destination's row, from row `origin`; `otherwise` are the columns that the flow leaves alone."""
+        parts = [SQL("{} AS {}").format(typed(SQL(a.value), a.column), Identifier(a.column.name)) for a in flow.carried]
+        return SQL("(SELECT {} FROM (SELECT {}.*) AS {})").format(
+            SQL(", ").join([*parts, *otherwise]), Identifier(origin), Identifier(ROW)
+        )
+
+    def others(table: Table, flow: Flow, row: str | None) -> list[Statement]:
+        return [
+            SQL("{} AS {}").format(
+                Identifier(row, column.name) if row else SQL("NULL::{}").format(SQL(column.type)),
+                Identifier(column.name),
+            )
+            for column in table.columns
+            if column.name not in names(flow.carried)
+        ]
+
+    return SQL(
+        "SELECT {key} FROM {source} AS origin CROSS JOIN LATERAL {there} AS there CROSS JOIN LATERAL {back} AS back "
+        "CROSS JOIN LATERAL {again} AS again WHERE ROW({first})::record {other_record} ROW({second})::record LIMIT 3"
+    ).format(
+        key=SQL("concat_ws(', ', {})").format(of("origin", (here for here, _ in pair.forward.key))),
+        source=name(pair.source),
+        there=made(pair.forward, others(pair.target, pair.forward, None), "origin"),
+        back=made(pair.backward, others(pair.source, pair.backward, "origin"), "there"),
+        again=made(pair.forward, [], "back"),
+        first=of("there", names(computed)),
+        other_record=OTHER_RECORD,
+        second=of("again", names(computed)),
+    )
+
+
 def written_values(table: Table, key: Iterable[str], lost: LostColumn) -> Statement:
     """Keys of rows in which somebody wrote to a column that the way back would lose."""
     return SQL("SELECT concat_ws(', ', {}) FROM {} WHERE {} IS DISTINCT FROM ({}) LIMIT 3").format(
