@@ -250,14 +250,14 @@ def test_migration_in_one_transaction(things: Lab, unchanged: Callable[[], None]
 
 
 def test_another_move_running(things: Lab, refused: Refusal, another: Another) -> None:
-    other = another(f"SELECT pg_advisory_lock({ONE_MOVE})")
+    other = another(f"SELECT pg_advisory_xact_lock({ONE_MOVE})")
     pid = other.connection.info.backend_pid
     message = refused(MOVE)
     assert message.startswith(f"Another move is running in this database: pid {pid} (nightly report, user ")
     assert "connected since 20" in message
     assert message.endswith("Wait until it has ended.")
     assert refused(MOVE, back=True) == message
-    other.close()
+    other.rollback()
     things.forward(MOVE)
 
 
@@ -280,5 +280,5 @@ def test_lock_not_obtained(
     message = refused(MOVE, error=LockNotObtained)
     assert message.startswith(f"A lock was not granted in 2 tries of 50 ms: {held} is in use by {holder}")
     assert message.endswith("End that transaction, or run the command again later.")
-    other.close()
+    other.rollback()
     things.forward(MOVE)
