@@ -52,10 +52,12 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
             plan, run = make_plan(move, apps, connection), None
         if run is None or not is_live(plan, run):
             preflight.check_forward(plan, ledger)
-            run = move_rows(plan, ledger)
+            progress = Progress(f"{plan}: moving, database {connection.alias!r}", steps=6)
+            run = move_rows(plan, ledger, progress)
         else:
+            progress = Progress(f"{plan}: settling, database {connection.alias!r}", steps=1)
             open_session(plan).run(*mend(plan))
-        settle(plan, ledger, run)
+        settle(plan, ledger, run, progress)
 
 
 def is_live(plan: Plan, run: MoveRun) -> bool:
@@ -63,10 +65,9 @@ def is_live(plan: Plan, run: MoveRun) -> bool:
     return run.phase in LIVE and (sync.state(plan) != "missing" or not is_empty(plan))
 
 
-def move_rows(plan: Plan, ledger: Ledger) -> MoveRun:
+def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
     """Prepare, then everything else in one transaction; whatever fails, the target is left as it was."""
     session = open_session(plan)
-    progress = Progress(f"{plan}: moving on database {plan.connection.alias!r}", steps=5)
     with session.transaction():
         run = ledger.begin(plan, copying.to_keep(plan))
     try:
@@ -99,7 +100,7 @@ def move_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveR
             session.execute(statement)
     with progress.step("compare every row"):
         refuse_differences(plan, verify.compare(plan, session))
-    with progress.step("sequences, content types, permissions, triggers, foreign keys"):
+    with progress.step("sequences, triggers, permissions, foreign keys"):
         names = identity.read_identity(plan, session)
         session.run(*switch(plan, names))
         kept = {
@@ -129,10 +130,9 @@ def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
     ]
 
 
-def settle(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
+def settle(plan: Plan, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
     """Validate and analyze; a failure leaves a move that is complete, and the next run settles it."""
     session = open_session(plan)
-    progress = Progress(f"{plan}: settling", steps=1)
     with progress.step("validate foreign keys, gather statistics"):
         for statement in copying.settle(plan):
             session.run(statement)
@@ -184,12 +184,16 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
     with Session(connection).only_move():
         plan = make_plan(move, apps, connection)
         ledger = Ledger(connection.alias)
-        run = preflight.check_backward(plan, ledger)
+        run = ledger.current(plan)
         session = open_session(plan)
-        progress = Progress(f"{plan}: moving back on database {connection.alias!r}", steps=3)
-        with session.transaction():
-            return_in_transaction(plan, session, ledger, run, progress)
-        with progress.step("validate foreign keys that point at the target"):
+        # After a crash behind the commit only the settling is left.
+        returned = run is not None and run.phase == Phase.BACK
+        progress = Progress(f"{plan}: moving back, database {connection.alias!r}", steps=1 if returned else 3)
+        if not returned:
+            run = preflight.check_backward(plan, ledger)
+            with session.transaction():
+                return_in_transaction(plan, session, ledger, run, progress)
+        with progress.step("validate foreign keys that point here"):
             for statement in copying.settle_back(plan):
                 session.run(statement)
 
@@ -200,7 +204,7 @@ def return_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: Mov
     with progress.step("compare every row"):
         comparison = verify.compare(plan, session)
         preflight.check_source_knows(plan, comparison)
-    with progress.step("triggers, sequences, content types, permissions; empty the target"):
+    with progress.step("sequences, triggers, permissions; empty the target"):
         names = identity.read_identity(plan, session)
         session.run(*switch_back(plan, names, run.kept, reconcile=not comparison.equal))
         ledger.advance(run, Phase.BACK, rows=comparison.target_rows)
