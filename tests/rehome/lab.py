@@ -26,6 +26,7 @@ SELECT CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 
  UNION ALL SELECT 'COLLATION', format('%I.%I', nspname, collname)
       FROM pg_collation JOIN own ON own.oid = collnamespace
  UNION ALL SELECT 'SCHEMA', quote_ident(nspname) FROM own
+ UNION ALL SELECT 'EXTENSION', quote_ident(extname) FROM pg_extension
  UNION ALL SELECT 'PUBLICATION', quote_ident(pubname) FROM pg_publication
  UNION ALL SELECT 'FOREIGN DATA WRAPPER', quote_ident(fdwname) FROM pg_foreign_data_wrapper
 """

@@ -423,9 +423,6 @@ def extensions(request: pytest.FixtureRequest, lab: Lab, elsewhere: None) -> Ite
     signals.get_hstore_oids.cache_clear()
     signals.register_type_handlers(lab.connection)
     yield
-    lab.clean()
-    lab.sql("DROP EXTENSION citext, hstore CASCADE")
-    lab.sql("DROP COLLATION loose")
     signals.get_hstore_oids.cache_clear()
     lab.connection.close()
 
