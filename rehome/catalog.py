@@ -22,6 +22,8 @@ class Column:
     identity: str
     """`a` always, `d` by default, empty when it is no identity column."""
     generated: bool
+    collation: str
+    """Qualified and quoted; empty for a type that has none."""
 
     @functools.cached_property
     def modifiers(self) -> tuple[int, ...]:
@@ -151,7 +153,9 @@ SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.r
 COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL), n.nspname,
        NOT a.attnotnull, CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
-       a.attidentity::text, a.attgenerated <> ''
+       a.attidentity::text, a.attgenerated <> '',
+       coalesce((SELECT format('%%I.%%I', ln.nspname, l.collname) FROM pg_collation l
+                   JOIN pg_namespace ln ON ln.oid = l.collnamespace WHERE l.oid = a.attcollation), '')
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   JOIN pg_type e ON e.oid = CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE t.oid END

@@ -69,9 +69,15 @@ def copy(flow: Flow) -> Statement:
 
 
 def same_key(flow: Flow, origin: str, destination: str) -> Statement:
-    return SQL(" AND ").join(
-        SQL("{} = {}").format(Identifier(destination, there), Identifier(origin, here)) for here, there in flow.key
-    )
+    def same(here: str, there: str) -> Statement:
+        collations = flow.origin.column(here).collation, flow.destination.column(there).collation
+        return SQL("{} = {}{}").format(
+            Identifier(destination, there),
+            Identifier(origin, here),
+            SQL("" if collations[0] == collations[1] else f" COLLATE {collations[1]}"),
+        )
+
+    return SQL(" AND ").join(same(here, there) for here, there in flow.key)
 
 
 def follows(assignments: Sequence[Assignment], origin: str, destination: str) -> Statement:
@@ -283,8 +289,10 @@ def side(assignment: Assignment, *, written: bool) -> Statement:
 def differences(pair: TablePair) -> Statement:
     """A relation of (kind, key as text[], columns that differ) with one row for each row that differs."""
     flow = pair.forward
-    key_columns = {there for _, there in flow.key}
-    keys = [a for a in flow.carried if a.column.name in key_columns]
+    key_columns = [there for _, there in flow.key]
+    keys = sorted(
+        (a for a in flow.carried if a.column.name in key_columns), key=lambda a: key_columns.index(a.column.name)
+    )
     rest = [a for a in flow.carried if a.column.name not in key_columns]
     # Where an expression made a value, what the other way gives back is compared as well: see `in_step`.
     returned = {
