@@ -123,18 +123,19 @@ def check_nothing_lost(plan: Plan) -> None:
 
 
 def check_source_knows(plan: Plan, comparison: Comparison) -> None:
-    """Where old code's writes were not carried, the target can't be trusted to win."""
-    broken = [
-        trigger.table
-        for trigger in sync.wanted(plan)
-        if trigger.table in [pair.source for pair in plan.pairs] and sync.state_of(trigger, trigger.table) == "missing"
-    ]
-    if broken and not comparison.equal:
-        raise Refused(
-            f"{comparison.missing + comparison.extra + comparison.different} rows of {plan} differ, and the trigger "
-            f"that carried writes from {broken[0]} is missing, so either side may be the newer one.",
-            f"Run `manage.py verifymoves {plan.move.target}`, make the rows equal, and try again.",
-        )
+    """The target wins only where its own trigger is missing, and the source's is not: then it alone has writes
+    that were not carried. Rows that differ beside triggers that are all there tell of one that was missing.
+    """
+    if not (comparison.missing or comparison.extra or comparison.different):
+        return
+    missing = {t.table.oid for t in sync.wanted(plan) if sync.state_of(t, t.table) == "missing"}
+    if missing and missing <= {pair.target.oid for pair in plan.pairs}:
+        return
+    raise Refused(
+        f"{comparison.missing + comparison.extra + comparison.different} rows of {plan} differ, because the trigger "
+        f"that carried writes from {plan.main.source} is or was missing, so either side may be the newer one.",
+        f"Run `manage.py verifymoves {plan.move.target}`, make the rows equal, and try again.",
+    )
 
 
 # ----- tables

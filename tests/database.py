@@ -16,21 +16,13 @@ def dump(alias: str = "default", *, without_data: Iterable[str] = ()) -> str:
     Rows are in the order of their text, for an update moves a row within its table. `without_data` names
     tables and sequences, as patterns of pg_dump, of which only the definition counts.
     """
-    parameters = connections[alias].get_connection_params()
-    environment = {
-        "PGHOST": str(parameters.get("host", "")),
-        "PGPORT": str(parameters.get("port", "")),
-        "PGUSER": str(parameters.get("user", "")),
-        "PGPASSWORD": str(parameters.get("password", "")),
-        "PGDATABASE": str(parameters["dbname"]),
-    }
     done = subprocess.run(
         [
             programs.installation() / "bin" / "pg_dump",
             "--restrict-key=same",
             *(f"--exclude-table-data={pattern}" for pattern in without_data),
         ],
-        env=os.environ | {name: value for name, value in environment.items() if value},
+        env=environment(alias),
         check=True,
         capture_output=True,
         text=True,
@@ -41,3 +33,30 @@ def dump(alias: str = "default", *, without_data: Iterable[str] = ()) -> str:
 
 def sorted_rows(block: re.Match[str]) -> str:
     return block[1] + "".join(f"{row}\n" for row in sorted(block[2].split("\n")[:-1]))
+
+
+def psql(script: str, alias: str = "default") -> None:
+    """Run a script as a person would, to its first error."""
+    program = programs.installation() / "bin" / "psql"
+    done = subprocess.run(
+        [program, "--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1"],
+        env=environment(alias),
+        input=script,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def environment(alias: str) -> dict[str, str]:
+    """Of a program that connects to the same database."""
+    parameters = connections[alias].get_connection_params()
+    values = {
+        "PGHOST": str(parameters.get("host", "")),
+        "PGPORT": str(parameters.get("port", "")),
+        "PGUSER": str(parameters.get("user", "")),
+        "PGPASSWORD": str(parameters.get("password", "")),
+        "PGDATABASE": str(parameters["dbname"]),
+    }
+    return os.environ | {name: value for name, value in values.items() if value}
