@@ -6,7 +6,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.loader import AmbiguityError, MigrationLoader
 
-from rehome import preflight
+from rehome import catalog, preflight
 from rehome.discovery import moves_of
 from rehome.ledger import Ledger
 from rehome.management.base import USAGE, DatabaseCommand
@@ -22,6 +22,13 @@ HEADING = """\
 -- Stop at the first error: psql -v ON_ERROR_STOP=1
 SET lock_timeout = {timeout};
 SET statement_timeout = 0;"""
+
+# What this connection has set for itself, such as its time zone, can change the value of an expression.
+OWN_SETTINGS = """
+SELECT format('SELECT set_config(%L, %L, false);', name, setting) FROM pg_settings
+ WHERE source IN ('client', 'session') AND context = 'user' AND name NOT IN ('application_name', 'client_encoding')
+ ORDER BY name
+"""
 
 
 class Command(DatabaseCommand):
@@ -45,7 +52,8 @@ class Command(DatabaseCommand):
                 alias=connection.alias,
                 direction="backwards" if options["backwards"] else "forwards",
                 timeout=LOCK_TIMEOUT_MS,
-            )
+            ),
+            *(setting for (setting,) in catalog.query(connection, OWN_SETTINGS)),
         ]
         for declared in reversed(moves) if options["backwards"] else moves:
             lines += ["", f"-- {declared}"]

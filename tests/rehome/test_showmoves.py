@@ -1,0 +1,154 @@
+"""showmoves says how each move stands, whatever the database is like."""
+
+import json
+import re
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+from pytest_django import DjangoDbBlocker
+
+from tests.manage import manage
+from tests.moves import farm
+from tests.moves.conftest import WORKER, connected_to, database
+
+MOVES = ["portal.Profile -> accounts.Profile", "portal.Printer -> printers.Printer"]
+
+
+def showmoves(**options: Any) -> str:
+    stdout = StringIO()
+    call_command("showmoves", stdout=stdout, **options)
+    return stdout.getvalue()
+
+
+def shown() -> dict[str, list[Any]]:
+    """By column, of both moves."""
+    first, second = json.loads(showmoves(format="json"))
+    return {name: [first[name], second[name]] for name in first}
+
+
+def test_a_database_without_tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    with django_db_blocker.unblock(), database(f"test_bare_{WORKER}") as name, connected_to(name):
+        assert shown()["phase"] == ["planned", "planned"]
+        printed = showmoves()
+
+    assert "portal.Profile has no table 'portal_profile' in database 'default'. Run `manage.py migrate" in printed
+
+
+def test_planned_moves(planned: str) -> None:
+    assert shown() == {
+        "move": MOVES,
+        "migration": ["accounts.0002_migrate_profile_data", "printers.0002_migrate_printer_data"],
+        "phase": ["planned", "planned"],
+        "rows": [None, None],
+        "sync": [None, None],
+        "verified_at": [None, None],
+        "verified_ok": [None, None],
+        "note": ["", ""],
+    }
+    lines = showmoves().splitlines()
+    assert re.split(r"\s{2,}", lines[0]) == ["move", "migration", "phase", "rows", "sync", "last verification"]
+    assert re.split(r"\s{2,}", lines[1]) == [MOVES[0], "accounts.0002_migrate_profile_data", "planned", "-", "-", "-"]
+    assert len(lines) == 3
+
+
+def test_live_moves_with_their_rows_triggers_and_last_verification(live: str) -> None:
+    profiles, printers = len(farm.rows("portal_profile")), len(farm.rows("portal_printer"))
+    call_command("verifymoves", stdout=StringIO(), verbosity=0)
+    farm.sql("ALTER TABLE accounts_profile DISABLE TRIGGER USER")
+    farm.sql("UPDATE accounts_profile SET name = 'elsewhere' WHERE id = 10")
+    with pytest.raises(CommandError):
+        call_command("verifymoves", "accounts.Profile", stdout=StringIO(), verbosity=0)
+
+    columns = shown()
+    assert columns["phase"] == ["live", "live"]
+    assert columns["rows"] == [profiles, printers]
+    assert columns["sync"] == ["missing", "installed"]
+    assert columns["verified_ok"] == [False, True]
+    assert all(re.match(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00$", when) for when in columns["verified_at"])
+    printed = showmoves().splitlines()
+    assert re.search(r"live +\d+ +missing +20[-\d]+ [\d:]+: DIFFERENCES$", printed[1])
+    assert re.search(r"live +\d+ +installed +20[-\d]+ [\d:]+: equal$", printed[2])
+
+    ((function,),) = farm.sql(
+        "SELECT tgfoid::regproc::text FROM pg_trigger WHERE tgrelid = 'portal_printer'::regclass "
+        "AND tgname ~ '^rehome_forward_[^t]'"
+    )
+    farm.sql(f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    assert shown()["sync"] == ["missing", "outdated"]
+
+
+def test_moves_that_were_rolled_back_or_cut_short(live: str) -> None:
+    farm.migrate("printers", "0001")
+    farm.sql("UPDATE rehome_moverun SET phase = 'prepared' WHERE source_table = 'public.portal_profile'")
+
+    columns = shown()
+
+    assert columns["phase"] == ["prepared", "back"]
+    assert columns["sync"] == [None, None]
+    assert columns["note"] == ["", ""]
+
+
+def test_a_record_that_rehome_did_not_make_is_noted(planned: str) -> None:
+    call_command("migrate", "accounts", "0002", fake=True, verbosity=0)
+
+    columns = shown()
+
+    assert columns["phase"] == ["planned", "planned"]
+    assert columns["note"][0].startswith(
+        "accounts.0002_migrate_profile_data is recorded as applied, but rehome did not run it on this database"
+    )
+    assert columns["note"][1] == ""
+    assert f"{MOVES[0]}: accounts.0002_migrate_profile_data is recorded as applied" in showmoves()
+
+
+def test_a_live_move_whose_table_has_another_name_by_now_is_still_live(live: str) -> None:
+    farm.sql("ALTER TABLE printers_printer RENAME TO printers_machine")
+
+    columns = shown()
+
+    assert columns["phase"] == ["live", "live"]
+    assert columns["sync"] == ["installed", None]
+    assert columns["note"][1].startswith("printers.Printer has no table 'printers_printer'")
+
+
+def test_a_project_without_moves(planned: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rehome.management.commands.showmoves.find_moves", lambda loader: [])
+
+    assert showmoves() == "(no moves)\n"
+    assert json.loads(showmoves(format="json")) == []
+
+
+def test_a_router_keeps_moves_out_of_a_database(planned: str, settings: Any) -> None:
+    settings.DATABASE_ROUTERS = ["tests.rehome.test_showmoves.OnlyAccounts"]
+
+    assert [move["move"] for move in json.loads(showmoves(format="json"))] == [MOVES[0]]
+
+
+class OnlyAccounts:
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        return app_label == "accounts"
+
+
+def test_a_database_that_can_not_be_reached_is_one_sentence() -> None:
+    done = manage("showmoves", DATABASE_URL="postgres://nobody@127.0.0.1:1/nothing")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("CommandError: Database 'default' can't be read: connection failed")
+    assert "Traceback" not in done.stderr
+
+
+def test_another_engine_is_refused(monkeypatch: pytest.MonkeyPatch, planned: str) -> None:
+    monkeypatch.setattr(connections["default"], "vendor", "sqlite")
+
+    with pytest.raises(CommandError, match="Database 'default' is sqlite; rehome moves models on PostgreSQL"):
+        showmoves()
+
+
+def test_an_unknown_database_exits_with_2() -> None:
+    done = manage("showmoves", "--database", "nowhere")
+
+    assert done.returncode == 2
+    assert "argument --database: invalid choice: 'nowhere'" in done.stderr
