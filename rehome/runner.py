@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, Error, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome import catalog, copying, grants, identity, preflight, sequences, sql, sync, verify
-from rehome.errors import LockNotObtained, MoveFailed, RehomeError
+from rehome.errors import LockNotObtained, MoveFailed
 from rehome.ledger import LIVE, Ledger
 from rehome.models import MoveRun, Phase
 from rehome.plan import Plan, is_allowed, make_plan
@@ -77,10 +77,15 @@ def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
         with session.transaction():
             move_in_transaction(plan, session, ledger, run, progress)
     except BaseException as error:
-        with contextlib.suppress(DatabaseError, LockNotObtained):
+        with contextlib.suppress(Error, LockNotObtained):
             # Without a connection or a lock this can't be done now; the next run begins with it.
             undo_preparation(run, ledger, session)
-        if isinstance(error, DatabaseError) and not isinstance(error, RehomeError):
+        if isinstance(error, OperationalError | InterfaceError):
+            raise MoveFailed(
+                f"{plan}: The connection was lost or the server gave up: {str(error).strip()}. "
+                "Nothing has been moved. Run the migration again."
+            ) from error
+        if isinstance(error, DatabaseError):
             raise MoveFailed(
                 f"{plan}: PostgreSQL refused: {str(error).strip()} Nothing has been moved; "
                 "correct the rows or the target's definition, then run the migration again."
