@@ -115,6 +115,8 @@ class Table:
     owned: bool
     """Whether the connected role has the rights of the owner."""
     row_security: bool
+    persistence: str
+    """p permanent, u unlogged, t temporary."""
     inherits: bool
     partition: bool
     rules: tuple[str, ...]
@@ -144,7 +146,7 @@ class Table:
 
 TABLE = """
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
-       pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity, c.relispartition,
+       pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity, c.relpersistence::text, c.relispartition,
        EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.oid = to_regclass(%s)
@@ -252,7 +254,7 @@ def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | Non
     found = query(connection, TABLE, [quoted_name])
     if not found:
         return None
-    oid, schema, name, kind, owner, owned, row_security, partition, inherits = found[0]
+    oid, schema, name, kind, owner, owned, row_security, persistence, partition, inherits = found[0]
     rules = query(connection, "SELECT rulename FROM pg_rewrite WHERE ev_class = %s AND rulename <> '_RETURN'", [oid])
     return Table(
         oid=oid,
@@ -262,6 +264,7 @@ def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | Non
         owner=owner,
         owned=owned,
         row_security=row_security,
+        persistence=persistence,
         inherits=inherits,
         partition=partition,
         rules=tuple(rule for (rule,) in rules),

@@ -63,6 +63,12 @@ class Registry:
     pointers: tuple[tuple[str, str, str], ...]
     """(schema, table, column) of each foreign key to a content type, but for the permissions'."""
 
+    @property
+    def written(self) -> list[tuple[str, str]]:
+        """(schema, table) of each table whose rows come and go, and not only change."""
+        tables = [self.content_types, *([self.permissions] if self.permissions else []), *self.grant_tables]
+        return [(table.schema, table.name) for table in tables]
+
 
 def read_registry(plan: Plan) -> Registry | None:
     """None where the database has no content types."""

@@ -90,6 +90,11 @@ class TablePair:
             return ()
         return tuple(written[column] for column in sorted(assignment.reads))
 
+    @property
+    def plain_columns(self) -> list[tuple[Column, Column]]:
+        """(source column, target column) of each value that is taken as it is."""
+        return [(self.source.column(*a.reads), a.column) for a in self.forward.carried if a.plain]
+
     @functools.cached_property
     def shared_sequence(self) -> tuple[str, Sequence, str, Sequence] | None:
         """(source column, its sequence, target column, its sequence) of a key that both tables number."""

@@ -40,9 +40,9 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
 
     Raises Refused before anything is written, MoveFailed or LockNotObtained after everything is undone.
     """
-    preflight.check_connection(connection)
     if not is_allowed(move, apps, connection):
         return
+    preflight.check_connection(connection)
     with Session(connection).only_move():
         plan = make_plan(move, apps, connection)
         ledger = Ledger(connection.alias)
@@ -183,9 +183,9 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
 
     Raises Refused before anything is written; any failure leaves both tables live and in step.
     """
-    preflight.check_connection(connection)
     if not is_allowed(move, apps, connection):
         return
+    preflight.check_connection(connection)
     with Session(connection).only_move():
         plan = make_plan(move, apps, connection)
         ledger = Ledger(connection.alias)

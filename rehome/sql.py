@@ -1,5 +1,6 @@
 """SQL of tables, rows and comparisons: pure functions from parts of a Plan; triggers.py has that of the sync."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from psycopg import sql
@@ -23,6 +24,11 @@ OTHER_RECORD = SQL("OPERATOR(pg_catalog.*<>)")
 
 def name(table: Table) -> Identifier:
     return Identifier(table.schema, table.name)
+
+
+def readable(*names: str) -> str:
+    """A qualified name for a person's psql, quoted only where it must be."""
+    return ".".join(n if re.fullmatch(r"[a-z_][a-z0-9_]*", n) else Identifier(n).as_string() for n in names)
 
 
 def columns(names: Iterable[str]) -> Statement:

@@ -1,0 +1,115 @@
+"""What the connected role must be allowed; each refusal names the right and how it is given."""
+
+from collections.abc import Iterable
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome import catalog, identity
+from rehome.catalog import Table
+from rehome.errors import Refused
+from rehome.models import MoveRun
+from rehome.plan import Plan
+from rehome.sql import readable
+
+LACKING = """
+SELECT place, privilege FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS needed(place, privilege, number)
+ WHERE NOT CASE WHEN privilege = 'USAGE' THEN has_sequence_privilege(place, privilege)
+                ELSE has_table_privilege(place, privilege) END
+ ORDER BY number LIMIT 1
+"""
+WRITING = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+
+def current_role(connection: BaseDatabaseWrapper) -> str:
+    ((role,),) = catalog.query(connection, "SELECT current_user")
+    return str(role)
+
+
+def refuse_closed_ledger(connection: BaseDatabaseWrapper) -> None:
+    """The record of moves is read before anything else, and made where there is none yet."""
+    name = MoveRun._meta.db_table
+    if ledger := catalog.read_table(connection, name):
+        refuse_lacking(connection, [(readable(ledger.schema, name), right) for right in WRITING])
+    else:
+        refuse_closed_schema(connection, catalog.query(connection, "SELECT current_schema()")[0][0], "tables")
+
+
+def refuse_strangers_table(table: Table, connection: BaseDatabaseWrapper) -> None:
+    if not table.owned:
+        role, owner = current_role(connection), table.owner
+        raise Refused(
+            f"{table} belongs to {owner!r}, and this connection's role {role!r} has not its rights.",
+            f"Run the migration as {owner!r}, or run GRANT {readable(owner)} TO {readable(role)}.",
+        )
+
+
+def refuse_closed_schema(connection: BaseDatabaseWrapper, schema: str | None, what: str) -> None:
+    if schema is None:
+        raise Refused(
+            f"The search_path of role {current_role(connection)!r} names no schema, so nothing can be created.",
+            "Set it with ALTER ROLE ... SET search_path = public.",
+        )
+    ((allowed,),) = catalog.query(connection, "SELECT has_schema_privilege(%s, 'CREATE')", [schema])
+    if not allowed:
+        role = current_role(connection)
+        raise Refused(
+            f"The role {role!r} may not create {what} in schema {schema}.",
+            f"Run GRANT CREATE ON SCHEMA {readable(schema)} TO {readable(role)}.",
+        )
+
+
+def refuse_open_schemas(plan: Plan) -> None:
+    """The triggers run with the owner's rights, so nobody else may put operators where they look for them."""
+    for schema in plan.search_path:
+        ((public,),) = catalog.query(plan.connection, "SELECT has_schema_privilege('public', %s, 'CREATE')", [schema])
+        if public:
+            raise Refused(
+                f"Everybody may create objects in schema {schema!r}, where types of {plan.main.source} come from, "
+                "and could so run code with the rights of its owner.",
+                f"Run REVOKE CREATE ON SCHEMA {readable(schema)} FROM PUBLIC, as PostgreSQL 15 has it from the start.",
+            )
+
+
+def refuse_closed_tables(plan: Plan) -> None:
+    """Tables that may belong to others: those that a foreign key points at, content types, permissions, grants."""
+    keys = [key for pair in plan.pairs for key in pair.target.foreign_keys]
+    needed = [(str(key.referenced), right) for key in keys for right in ("SELECT", "REFERENCES")]
+    if registry := identity.read_registry(plan):
+        for schema, name in registry.written:
+            needed += [(readable(schema, name), right) for right in WRITING]
+        needed += [
+            (readable(sequence.schema, sequence.name), "USAGE")
+            for schema, name in registry.written
+            for sequence in serial_sequences(plan.connection, readable(schema, name))
+        ]
+        for schema, name, _ in registry.pointers:
+            needed += [(readable(schema, name), right) for right in ("SELECT", "UPDATE")]
+    refuse_lacking(plan.connection, needed)
+
+
+def refuse_closed_referrers(plan: Plan) -> None:
+    """Foreign keys of other tables step aside while the target is emptied, which their owner alone can do."""
+    for pair in plan.pairs:
+        for key in pair.target.incoming:
+            if table := catalog.read_table(plan.connection, readable(key.schema, key.table)):
+                refuse_strangers_table(table, plan.connection)
+
+
+def serial_sequences(connection: BaseDatabaseWrapper, place: str) -> Iterable[catalog.Sequence]:
+    """Of columns that are no identity: an insert needs a right on the sequence as well."""
+    table = catalog.read_table(connection, place)
+    if table is None:
+        return []
+    return [sequence for column, sequence in table.sequences.items() if not table.column(column).identity]
+
+
+def refuse_lacking(connection: BaseDatabaseWrapper, needed: list[tuple[str, str]]) -> None:
+    """The first (table or sequence, privilege) that the role has not."""
+    found = catalog.query(connection, LACKING, [[place for place, _ in needed], [right for _, right in needed]])
+    for place, right in found:
+        role = current_role(connection)
+        kind = "SEQUENCE " if right == "USAGE" else ""
+        raise Refused(
+            f"The role {role!r} lacks the privilege {right} on {place}.",
+            f"Run GRANT {right} ON {kind}{place} TO {readable(role)}.",
+        )

@@ -1,0 +1,168 @@
+"""Refusals that need a look at the rows, which is taken only where the definitions don't answer."""
+
+from collections.abc import Iterable
+
+from django.db import DataError
+from psycopg import sql as pg
+
+from rehome import catalog, sql
+from rehome.catalog import Column, Constraint, Table
+from rehome.errors import Refused
+from rehome.plan import Assignment, Plan, TablePair
+
+
+def refuse_rows(plan: Plan, query: pg.Composable, problem: str, hint: str) -> None:
+    found = [str(row) for (row,) in catalog.query(plan.connection, query.as_string())]
+    if found:
+        # No str.format: definitions that are quoted in the problem have braces of their own.
+        raise Refused(problem.replace("{rows}", ", ".join(found)), hint)
+
+
+def origin_of(assignment: Assignment, pair: TablePair) -> Column | None:
+    """The source column that is taken as it is; None for a computed value."""
+    return pair.source.column(*assignment.reads) if assignment.plain else None
+
+
+def refuse_uncomputable(pair: TablePair, plan: Plan) -> None:
+    for assignment in pair.forward.carried:
+        if assignment.plain:
+            continue
+        try:
+            catalog.query(plan.connection, sql.evaluated(pair.forward, assignment).as_string())
+        except DataError as error:
+            raise Refused(
+                f"{pair.target}.{assignment.column.name} can't be computed for every row of {pair.source}: "
+                f"{str(error).strip()}.",
+                "Correct those rows, or give another expression in fields={...}.",
+            ) from error
+
+
+def refuse_nulls(pair: TablePair, plan: Plan) -> None:
+    for assignment in pair.forward.assignments:
+        origin = origin_of(assignment, pair)
+        if assignment.column.nullable or (origin and not origin.nullable):
+            continue
+        refuse_rows(
+            plan,
+            sql.rows_with_null(pair.forward, assignment.column.name),
+            f"{pair.target}.{assignment.column.name} is NOT NULL, but its value is null in rows {{rows}} "
+            f"of {pair.source}.",
+            f"Fill them, or give an expression: fields={{{assignment.column.name!r}: Coalesce(...)}}.",
+        )
+
+
+def refuse_long_values(pair: TablePair, plan: Plan) -> None:
+    for assignment in pair.forward.assignments:
+        column, origin = assignment.column, origin_of(assignment, pair)
+        if column.base_type != "character varying" or not column.modifiers:
+            continue
+        length = column.modifiers[0]
+        if origin and origin.base_type == column.base_type and origin.modifiers and origin.modifiers[0] <= length:
+            continue
+        refuse_rows(
+            plan,
+            sql.rows_longer_than(pair.forward, column.name, length),
+            f"{pair.target}.{column.name} holds {length} characters, but rows {{rows}} of {pair.source} have more.",
+            "Widen the field, shorten the values, or give an expression in fields={...}.",
+        )
+
+
+def refuse_violations(pair: TablePair, plan: Plan) -> None:
+    known = {c.expression for c in pair.source.constraints if c.kind == "c" and c.validated}
+    unchanged = {target.name for source, target in pair.plain_columns if source.name == target.name}
+    for check in pair.target.constraints:
+        if check.kind != "c" or check.expression is None:
+            continue
+        if check.expression in known and set(check.columns) <= unchanged:
+            continue
+        if not set(check.columns) <= {a.column.name for a in pair.forward.assignments}:
+            continue  # It looks at a column that the table fills by itself.
+        refuse_rows(
+            plan,
+            sql.rows_violating(pair.forward, check.expression),
+            f"Rows {{rows}} of {pair.source} violate {check.name!r} of {pair.target}: {check.definition}.",
+            "Correct those rows, or give an expression in fields={...}.",
+        )
+
+
+def refuse_duplicates(pair: TablePair, plan: Plan) -> None:
+    written = {a.column.name for a in pair.forward.assignments}
+    origins = {target.name: source.name for source, target in pair.plain_columns}
+    known = set(unique_columns(pair.source))
+    for unique in unique_columns(pair.target):
+        if frozenset(origins.get(name, "") for name in unique) in known or not unique <= written:
+            continue
+        names = sorted(unique)
+        refuse_rows(
+            plan,
+            sql.duplicates(pair.forward, names),
+            f"{pair.target} is unique over {', '.join(names)}, but rows of {pair.source} share the values {{rows}}.",
+            "Make them different, or give an expression in fields={...}.",
+        )
+
+
+def unique_columns(table: Table) -> Iterable[frozenset[str]]:
+    yield from (frozenset(c.columns) for c in table.constraints if c.kind in "pu")
+    yield from (frozenset(index.columns) for index in table.indexes if index.unique and index.columns)
+
+
+def refuse_orphans(pair: TablePair, plan: Plan) -> None:
+    written = {a.column.name for a in pair.forward.assignments}
+    origins = {target.name: source.name for source, target in pair.plain_columns}
+    proved = {c.columns for c in pair.source.foreign_keys if c.validated}
+    for key in pair.target.foreign_keys:
+        if tuple(origins.get(name, "") for name in key.columns) in proved or not set(key.columns) <= written:
+            continue
+        refuse_rows(
+            plan,
+            sql.orphans_to_be(pair.forward, key, as_of_now(key, plan)),
+            f"{pair.target}.{', '.join(key.columns)} points at rows of {key.referenced} that do not exist, "
+            f"in rows {{rows}} of {pair.source}.",
+            "Create the missing rows, or set the column to null, first.",
+        )
+
+
+def refuse_false_inverses(pair: TablePair, plan: Plan) -> None:
+    computed = [assignment.column.name for assignment in pair.forward.carried if not assignment.plain]
+    if not plan.reversible or not computed:
+        return
+    hint = "Correct backwards={...}, so that it undoes fields={...}."
+    try:
+        refuse_rows(
+            plan,
+            sql.changed_by_return(pair),
+            f"What backwards={{...}} gives back is not what fields={{...}} came from: {', '.join(computed)} of "
+            f"{pair.target} would change on a second way there, in rows {{rows}} of {pair.source}.",
+            hint,
+        )
+    except DataError as error:
+        raise Refused(
+            f"backwards={{...}} can't be computed for every row that would be in {pair.target}: {str(error).strip()}.",
+            hint,
+        ) from error
+
+
+def as_of_now(key: Constraint, plan: Plan) -> pg.Composable:
+    """What a foreign key points at; a target of this same move is still empty, so its source answers."""
+    for pair in plan.pairs:
+        if key.referenced_oid == pair.target.oid:
+            return pg.SQL("({})").format(sql.projection(pair.forward, typed_as_target=True))
+    return pg.SQL(str(key.referenced))
+
+
+def refuse_references_to_target(pair: TablePair, plan: Plan) -> None:
+    """Rows of other tables that point at the target would be left without it."""
+    own = {(other.target.schema, other.target.name) for other in plan.pairs}
+    for incoming in pair.target.incoming:
+        if (incoming.schema, incoming.table) in own:
+            continue
+        refuse_rows(
+            plan,
+            pg.SQL("SELECT {} FROM {} WHERE {} IS NOT NULL LIMIT 3").format(
+                pg.Identifier(incoming.columns[0]),
+                pg.Identifier(incoming.schema, incoming.table),
+                pg.Identifier(incoming.columns[0]),
+            ),
+            f"{incoming.schema}.{incoming.table}.{incoming.columns[0]} still points at rows {{rows}} of {pair.target}.",
+            "Roll back the migrations that made it point there first.",
+        )
