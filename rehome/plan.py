@@ -165,12 +165,18 @@ def make_plan(move: "Move", apps: Apps, connection: BaseDatabaseWrapper) -> Plan
 
 def get_model(apps: Apps, label: str) -> Model:
     try:
-        return apps.get_model(label)
+        model = apps.get_model(label)
     except (LookupError, ValueError) as error:
         raise Refused(
             f"{label!r} is no model that this migration knows.",
             "Write it as 'app_label.ModelName' and add a migration of that app to this migration's dependencies.",
         ) from error
+    if model._meta.proxy and model._meta.concrete_model:
+        raise Refused(
+            f"{model._meta.label} is a proxy and has no rows of its own.",
+            f"Move {model._meta.concrete_model._meta.label} instead.",
+        )
+    return model
 
 
 def is_allowed(move: "Move", apps: Apps, connection: BaseDatabaseWrapper) -> bool:
