@@ -1,12 +1,13 @@
 """Databases of the farm's own: the monolith as it stood is built and filled once, and cloned for each test."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection
+from django.db import connection, connections
 from pytest_django import DjangoDbBlocker
 
 from scripts import seeding
@@ -16,18 +17,18 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 
 @contextmanager
-def connected_to(name: str) -> Iterator[None]:
-    """The default connection leads to another database of the same server."""
-    before = connection.settings_dict["NAME"]
+def connected_to(name: str, **settings: str) -> Iterator[None]:
+    """The default connection leads to another database of the same server, and may be another role's."""
+    before = dict(connection.settings_dict)
     connection.close()
     ContentType.objects.clear_cache()
-    connection.settings_dict["NAME"] = name
+    connection.settings_dict.update(NAME=name, **settings)
     try:
         yield
     finally:
         connection.close()
         ContentType.objects.clear_cache()
-        connection.settings_dict["NAME"] = before
+        connection.settings_dict.update(before)
 
 
 @contextmanager
@@ -62,3 +63,36 @@ def empty(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
     """The default connection leads to a database without any table."""
     with django_db_blocker.unblock(), database(f"test_empty_{WORKER}") as name, connected_to(name):
         yield
+
+
+@dataclasses.dataclass(frozen=True)
+class Owned:
+    """An empty database, the role it belongs to, and another that may do nothing yet; neither is a superuser."""
+
+    name: str
+    owner: str
+    clerk: str
+
+
+@pytest.fixture
+def owned(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Owned]:
+    roles = f"test_owner_{WORKER}", f"test_clerk_{WORKER}"
+    with django_db_blocker.unblock():
+        for role in roles:
+            farm.on_server(f'DROP ROLE IF EXISTS "{role}"', f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'secret'")
+        with database(f"test_owned_{WORKER}") as name:
+            farm.on_server(f'ALTER DATABASE "{name}" OWNER TO "{roles[0]}"')
+            yield Owned(name, *roles)
+        farm.on_server(*(f'DROP ROLE "{role}"' for role in roles))
+
+
+@pytest.fixture
+def other(monolith: None, filled: str) -> Iterator[str]:
+    """An alias beside `default`, with a copy of the monolith's database of its own."""
+    with database(f"test_other_{WORKER}", template=filled) as name:
+        connections.databases["other"] = connections.databases["default"] | {"NAME": name}
+        try:
+            yield "other"
+        finally:
+            connections["other"].close()
+            del connections["other"], connections.databases["other"]
