@@ -2,6 +2,8 @@
 
 from contextlib import AbstractContextManager
 
+from django.db import connection
+
 from accounts.models import Profile
 from portal import models as portal
 from printers.models import Printer
