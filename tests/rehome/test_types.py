@@ -217,6 +217,9 @@ def test_every_type_goes_there_is_written_on_both_sides_and_comes_back(lab: Lab)
     for n in range(depth):
         side = ("old.Thing", "new.Thing")[n % 2]
         witness.create(side, **{name: values[-1 - n % len(values)] for name, (_, values) in FIELDS.items()})
+    # Below zero, where no sequence comes.
+    witness.double("old.Thing", -1000)
+    witness.double("new.Thing", -2000)
     witness.delete("old.Thing", keys[0])
     witness.delete("new.Thing", keys[1])
     witness.confirms("old.Thing")

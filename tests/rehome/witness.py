@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import models
+from django.db.models.expressions import RawSQL
 from psycopg import sql
 
 from tests.rehome.lab import Lab
@@ -17,8 +18,25 @@ class Witness:
 
     def create(self, label: str, **values: Any) -> None:
         """Insert through the model `label`; the witness gets the row under the same key."""
-        born = self.lab.get(label).objects.create(**values)
-        self.lab.get("witness.Thing").objects.create(**values | {"pk": born.pk})
+        # Django reads an expression's value back, and can't read every date of PostgreSQL.
+        raw = {name: value for name, value in values.items() if isinstance(value, RawSQL)}
+        readable = {name: value for name, value in values.items() if name not in raw}
+        born = self.lab.get(label).objects.create(**readable)
+        self.lab.get("witness.Thing").objects.create(**readable | {"pk": born.pk})
+        if raw:
+            self.update(label, born.pk, **raw)
+
+    def double(self, label: str, offset: int) -> None:
+        """Insert every row again, in one statement, under a key that is larger by `offset`."""
+        key, *others = [field.column for field in self.lab.get("witness.Thing")._meta.local_concrete_fields]
+        names = sql.SQL(", ").join(map(sql.Identifier, others))
+        for table in (self.lab.get(label)._meta.db_table, "witness_thing"):
+            query = sql.SQL("INSERT INTO {table} ({key}, {names}) SELECT {key} + {offset}, {names} FROM {table}")
+            self.lab.sql(
+                query.format(
+                    table=sql.Identifier(table), key=sql.Identifier(key), names=names, offset=sql.Literal(offset)
+                ).as_string()
+            )
 
     def update(self, label: str, pk: Any, **values: Any) -> None:
         assert self.lab.get(label).objects.filter(pk=pk).update(**values) == 1
