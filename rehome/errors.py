@@ -27,3 +27,8 @@ class LockNotObtained(RehomeError):
 
 class MoveFailed(RehomeError):
     """PostgreSQL refused a statement of the move, or the comparison found differences; all is rolled back."""
+
+
+def one_line(error: Exception) -> str:
+    """What PostgreSQL said, with its detail, as part of a sentence."""
+    return " ".join(str(error).split()).rstrip(".")

@@ -11,7 +11,7 @@ from django.db import DatabaseError, Error, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome import catalog, copying, grants, identity, preflight, sequences, sql, sync, verify
-from rehome.errors import LockNotObtained, MoveFailed
+from rehome.errors import LockNotObtained, MoveFailed, one_line
 from rehome.ledger import LIVE, Ledger
 from rehome.models import MoveRun, Phase
 from rehome.plan import Plan, is_allowed, make_plan
@@ -82,12 +82,12 @@ def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
             undo_preparation(run, ledger, session)
         if isinstance(error, OperationalError | InterfaceError):
             raise MoveFailed(
-                f"{plan}: The connection was lost or the server gave up: {str(error).strip()}. "
+                f"{plan}: The connection was lost or the server gave up: {one_line(error)}. "
                 "Nothing has been moved. Run the migration again."
             ) from error
         if isinstance(error, DatabaseError):
             raise MoveFailed(
-                f"{plan}: PostgreSQL refused: {str(error).strip()} Nothing has been moved; "
+                f"{plan}: PostgreSQL refused: {one_line(error)}. Nothing has been moved; "
                 "correct the rows or the target's definition, then run the migration again."
             ) from error
         raise

@@ -28,9 +28,10 @@ Statement = sql.Composable
 
 # A role that isn't a monitor sees of another role's session the pid, the user and the application alone.
 HOLDERS = """
-SELECT format('%%s is in use by pid %%s (%%s)', string_agg(DISTINCT l.relation::regclass::text, ', '), a.pid,
+SELECT format('pid %%s (%%s) uses %%s', a.pid,
          concat_ws(', ', nullif(a.application_name, ''), 'user ' || a.usename, a.state,
-                   'since ' || to_char(a.xact_start, 'HH24:MI:SS')))
+                   'since ' || to_char(a.xact_start, 'HH24:MI:SS')),
+         string_agg(DISTINCT l.relation::regclass::text, ', '))
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
  WHERE l.relation::bigint = ANY(%s) AND l.granted AND l.pid <> pg_backend_pid()
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -77,8 +78,10 @@ class Session:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """A transaction that no timeout but that for locks ends."""
+        """A transaction that no timeout but that for locks ends, and that sees what others commit meanwhile."""
         with transaction.atomic(using=self.connection.alias):
+            # Otherwise a project's stricter level would keep the rows out that were committed before the lock.
+            self.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
             self.execute(sql.SQL("SET LOCAL statement_timeout = 0"))
             self.execute(sql.SQL("SET LOCAL idle_in_transaction_session_timeout = 0"))
             self.tune()
@@ -94,7 +97,9 @@ class Session:
             yield
 
     def tune(self) -> None:
-        """For this transaction: memory to sort a whole index, and no compiler for expressions used once."""
+        """For this transaction: memory to sort a whole index, no compiler for expressions used once, and an
+        error where a policy would hide rows.
+        """
         self.execute(
             sql.SQL(
                 "SELECT set_config('maintenance_work_mem', setting, true) FROM (VALUES ({})) AS wanted (setting) "
@@ -102,6 +107,7 @@ class Session:
             ).format(sql.Literal(MAINTENANCE_MEMORY))
         )
         self.execute(sql.SQL("SET LOCAL jit = off"))
+        self.execute(sql.SQL("SET LOCAL row_security = off"))
 
     def execute(self, statement: Statement) -> int:
         """Run one statement as it is; return the number of rows it touched."""

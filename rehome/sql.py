@@ -385,8 +385,8 @@ def evaluated(flow: Flow, assignment: Assignment) -> Statement:
 
 
 def projected(flow: Flow, what: Statement, condition: Statement) -> Statement:
-    """`what` of the first few projected rows for which `condition` holds."""
-    return SQL("SELECT {} FROM ({}) AS projected WHERE {} LIMIT 3").format(
+    """`what` of the projected rows for which `condition` holds."""
+    return SQL("SELECT {} FROM ({}) AS projected WHERE {}").format(
         what, projection(flow, typed_as_target=True), condition
     )
 
@@ -420,9 +420,7 @@ def orphans_to_be(flow: Flow, foreign_key: Constraint, referenced: Statement) ->
 
 def duplicates(flow: Flow, unique: Sequence[str]) -> Statement:
     """Values that more than one projected row has in the columns `unique`."""
-    return SQL(
-        "SELECT concat_ws(', ', {0}) FROM ({1}) AS projected WHERE {2} GROUP BY {0} HAVING count(*) > 1 LIMIT 3"
-    ).format(
+    return SQL("SELECT concat_ws(', ', {0}) FROM ({1}) AS projected WHERE {2} GROUP BY {0} HAVING count(*) > 1").format(
         columns(unique),
         projection(flow, typed_as_target=True),
         SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(c)) for c in unique),
@@ -452,7 +450,7 @@ def changed_by_return(pair: TablePair) -> Statement:
 
     return SQL(
         "SELECT {key} FROM {source} AS origin CROSS JOIN LATERAL {there} AS there CROSS JOIN LATERAL {back} AS back "
-        "CROSS JOIN LATERAL {again} AS again WHERE ROW({first})::record {other_record} ROW({second})::record LIMIT 3"
+        "CROSS JOIN LATERAL {again} AS again WHERE ROW({first})::record {other_record} ROW({second})::record"
     ).format(
         key=SQL("concat_ws(', ', {})").format(of("origin", (here for here, _ in pair.forward.key))),
         source=name(pair.source),
@@ -467,6 +465,6 @@ def changed_by_return(pair: TablePair) -> Statement:
 
 def written_values(table: Table, key: Iterable[str], lost: LostColumn) -> Statement:
     """Keys of rows in which somebody wrote to a column that the way back would lose."""
-    return SQL("SELECT concat_ws(', ', {}) FROM {} WHERE {} IS DISTINCT FROM ({}) LIMIT 3").format(
+    return SQL("SELECT concat_ws(', ', {}) FROM {} WHERE {} IS DISTINCT FROM ({})").format(
         columns(key), name(table), Identifier(lost.name), SQL(lost.untouched)
     )

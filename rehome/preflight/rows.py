@@ -7,15 +7,21 @@ from psycopg import sql as pg
 
 from rehome import catalog, sql
 from rehome.catalog import Column, Constraint, Table
-from rehome.errors import Refused
+from rehome.errors import Refused, one_line
 from rehome.plan import Assignment, Plan, TablePair
+
+NAMED = 3
+"""How many rows a refusal names."""
 
 
 def refuse_rows(plan: Plan, query: pg.Composable, problem: str, hint: str) -> None:
-    found = [str(row) for (row,) in catalog.query(plan.connection, query.as_string())]
+    """Refuse when `query` finds rows; `{rows}` in the problem stands for its one column of the first of them."""
+    first = pg.SQL("SELECT * FROM ({}) AS found LIMIT {}").format(query, pg.Literal(NAMED + 1))
+    found = [str(row) for (row,) in catalog.query(plan.connection, first.as_string())]
     if found:
+        named = ", ".join([*found[:NAMED], *(["..."] if len(found) > NAMED else [])])
         # No str.format: definitions that are quoted in the problem have braces of their own.
-        raise Refused(problem.replace("{rows}", ", ".join(found)), hint)
+        raise Refused(problem.replace("{rows}", named), hint)
 
 
 def origin_of(assignment: Assignment, pair: TablePair) -> Column | None:
@@ -32,7 +38,7 @@ def refuse_uncomputable(pair: TablePair, plan: Plan) -> None:
         except DataError as error:
             raise Refused(
                 f"{pair.target}.{assignment.column.name} can't be computed for every row of {pair.source}: "
-                f"{str(error).strip()}.",
+                f"{one_line(error)}.",
                 "Correct those rows, or give another expression in fields={...}.",
             ) from error
 
@@ -137,7 +143,7 @@ def refuse_false_inverses(pair: TablePair, plan: Plan) -> None:
         )
     except DataError as error:
         raise Refused(
-            f"backwards={{...}} can't be computed for every row that would be in {pair.target}: {str(error).strip()}.",
+            f"backwards={{...}} can't be computed for every row that would be in {pair.target}: {one_line(error)}.",
             hint,
         ) from error
 
@@ -158,7 +164,7 @@ def refuse_references_to_target(pair: TablePair, plan: Plan) -> None:
             continue
         refuse_rows(
             plan,
-            pg.SQL("SELECT {} FROM {} WHERE {} IS NOT NULL LIMIT 3").format(
+            pg.SQL("SELECT {} FROM {} WHERE {} IS NOT NULL").format(
                 pg.Identifier(incoming.columns[0]),
                 pg.Identifier(incoming.schema, incoming.table),
                 pg.Identifier(incoming.columns[0]),
