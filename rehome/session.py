@@ -19,6 +19,8 @@ LOCK_TIMEOUT_MS = 200
 LOCK_TRIES = 30
 LONGEST_PAUSE_S = 2.0
 MAINTENANCE_MEMORY = "256MB"
+TIMEOUTS = ["statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"]
+"""None of these may end a move halfway; the second came with PostgreSQL 17."""
 RETRIED = {"55P03", "40P01"}
 """lock_not_available and deadlock_detected; both leave a transaction that can be tried again."""
 ONE_MOVE = 0x7265686F6D65
@@ -71,28 +73,38 @@ class Session:
             who = holder[0][0] if holder else "a process that has ended by now"
             raise Refused(f"Another move is running in this database: {who}.", "Wait until it has ended.")
         try:
-            yield
+            with self.without_timeouts():
+                yield
         finally:
             if self.connection.is_usable():
                 self.rows("SELECT pg_advisory_unlock(%s)", [ONE_MOVE])
 
     @contextlib.contextmanager
+    def without_timeouts(self) -> Iterator[None]:
+        """On this connection and until the block ends, no timeout but that for locks."""
+        lifted = "SELECT name, setting, set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)"
+        before = self.rows(lifted, [TIMEOUTS])
+        try:
+            yield
+        finally:
+            if self.connection.is_usable():
+                for name, setting, _ in before:
+                    self.rows("SELECT set_config(%s, %s, false)", [name, setting])
+
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """A transaction that no timeout but that for locks ends, and that sees what others commit meanwhile."""
+        """A transaction that sees what others commit meanwhile."""
         with transaction.atomic(using=self.connection.alias):
             # Otherwise a project's stricter level would keep the rows out that were committed before the lock.
             self.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
-            self.execute(sql.SQL("SET LOCAL statement_timeout = 0"))
-            self.execute(sql.SQL("SET LOCAL idle_in_transaction_session_timeout = 0"))
             self.tune()
             yield
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """A read-only transaction in which every query sees the same moment."""
-        with transaction.atomic(using=self.connection.alias):
+        with self.without_timeouts(), transaction.atomic(using=self.connection.alias):
             self.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-            self.execute(sql.SQL("SET LOCAL statement_timeout = 0"))
             self.tune()
             yield
 
