@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-WIDTH = 20
+WIDTH = 16
 INDENT = "    "
 
 

@@ -105,14 +105,25 @@ ORDINARY = [
 # types are left out, for nothing comes after them.
 SEQUENCES = """
 SELECT setval(pg_get_serial_sequence('auth_user', 'id'), %(bulk)s + %(profiles)s),
-       setval(pg_get_serial_sequence('portal_profile', 'id'), %(bulk)s + %(profiles)s + %(profiles)s / 10),
-       setval(pg_get_serial_sequence('portal_printer', 'id'), %(bulk)s + %(printers)s + %(printers)s / 10)
+       setval(pg_get_serial_sequence('portal_profile', 'id'), %(last_profile)s),
+       setval(pg_get_serial_sequence('portal_printer', 'id'), %(last_printer)s)
 """
+
+
+def last_key(rows: int) -> int:
+    """Of so many ordinary rows with a gap after every tenth."""
+    return BULK + rows + rows // 10
 
 
 def fill(connection: BaseDatabaseWrapper, *, profiles: int, printers: int) -> None:
     """Fill a monolith that has no rows yet, in one transaction. Both numbers are of ordinary rows, one or more."""
-    numbers = {"bulk": BULK, "profiles": profiles, "printers": printers}
+    numbers = {
+        "bulk": BULK,
+        "profiles": profiles,
+        "printers": printers,
+        "last_profile": last_key(profiles),
+        "last_printer": last_key(printers),
+    }
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO auth_user (id, password, is_superuser, username, first_name, last_name, email, is_staff, "
