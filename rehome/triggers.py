@@ -7,7 +7,7 @@ from psycopg import sql
 
 from rehome.catalog import Table
 from rehome.plan import Flow, TablePair
-from rehome.sql import OTHER_RECORD, changes, columns, in_step, name, names, of, same_key, values
+from rehome.sql import OTHER_RECORD, SAME_RECORD, changes, columns, in_step, name, names, of, same_key, values
 
 SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
 Statement = sql.Composable
@@ -16,6 +16,11 @@ SYNC_EVENTS = "AFTER INSERT OR UPDATE OR DELETE"
 TRUNCATE_EVENTS = "AFTER TRUNCATE"
 FENCE_EVENTS = "BEFORE INSERT OR UPDATE OR DELETE"
 PREFIX = "rehome_"
+# What a session can set that changes the value of an expression.
+SETTINGS = (
+    "bytea_output", "datestyle", "default_text_search_config", "extra_float_digits", "intervalstyle",
+    "lc_monetary", "lc_numeric", "lc_time", "standard_conforming_strings", "timezone",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +32,11 @@ class Trigger:
     events: str
     each: str
     body: str
+    owner: str | None
+    """Whose rights the function has; None leaves it to the role that creates it."""
     search_path: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    """What the function sees as the session sees it that creates it, whatever the writer has set."""
 
     def create(self) -> list[Statement]:
         """Idempotent: what stands under the name is replaced."""
@@ -35,8 +44,14 @@ class Trigger:
         return [
             SQL(
                 "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-                "SET search_path = {} AS {}"
-            ).format(function, columns(["pg_catalog", *self.search_path, "pg_temp"]), quoted(self.body)),
+                "SET search_path = {}{} AS {}"
+            ).format(
+                function,
+                columns(["pg_catalog", *self.search_path, "pg_temp"]),
+                SQL("").join(SQL(" SET {} FROM CURRENT").format(SQL(setting)) for setting in self.settings),
+                quoted(self.body),
+            ),
+            *([SQL("ALTER FUNCTION {}() OWNER TO {}").format(function, Identifier(self.owner))] if self.owner else []),
             SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function),
             SQL("COMMENT ON FUNCTION {}() IS {}").format(function, Literal(f"rehome {self.digest}")),
             SQL("CREATE OR REPLACE TRIGGER {} {} ON {} FOR EACH {} EXECUTE FUNCTION {}()").format(
@@ -71,19 +86,17 @@ def trigger_name(kind: str, pair: TablePair) -> str:
 
 def sync_triggers(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger]:
     """What keeps both tables of a pair in step: one row trigger and one truncate trigger on each."""
+    owner = pair.source.owner if pair.source.owner == pair.target.owner else None
+    computed = not all(assignment.plain for flow in (pair.forward, pair.backward) for assignment in flow.assignments)
+    settings = SETTINGS if computed else ()
     triggers = []
     for flow, kind in ((pair.forward, "forward"), (pair.backward, "backward")):
-        body = sync_body(flow, pair)
-        triggers.append(Trigger(flow.origin, trigger_name(kind, pair), SYNC_EVENTS, "ROW", body, search_path))
-        triggers.append(
-            Trigger(
-                flow.origin,
-                trigger_name(f"{kind}_truncate", pair),
-                TRUNCATE_EVENTS,
-                "STATEMENT",
-                truncate_body(flow),
-            )
-        )
+        row, statement = trigger_name(kind, pair), trigger_name(f"{kind}_truncate", pair)
+        body = sync_body(flow, pair, row)
+        triggers += [
+            Trigger(flow.origin, row, SYNC_EVENTS, "ROW", body, owner, search_path, settings),
+            Trigger(flow.origin, statement, TRUNCATE_EVENTS, "STATEMENT", truncate_body(flow), owner),
+        ]
     return triggers
 
 
@@ -92,21 +105,21 @@ def fence(kind: str, table: Table, pair: TablePair, message: str, hint: str) -> 
     body = SQL("\nBEGIN\n  RAISE object_not_in_prerequisite_state USING MESSAGE = {}, HINT = {};\nEND\n").format(
         Literal(message), Literal(hint)
     )
-    return Trigger(table, trigger_name(kind, pair), FENCE_EVENTS, "STATEMENT", body.as_string())
+    return Trigger(table, trigger_name(kind, pair), FENCE_EVENTS, "STATEMENT", body.as_string(), table.owner)
 
 
 def truncate_body(flow: Flow) -> str:
     """Refuses to empty one table alone. It runs after the statement, so emptying both at once, as `flush`
-    does, is allowed.
+    does, is allowed. It looks at the file, because an older snapshot may not see the other table's rows.
     """
     return (
         SQL(
-            "\nBEGIN\n  IF EXISTS (SELECT FROM {other}) THEN\n"
+            "\nBEGIN\n  IF pg_relation_size({other}::regclass) > 0 THEN\n"
             "    RAISE object_not_in_prerequisite_state USING MESSAGE = {message}, HINT = {hint};\n"
             "  END IF;\n  RETURN NULL;\nEND\n"
         )
         .format(
-            other=name(flow.destination),
+            other=Literal(name(flow.destination).as_string()),
             message=Literal(f"{flow.origin} can't be truncated alone: {flow.destination} is kept in step with it."),
             hint=Literal("Use DELETE, or truncate both tables in one statement."),
         )
@@ -114,11 +127,12 @@ def truncate_body(flow: Flow) -> str:
     )
 
 
-def sync_body(flow: Flow, pair: TablePair) -> str:
+def sync_body(flow: Flow, pair: TablePair, function: str) -> str:
     """PL/pgSQL that carries one written row of the origin to the destination.
 
     Loops end by value: a row that the other table already holds is left alone, whoever wrote it, so that
-    writes by cascades and by other triggers are carried like any other.
+    writes by cascades and by other triggers are carried like any other. The row is read again first, for these
+    may have changed it since the event, and what they wrote has been carried by then.
     """
     sides = ("written", "kept") if flow is pair.forward else ("kept", "written")
     return (
@@ -126,55 +140,86 @@ def sync_body(flow: Flow, pair: TablePair) -> str:
             """
 #variable_conflict use_column
 DECLARE
-  written CONSTANT record := new;
+  event CONSTANT record := new;
+  written record;
+  lives boolean := false;
 BEGIN
-  IF TG_OP = 'DELETE' THEN
-    -- A row that was born again under the key by the same statement has an event of its own.
-    IF NOT EXISTS (SELECT FROM {origin} AS reborn WHERE {reborn}) THEN
-      DELETE FROM {destination} AS kept WHERE {old_key};
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    -- A snapshot that does not see this trigger does not see the rows on the other side either.
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgfoid = {function}::regprocedure) THEN
+      RAISE serialization_failure USING MESSAGE = {too_old}, HINT = 'Run the transaction again.';
     END IF;
-    RETURN NULL;
   END IF;
-  IF TG_OP = 'UPDATE' THEN
-    IF EXISTS ({settled}) THEN
-      RETURN NULL;
-    END IF;
-    UPDATE {destination} AS kept SET {changes} WHERE {old_key};
-    IF FOUND THEN
-      RETURN NULL;
-    END IF;
-  ELSIF {computed} AND EXISTS ({settled}) THEN
-    RETURN NULL;
+  IF TG_OP <> 'DELETE' THEN
+    SELECT * INTO new FROM {origin} AS fresh WHERE {fresh};
+    lives := FOUND;
   END IF;
-  INSERT INTO {destination} AS kept ({columns}) VALUES ({values})
-  ON CONFLICT ({key}) DO UPDATE SET {changes}
-  WHERE ROW({kept})::record {other_record} ROW({excluded_values})::record;
+  IF lives THEN
+    written := new;
+    IF EXISTS ({settled}) AND (TG_OP = 'INSERT' OR {same_key} OR event {same_record} written) THEN
+      RETURN NULL;
+    END IF;{defer}
+    -- A key that the other table still has was deleted by the same statement: see below.
+    IF TG_OP = 'UPDATE' AND ({same_key} OR NOT EXISTS (SELECT FROM {destination} AS kept WHERE {new_key})) THEN
+      UPDATE {destination} AS kept SET {changes} WHERE {old_key};
+      IF FOUND THEN
+        RETURN NULL;
+      END IF;
+    END IF;
+  END IF;
+  -- A row that was born again under the key by the same statement has an event of its own.
+  IF TG_OP <> 'INSERT' AND NOT EXISTS (SELECT FROM {origin} AS reborn WHERE {reborn}) THEN
+    DELETE FROM {destination} AS kept WHERE {old_key};
+  END IF;
+  IF lives THEN
+    INSERT INTO {destination} AS kept ({columns}) VALUES ({values})
+    ON CONFLICT ({key}) DO UPDATE SET {changes}
+    WHERE ROW({kept})::record {other_record} ROW({excluded_values})::record;
+  END IF;
   RETURN NULL;
 END
 """
         )
         .format(
+            function=Literal(f"{Identifier(flow.origin.schema, function).as_string()}()"),
+            too_old=Literal(f"This transaction began before {flow.origin} and {flow.destination} were kept in step."),
             origin=name(flow.origin),
             destination=name(flow.destination),
-            reborn=same_origin_key(flow),
+            fresh=same_columns(flow, "fresh", "new"),
+            reborn=same_columns(flow, "reborn", "old"),
+            same_key=same_columns(flow, "old", "new"),
             old_key=same_key(flow, "old", "kept"),
+            new_key=same_key(flow, "new", "kept"),
             settled=SQL("SELECT FROM {} AS kept WHERE {} AND {}").format(
                 name(flow.destination), same_key(flow, "written", "kept"), in_step(pair, *sides)
             ),
-            computed=SQL("false" if all(assignment.plain for assignment in pair.forward.carried) else "true"),
+            defer=defer_unique(flow),
             changes=changes(flow, pair),
             columns=columns(assignment.column.name for assignment in flow.assignments),
             values=values(flow.assignments),
             key=columns(there for _, there in flow.key),
             kept=of("kept", names(flow.carried)),
             excluded_values=of("excluded", names(flow.carried)),
+            same_record=SAME_RECORD,
             other_record=OTHER_RECORD,
         )
         .as_string()
     )
 
 
-def same_origin_key(flow: Flow) -> Statement:
+def same_columns(flow: Flow, one: str, other: str) -> Statement:
+    """Whether two rows of the origin have one key."""
     return SQL(" AND ").join(
-        SQL("{} = {}").format(Identifier("reborn", here), Identifier("old", here)) for here, _ in flow.key
+        SQL("{} = {}").format(Identifier(one, here), Identifier(other, here)) for here, _ in flow.key
     )
+
+
+def defer_unique(flow: Flow) -> Statement:
+    """Values that change places in one statement are carried row by row: the destination's deferrable
+    constraints look at them at the commit, as the origin's do at the end of the statement.
+    """
+    deferrable = [c.name for c in flow.destination.constraints if c.kind in "ux" and c.deferrable]
+    if not deferrable:
+        return SQL("")
+    places = SQL(", ").join(Identifier(flow.destination.schema, constraint) for constraint in deferrable)
+    return SQL("\n    SET CONSTRAINTS {} DEFERRED;").format(places)
