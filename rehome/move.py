@@ -6,7 +6,7 @@ from types import ModuleType
 from django.apps import apps as django_apps
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
-from django.db.models.expressions import Combinable
+from django.db.models.expressions import Combinable, F
 
 from rehome.errors import Refused
 
@@ -34,7 +34,7 @@ class Move:
     ) -> None:
         self.source = source
         self.target = target
-        self.fields = dict(fields or {})
+        self.fields = {name: value.name if type(value) is F else value for name, value in (fields or {}).items()}
         self.backward_fields = dict(backwards or {})
         self.discard = frozenset(discard)
 

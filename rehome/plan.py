@@ -62,7 +62,7 @@ class Flow:
 class LostColumn:
     """A column that only the target has, and the value that a row has when nobody wrote to it."""
 
-    name: str
+    column: Column
     untouched: str
 
 
@@ -397,8 +397,8 @@ class FieldMapping:
                     "at each call, which PostgreSQL cannot run for each row.",
                     f"Give an expression, such as fields={{{field.name!r}: RandomUUID()}}, or use db_default.",
                 )
-            literal = models.Value(value, output_field=field)
-            return compile_expression(literal, self.target, self.connection, field.name).sql
+            given = value if hasattr(value, "resolve_expression") else models.Value(value, output_field=field)
+            return compile_expression(given, self.target, self.connection, field.name).sql
         if not column.nullable:
             raise Refused(
                 f"{self.source._meta.label} has no field for {self.target._meta.label}.{field.name}, "
@@ -416,9 +416,9 @@ class FieldMapping:
                 continue
             column = target.column(field.column)
             if name not in self.computed:
-                lost.append(LostColumn(column.name, self.fill(field, column) or column.default or "NULL"))
+                lost.append(LostColumn(column, self.fill(field, column) or column.default or "NULL"))
             elif not self.computed[name].reads:
-                lost.append(LostColumn(column.name, self.computed[name].sql))
+                lost.append(LostColumn(column, self.computed[name].sql))
         return lost
 
     def many_to_many(self) -> list[tuple[Any, Any]]:

@@ -465,6 +465,10 @@ def changed_by_return(pair: TablePair) -> Statement:
 
 def written_values(table: Table, key: Iterable[str], lost: LostColumn) -> Statement:
     """Keys of rows in which somebody wrote to a column that the way back would lose."""
-    return SQL("SELECT concat_ws(', ', {}) FROM {} WHERE {} IS DISTINCT FROM ({})").format(
-        columns(key), name(table), Identifier(lost.name), SQL(lost.untouched)
+    return SQL("SELECT concat_ws(', ', {}) FROM {} WHERE ROW({})::record {} ROW({})::record").format(
+        columns(key),
+        name(table),
+        Identifier(lost.column.name),
+        OTHER_RECORD,
+        typed(SQL(lost.untouched), lost.column),
     )

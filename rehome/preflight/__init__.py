@@ -121,8 +121,9 @@ def check_nothing_lost(plan: Plan) -> None:
             rows.refuse_rows(
                 plan,
                 sql.written_values(pair.target, key, lost),
-                f"{pair.target}.{lost.name} has values that {pair.source} can't hold, in rows {{rows}}.",
-                f"Give a backwards={{...}} expression that reads {lost.name!r}, or list it in discard to lose them.",
+                f"{pair.target}.{lost.column.name} has values that {pair.source} can't hold, in rows {{rows}}.",
+                f"Give a backwards={{...}} expression that reads {lost.column.name!r}, "
+                "or list it in discard to lose them.",
             )
 
 

@@ -5,12 +5,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome import catalog, sync
 from rehome.catalog import Column, Table
 from rehome.errors import Refused
-from rehome.plan import Model, Plan, TablePair, concrete_fields
+from rehome.plan import Field, Model, Plan, TablePair, concrete_fields
 from rehome.sql import readable
 
 # A value of the first type fits the second without a look at the rows; texts are measured.
 WIDER = {
-    ("smallint", "integer"), ("smallint", "bigint"), ("integer", "bigint"), ("real", "double precision"),
+    ("smallint", "integer"), ("smallint", "bigint"), ("integer", "bigint"),
     ("character varying", "text"), ("text", "character varying"), ("character varying", "character varying"),
     ("citext", "text"), ("text", "citext"), ("character varying", "citext"), ("citext", "character varying"),
 }  # fmt: skip
@@ -104,7 +104,7 @@ def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper) ->
             )
         declared = field.db_parameters(connection)["type"]
         expected = catalog.canonical_type(connection, declared) if declared else column.type
-        if expected != column.type:
+        if expected != column.type and not is_unmanaged_key(model, field, column):
             raise Refused(
                 f"{table}.{column.name} is {column.type}, but {model._meta.label}.{field.name} says {expected}.",
                 "Bring table and migrations together first, with AlterField or ALTER TABLE.",
@@ -120,6 +120,11 @@ def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper) ->
             f"{table} has no column {name!r}, which {model._meta.label}.{field.name} names.",
             "The table differs from its migrations: add the column, or correct the migrations, first.",
         )
+
+
+def is_unmanaged_key(model: Model, field: Field, column: Column) -> bool:
+    """Whether it is the key of a many-to-many table: Django leaves it as it was when DEFAULT_AUTO_FIELD changes."""
+    return bool(model._meta.auto_created) and field.primary_key and column.base_type in {"integer", "bigint"}
 
 
 def refuse_misfits(pair: TablePair) -> None:

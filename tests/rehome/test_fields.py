@@ -1,10 +1,13 @@
 """What a Move declares: fields renamed, computed, split, joined, filled and given up, there and back."""
 
+import datetime
+import decimal
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.postgres import fields as postgres
 from django.contrib.postgres.functions import RandomUUID
 from django.db import OperationalError, models, transaction
 from django.db.models import Case, CharField, F, Func, IntegerField, Q, Value, When
@@ -44,6 +47,17 @@ def test_a_renamed_field_is_carried_both_ways_and_back(lab: Lab) -> None:
     assert lab.verify(move).ok
     lab.back(move)
     assert rows(lab, "old.Thing", "name", "size", "colour") == expected
+
+
+def test_a_field_may_be_named_as_an_expression(lab: Lab) -> None:
+    lab.model("old.Thing", {"name": text()})
+    lab.model("new.Thing", {"title": text()})
+    move = Move("old.Thing", "new.Thing", fields={"title": F("name")})
+    lab.get("old.Thing").objects.create(name="a")
+    lab.forward(move)
+    lab.get("new.Thing").objects.update(title="b")
+    lab.back(move)
+    assert rows(lab, "old.Thing", "name") == ["b"]
 
 
 def test_one_source_field_may_serve_two_target_fields(lab: Lab) -> None:
@@ -366,6 +380,40 @@ def test_columns_of_the_target_alone_are_filled(lab: Lab) -> None:
     assert rows(lab, "new.Thing", "since") == moments
     assert new.objects.get(pk=1).constant == "mine"
     assert lab.verify(move).ok
+
+
+def test_a_constant_default_is_the_one_that_django_would_write(lab: Lab) -> None:
+    defaults: dict[str, models.Field] = {
+        "text": text(default="né 🖨 ' \\ %s"),
+        "empty": text(default=""),
+        "binary": models.BinaryField(default=b"\x00\xff"),
+        "boolean": models.BooleanField(default=False),
+        "date": models.DateField(default=datetime.date(2024, 2, 29)),
+        "moment": models.DateTimeField(default=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)),
+        "time": models.TimeField(default=datetime.time(12, 30)),
+        "duration": models.DurationField(default=datetime.timedelta(days=-1, microseconds=1)),
+        "decimal": models.DecimalField(max_digits=6, decimal_places=3, default=decimal.Decimal("-1.500")),
+        "float": models.FloatField(default=float("nan")),
+        "ip": models.GenericIPAddressField(default="::1"),
+        "uuid": models.UUIDField(default=uuid.UUID(int=5)),
+        "json": models.JSONField(default={"a": [None, "%s"]}.copy),
+        "json_null": models.JSONField(null=True, default=Value(None, models.JSONField())),
+        "array": postgres.ArrayField(text(), default=["a", "b,c"].copy),
+        "range": postgres.IntegerRangeField(default=(1, 5)),
+        "file": models.FileField(default="a.gcode"),
+        "user": models.ForeignKey("auth.User", models.CASCADE, null=True, default=None, related_name="+"),
+    }
+    lab.model("old.Thing", {"name": text()})
+    lab.model("new.Thing", {"name": text()} | defaults)
+    lab.get("old.Thing").objects.create(name="moved")
+    lab.forward(Move("old.Thing", "new.Thing"))
+    lab.get("old.Thing").objects.create(name="carried")
+    lab.get("new.Thing").objects.create(name="of Django")
+    columns = ", ".join(f'"{field.column}"' for field in lab.get("new.Thing")._meta.concrete_fields[2:])
+    ((kinds, filled),) = lab.sql(f"SELECT count(DISTINCT ROW({columns})::text), count(*) FROM new_thing")  # noqa: S608
+    assert (kinds, filled) == (1, 3)
+    lab.back(Move("old.Thing", "new.Thing"))
+    assert len(rows(lab, "old.Thing", "name")) == 3
 
 
 def test_a_default_that_differs_at_each_call_is_refused_with_the_expression_to_use(lab: Lab, refused: Refusal) -> None:

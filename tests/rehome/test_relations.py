@@ -195,6 +195,23 @@ def test_many_to_many_rows_move_with_their_ids_and_are_written_on_both_sides(lab
         rows = through_rows(lab, "old.Thing", "tags")
 
 
+def test_many_to_many_tables_from_before_the_keys_were_wide(lab: Lab) -> None:
+    """Django never alters the key of a table that it made by itself, whatever DEFAULT_AUTO_FIELD says since."""
+    lab.model("core.Tag", named())
+    lab.twins(lambda app: named(tags=models.ManyToManyField("core.Tag", related_name=f"{app}+")))
+    lab.sql("ALTER TABLE old_thing_tags ALTER id TYPE integer")
+    lab.sql("ALTER SEQUENCE old_thing_tags_id_seq AS integer")
+    lab.get("old.Thing").objects.create(name="a").tags.add(lab.get("core.Tag").objects.create(name="red"))
+    lab.forward(MOVE)
+    lab.get("new.Thing").objects.get(name="a").tags.add(lab.get("core.Tag").objects.create(name="blue"))
+    assert lab.verify(MOVE).ok
+    lab.back(MOVE)
+    assert labels(lab, "old.Thing", "tags") == {("a", "red"), ("a", "blue")}
+    assert lab.sql(
+        "SELECT seqtypid::regtype::text FROM pg_sequence WHERE seqrelid = 'old_thing_tags_id_seq'::regclass"
+    ) == [("integer",)]
+
+
 def test_a_difference_in_a_many_to_many_table_is_found(lab: Lab) -> None:
     lab.model("core.Tag", named())
     lab.twins(lambda app: named(tags=models.ManyToManyField("core.Tag", related_name=f"{app}+")))

@@ -16,7 +16,7 @@ from django.db import DataError, IntegrityError, models, transaction
 from django.db.backends.postgresql.psycopg_any import DateRange, DateTimeTZRange, NumericRange
 from django.db.models import F, Value
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Lower, Now
+from django.db.models.functions import Lower, Now, Upper
 
 from rehome import Move
 from tests.rehome.lab import Lab
@@ -323,11 +323,11 @@ def test_types_of_somebodys_own_are_carried_bit_by_bit(lab: Lab, elsewhere: None
 
 def test_generated_columns_are_computed_on_each_side(lab: Lab) -> None:
     def fields(app: str) -> dict[str, models.Field]:
+        text = models.CharField(max_length=20)
         return {
+            f"only_{app}": models.GeneratedField(expression=Upper("name"), output_field=text, db_persist=True),
             "name": models.CharField(max_length=20),
-            "lower": models.GeneratedField(
-                expression=Lower("name"), output_field=models.CharField(max_length=20), db_persist=True
-            ),
+            "lower": models.GeneratedField(expression=Lower("name"), output_field=text, db_persist=True),
         }
 
     lab.twins(fields)
