@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable
+from urllib.parse import quote, urlencode
 
 from django.db import connections
 
@@ -47,6 +48,14 @@ def psql(script: str, alias: str = "default") -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def url(alias: str = "default") -> str:
+    """The same database as the value of DATABASE_URL."""
+    parameters = connections[alias].get_connection_params()
+    place = urlencode({name: parameters[name] for name in ("host", "port") if parameters.get(name)})
+    user, password = (quote(str(parameters.get(name, "")), safe="") for name in ("user", "password"))
+    return f"postgres://{user}:{password}@/{parameters['dbname']}?{place}"
 
 
 def environment(alias: str) -> dict[str, str]:
