@@ -1,6 +1,7 @@
 """What every test relies on: the database server, and what it can do."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from pytest_django import DjangoDbBlocker
+
+from tests import houses
 
 ROOT = Path(__file__).parent.parent
 CONTRIB = ["citext", "hstore"]
@@ -73,3 +76,29 @@ def browser(superuser: User) -> Client:
     client = Client()
     client.force_login(superuser)
     return client
+
+
+@pytest.fixture(scope="session")
+def planned_house(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    with django_db_blocker.unblock(), houses.planned() as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def live_house(planned_house: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    with django_db_blocker.unblock(), houses.live(planned_house) as name:
+        yield name
+
+
+@pytest.fixture
+def planned(planned_house: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The default connection leads to a farm whose new tables are there and empty; this is its name."""
+    with django_db_blocker.unblock(), houses.house(planned_house) as name:
+        yield name
+
+
+@pytest.fixture
+def live(live_house: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The default connection leads to a farm whose moves are live; this is its name."""
+    with django_db_blocker.unblock(), houses.house(live_house) as name:
+        yield name

@@ -2,12 +2,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
-from pytest_django import DjangoDbBlocker
 
 from rehome import Move
 from rehome.errors import Refused, RehomeError
 from tests.database import dump
-from tests.rehome import houses
 from tests.rehome.lab import Lab
 
 
@@ -63,29 +61,3 @@ def another(lab: Lab) -> Iterator[Callable[[str], BaseDatabaseWrapper]]:
     yield run
     for connection in opened:
         connection.close()
-
-
-@pytest.fixture(scope="session")
-def planned_house(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    with django_db_blocker.unblock(), houses.planned() as name:
-        yield name
-
-
-@pytest.fixture(scope="session")
-def live_house(planned_house: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    with django_db_blocker.unblock(), houses.live(planned_house) as name:
-        yield name
-
-
-@pytest.fixture
-def planned(planned_house: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """The default connection leads to a farm whose new tables are there and empty; this is its name."""
-    with django_db_blocker.unblock(), houses.house(planned_house) as name:
-        yield name
-
-
-@pytest.fixture
-def live(live_house: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """The default connection leads to a farm whose moves are live; this is its name."""
-    with django_db_blocker.unblock(), houses.house(live_house) as name:
-        yield name
