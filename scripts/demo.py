@@ -164,7 +164,7 @@ class Demo:
             raise Wrong(f"Rows of {names(pair)} that nobody wrote to are {now}, and were {self.untouched}.")
         written = sum(map(len, self.record.rows.values()))
         others = sum(count for count, _ in self.untouched)
-        say(f"In {names(pair)}: all {written:,} rows as written, {others:,} others untouched.")
+        say(f"In {names(pair)}: {written:,} rows as written, {others:,} others untouched.")
 
     def fingerprint(self, pair: Pair) -> list[tuple[int, int]]:
         """Of the rows that nobody writes to: their number and one hash over all of them, for each model."""
@@ -200,7 +200,7 @@ class Demo:
 def make_database() -> None:
     """Raises CommandError when the name is taken by a database that this script did not make."""
     name = f"{connection.settings_dict['NAME'][:58]}_demo"
-    with connection._nodb_cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [name])
         found = cursor.fetchone()
         if found and found[0] != MARK:

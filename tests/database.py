@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable
 from urllib.parse import quote, urlencode
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from core.embedded import programs
 
@@ -69,3 +69,12 @@ def environment(alias: str) -> dict[str, str]:
         "PGDATABASE": str(parameters["dbname"]),
     }
     return os.environ | {name: value for name, value in values.items() if value}
+
+
+def url_of(name: str) -> str:
+    """A database of this test run's server, as DATABASE_URL names it."""
+    settings = connections[DEFAULT_DB_ALIAS].settings_dict
+    user, password, host = settings["USER"], quote(settings["PASSWORD"], safe=""), settings["HOST"]
+    if host.startswith("/"):
+        return f"postgres://{user}@/{host}/{name}"
+    return f"postgres://{user}:{password}@{host}:{settings['PORT']}/{name}"

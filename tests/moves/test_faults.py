@@ -1,6 +1,9 @@
 """A failure at any statement leaves nothing behind, and a killed connection nothing that the next run minds."""
 
 import itertools
+import os
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +14,8 @@ from django.db.migrations.loader import MigrationLoader
 
 from rehome import Move
 from rehome.errors import MoveFailed
+from tests.database import url_of
+from tests.manage import command
 from tests.moves import farm
 from tests.moves.test_locks import other_session
 
@@ -21,6 +26,15 @@ COMPARISON = "SELECT count(*), "
 DEFINITIONS = """
 SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'printers_printer'::regclass
  UNION ALL SELECT indexdef FROM pg_indexes WHERE tablename = 'printers_printer'
+"""
+
+WAITING = """
+SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname = current_database()
+                  AND l.relation = 'django_content_type'::regclass AND NOT l.granted)
+"""
+ALONE = """
+SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+                      AND backend_type = 'client backend' AND pid <> pg_backend_pid())
 """
 
 Execute = Callable[..., Any]
@@ -193,3 +207,36 @@ def test_a_connection_lost_on_the_way_back_leaves_both_tables_live(printers: Mig
 
     assert farm.picture(records=True) == before
     farm.assert_in_step()
+
+
+def test_a_killed_process_leaves_an_empty_target_and_the_next_run_puts_it_in_order(printers: Migration) -> None:
+    rows, definitions = farm.rows("portal_printer"), set(farm.sql(DEFINITIONS))
+    name = connection.settings_dict["NAME"]
+    with other_session() as session, session.transaction():
+        # The move wants this table for a moment at its end, and has to wait.
+        session.execute("LOCK TABLE django_content_type IN ROW EXCLUSIVE MODE")
+        with subprocess.Popen(
+            command("migrate", "printers", "--verbosity", "0"),
+            env=os.environ | {"DATABASE_URL": url_of(name)},
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            await_answer(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'django_content_type'::regclass)"
+            )
+            process.kill()
+    await_answer(ALONE)
+    assert farm.sql("SELECT phase FROM rehome_moverun ORDER BY id DESC LIMIT 1") == [("prepared",)]
+    assert not set(farm.sql(DEFINITIONS)) >= definitions
+    assert (farm.rows("portal_printer"), farm.rows("printers_printer")) == (rows, {})
+
+    farm.migrate()
+
+    farm.assert_in_step()
+    assert set(farm.sql(DEFINITIONS)) >= definitions
+
+
+def await_answer(question: str) -> None:
+    deadline = time.monotonic() + 60
+    while farm.sql(question) != [(True,)]:
+        assert time.monotonic() < deadline, question
+        time.sleep(0.02)

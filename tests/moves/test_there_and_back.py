@@ -94,3 +94,18 @@ def test_the_moves_end_alike_whether_or_not_the_signals_of_migrate_are_heard(mon
         farm.assert_in_step()
         farm.migrate_back()
     assert identity("portal") == before
+
+
+def test_a_rollback_of_the_profiles_alone_takes_the_printers_back_first(monolith: None) -> None:
+    rows = farm.rows("portal_profile"), farm.rows("portal_printer")
+    farm.migrate()
+    farm.migrate("accounts", "0001")
+    assert (farm.rows("portal_profile"), farm.rows("portal_printer")) == rows
+    assert (farm.rows("accounts_profile"), farm.rows("printers_printer")) == ({}, {})
+
+    # From there to before the new apps existed, and all the way again.
+    farm.migrate("printers", "zero")
+    farm.migrate("accounts", "zero")
+    farm.migrate()
+    farm.assert_in_step()
+    assert (farm.rows("accounts_profile"), farm.rows("printers_printer")) == rows

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -14,6 +13,7 @@ from portal.models import Printer
 from scripts import seeding
 from scripts.demo import OLD, Demo, Wrong
 from tests.conftest import ROOT
+from tests.database import url_of
 
 
 def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -26,15 +26,6 @@ def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         text=True,
         check=False,
     )
-
-
-def url_of(name: str) -> str:
-    """A database of this test run's server, as DATABASE_URL names it."""
-    settings = connection.settings_dict
-    user, password, host = settings["USER"], quote(settings["PASSWORD"], safe=""), settings["HOST"]
-    if host.startswith("/"):
-        return f"postgres://{user}@/{host}/{name}"
-    return f"postgres://{user}:{password}@{host}:{settings['PORT']}/{name}"
 
 
 def test_the_farm_moves_house_and_back_and_again() -> None:
@@ -63,18 +54,20 @@ def test_the_farm_moves_house_and_back_and_again() -> None:
 
 
 @pytest.fixture
-def somebody_elses(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """A database under the name that the demo would give its own."""
-    name = "test_somebody_demo"
+def somebody(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A database beside which there is another, under the name that the demo would give its own."""
+    names = ("test_somebody", "test_somebody_demo")
     with django_db_blocker.unblock(), connection._nodb_cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{name}"')
-        cursor.execute(f'CREATE DATABASE "{name}"')
-        yield "test_somebody"
-        cursor.execute(f'DROP DATABASE "{name}"')
+        for name in names:
+            cursor.execute(f'DROP DATABASE IF EXISTS "{name}"')
+            cursor.execute(f'CREATE DATABASE "{name}"')
+        yield names[0]
+        for name in names:
+            cursor.execute(f'DROP DATABASE "{name}"')
 
 
-def test_a_database_that_the_demo_did_not_make_is_left_alone(somebody_elses: str) -> None:
-    done = demo(DATABASE_URL=url_of(somebody_elses))
+def test_a_database_that_the_demo_did_not_make_is_left_alone(somebody: str) -> None:
+    done = demo(DATABASE_URL=url_of(somebody))
 
     assert done.returncode == 1
     assert "There is a database 'test_somebody_demo' that this script did not make; rename it first." in done.stderr
