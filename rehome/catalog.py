@@ -202,7 +202,7 @@ SELECT n.nspname, t.relname, c.conname, pg_get_constraintdef(c.oid),
   FROM pg_constraint c
   JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
   JOIN pg_class i ON i.oid = c.conindid
- WHERE c.confrelid = %s AND c.conrelid <> c.confrelid AND c.contype = 'f'
+ WHERE c.confrelid = %s AND c.conrelid <> c.confrelid AND c.contype = 'f' AND c.conparentid = 0
  ORDER BY n.nspname, t.relname, c.conname
 """
 

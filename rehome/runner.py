@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, Error, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import catalog, copying, grants, identity, preflight, sequences, sql, sync, verify
+from rehome import catalog, copying, grants, identity, preflight, registry, sequences, sql, sync, verify
 from rehome.errors import LockNotObtained, MoveFailed, one_line
 from rehome.ledger import LIVE, Ledger
 from rehome.models import MoveRun, Phase
@@ -242,7 +242,7 @@ def switch_back(
 def open_session(plan: Plan) -> Session:
     tables = {table.oid for pair in plan.pairs for table in (pair.source, pair.target)}
     pointed_at = {key.referenced_oid for pair in plan.pairs for key in pair.target.foreign_keys}
-    return Session(plan.connection, tables | pointed_at | identity.table_oids(plan))
+    return Session(plan.connection, tables | pointed_at | registry.table_oids(plan))
 
 
 # ----- what a move would run on this database now, for `sqlmove`

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import catalog, identity
+from rehome import catalog
 from rehome.catalog import Table
 from rehome.errors import Refused
 from rehome.models import MoveRun
 from rehome.plan import Plan
+from rehome.registry import read_registry
 from rehome.sql import readable
 
 LACKING = """
@@ -74,7 +75,7 @@ def refuse_closed_tables(plan: Plan) -> None:
     """Tables that may belong to others: those that a foreign key points at, content types, permissions, grants."""
     keys = [key for pair in plan.pairs for key in pair.target.foreign_keys]
     needed = [(str(key.referenced), right) for key in keys for right in ("SELECT", "REFERENCES")]
-    if registry := identity.read_registry(plan):
+    if registry := read_registry(plan):
         for schema, name in registry.written:
             needed += [(readable(schema, name), right) for right in WRITING]
         needed += [
@@ -82,8 +83,9 @@ def refuse_closed_tables(plan: Plan) -> None:
             for schema, name in registry.written
             for sequence in serial_sequences(plan.connection, readable(schema, name))
         ]
-        for schema, name, _ in registry.pointers:
-            needed += [(readable(schema, name), right) for right in ("SELECT", "UPDATE")]
+        for pointer in (*registry.type_pointers, *registry.permission_pointers):
+            rights = ("SELECT", "UPDATE", "DELETE") if pointer.unique else ("SELECT", "UPDATE")
+            needed += [(readable(pointer.schema, pointer.name), right) for right in rights]
     refuse_lacking(plan.connection, needed)
 
 
