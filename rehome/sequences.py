@@ -23,7 +23,8 @@ def to_keep(plan: Plan) -> dict[str, Any]:
                 "source": describe(pair.source, source_column, source),
                 "target": describe(pair.target, target_column, target),
             }
-    return {"sequences": kept}
+    always = [(table.schema, table.name, column) for pair in plan.pairs for table, column in always_generated(pair)]
+    return {"sequences": kept, "always": always}
 
 
 def describe(table: Table, column: str, sequence: Sequence) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def share(plan: Plan) -> list[Statement]:
     """
     statements: list[Statement] = []
     for pair in plan.pairs:
+        statements += [generate(Identifier(t.schema, t.name), c, "BY DEFAULT") for t, c in always_generated(pair)]
         if pair.shared_sequence is None:
             statements += follow_largest_key(pair)
             continue
@@ -65,16 +67,37 @@ def share(plan: Plan) -> list[Statement]:
                 SQL("DROP SEQUENCE {}").format(place),
             ]
         statements += [
-            create(shared),
-            SQL("ALTER SEQUENCE {} OWNED BY {}").format(
-                place, Identifier(pair.target.schema, pair.target.name, target_column)
-            ),
+            *create(shared, pair.target, target_column),
             continue_from(place, old, pair.source, source_column, shared),
             SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(table, column, default),
-            *(grant("SEQUENCE", place, privilege) for privilege in source.grants),
+            *(grant("SEQUENCE", place, privilege) for privilege in [*source.grants, *target.grants, *usage(pair)]),
         ]
         statements += draw_from(place, pair.source, source_column)
     return statements
+
+
+def usage(pair: TablePair) -> list[Grant]:
+    """A right to the sequence for whoever may insert: an identity column asks for none, a default does."""
+    inserters = {pair.source.owner} - {pair.target.owner}
+    if any(pair.source.column(here).identity or pair.target.column(there).identity for here, there in pair.forward.key):
+        granted = (*pair.source.grants, *pair.target.grants)
+        inserters |= {privilege.grantee for privilege in granted if privilege.privilege == "INSERT"}
+    return [Grant(grantee, "USAGE", grantable=False, column="") for grantee in sorted(inserters)]
+
+
+def always_generated(pair: TablePair) -> list[tuple[Table, str]]:
+    """Identity columns outside the shared sequence that would refuse the values of the other table."""
+    shared = {pair.shared_sequence[0], pair.shared_sequence[2]} if pair.shared_sequence else set()
+    return [
+        (flow.destination, assignment.column.name)
+        for flow in (pair.forward, pair.backward)
+        for assignment in flow.assignments
+        if assignment.column.identity == "a" and assignment.column.name not in shared
+    ]
+
+
+def generate(table: Statement, column: str, kind: str) -> Statement:
+    return SQL("ALTER TABLE {} ALTER COLUMN {} SET GENERATED {}").format(table, Identifier(column), SQL(kind))
 
 
 def draw_from(place: Statement, table: Table, column: str) -> list[Statement]:
@@ -113,9 +136,10 @@ def follow_largest_key(pair: TablePair) -> list[Statement]:
 
 def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
     """Undo `share`: the source's own sequence goes on after the last key given out."""
-    statements: list[Statement] = []
+    statements = [generate(Identifier(schema, table), column, "ALWAYS") for schema, table, column in kept["always"]]
     for pair in plan.pairs:
         if (record := kept["sequences"].get(str(pair.target))) is None:
+            statements += continue_own(pair)
             continue
         source, target = read(record["source"]["sequence"]), read(record["target"]["sequence"])
         own, shared = Identifier(source.schema, source.name), Identifier(target.schema, target.name)
@@ -129,10 +153,18 @@ def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
         else:
             default = SQL("nextval({}::regclass)").format(Literal(own.as_string()))
             statements.append(SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(table, column, default))
-        statements.append(
-            SQL("SELECT setval({}::regclass, last_value, is_called) FROM {}").format(Literal(own.as_string()), shared)
-        )
+        statements.append(continue_from(own, shared, pair.source, record["source"]["column"], source))
         statements += give_target_back(record["target"], target, pair.target)
+    return statements
+
+
+def continue_own(pair: TablePair) -> list[Statement]:
+    """A source that numbers its rows by itself, where the target does not, goes on after the largest key."""
+    statements = []
+    for column, _ in pair.forward.key:
+        if sequence := pair.source.sequences.get(column):
+            place = Identifier(sequence.schema, sequence.name)
+            statements.append(continue_from(place, place, pair.source, column, sequence))
     return statements
 
 
@@ -146,8 +178,7 @@ def give_target_back(record: dict[str, Any], sequence: Sequence, table: Table) -
         statements.append(add_identity(name(table), column, record["identity"], sequence))
     else:
         statements += [
-            create(sequence),
-            SQL("ALTER SEQUENCE {} OWNED BY {}").format(place, Identifier(table.schema, table.name, record["column"])),
+            *create(sequence, table, record["column"]),
             SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT nextval({}::regclass)").format(
                 name(table), column, Literal(place.as_string())
             ),
@@ -170,10 +201,14 @@ def options(sequence: Sequence) -> Statement:
     )
 
 
-def create(sequence: Sequence) -> Statement:
-    return SQL("CREATE SEQUENCE {} AS {} {}").format(
-        Identifier(sequence.schema, sequence.name), SQL(sequence.type), options(sequence)
-    )
+def create(sequence: Sequence, table: Table, column: str) -> list[Statement]:
+    """It belongs to the column, and so to the table's owner, whoever makes it."""
+    place = Identifier(sequence.schema, sequence.name)
+    return [
+        SQL("CREATE SEQUENCE {} AS {} {}").format(place, SQL(sequence.type), options(sequence)),
+        SQL("ALTER SEQUENCE {} OWNER TO {}").format(place, Identifier(table.owner)),
+        SQL("ALTER SEQUENCE {} OWNED BY {}").format(place, Identifier(table.schema, table.name, column)),
+    ]
 
 
 def add_identity(table: Statement, column: Statement, kind: str, sequence: Sequence) -> Statement:
