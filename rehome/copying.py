@@ -102,17 +102,17 @@ def settle(plan: Plan) -> list[Statement]:
     return statements + [sql.analyze(pair.target) for pair in plan.pairs]
 
 
-def empty(plan: Plan) -> list[Statement]:
-    """Truncate the targets; foreign keys of other tables that point at them step aside, for TRUNCATE
-    refuses a table that one points at, even from a table without rows.
+def let_go(plan: Plan) -> list[Statement]:
+    """Foreign keys of other tables that point at a target step aside, for TRUNCATE refuses a table that one
+    points at, even from a table without rows. Their tables stay locked until the commit.
     """
+    return [sql.drop_incoming(key) for key in other_incoming(plan)]
+
+
+def empty(plan: Plan) -> list[Statement]:
+    """Truncate the targets, and let foreign keys point at them again."""
     targets = [pair.target for pair in plan.pairs]
-    incoming = other_incoming(plan)
-    return [
-        *(sql.drop_incoming(key) for key in incoming),
-        sql.truncate(targets),
-        *(sql.add_incoming(key) for key in incoming),
-    ]
+    return [sql.truncate(targets), *(sql.add_incoming(key) for key in other_incoming(plan))]
 
 
 def settle_back(plan: Plan) -> list[Statement]:

@@ -211,6 +211,8 @@ def return_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: Mov
         preflight.check_source_knows(plan, comparison)
     with progress.step("sequences, triggers, permissions; empty the target"):
         names = identity.read_identity(plan, session)
+        session.run(*copying.let_go(plan))
+        preflight.check_unreferenced(plan)
         session.run(*switch_back(plan, names, run.kept, reconcile=not comparison.equal))
         ledger.advance(run, Phase.BACK, rows=comparison.target_rows)
     identity.forget_cached()
@@ -266,6 +268,7 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
 def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     """The statements of `backward`, with those that it leaves out where both tables are found equal."""
     names = identity.read_identity(plan, open_session(plan))
-    yield Step("Move back: all or nothing.", [lock_both(plan), *switch_back(plan, names, run.kept, reconcile=True)])
+    statements = [lock_both(plan), *copying.let_go(plan), *switch_back(plan, names, run.kept, reconcile=True)]
+    yield Step("Move back: all or nothing.", statements)
     for statement in copying.settle_back(plan):
         yield Step("Settle: each statement in a transaction of its own.", [statement])

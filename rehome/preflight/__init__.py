@@ -90,10 +90,14 @@ def check_backward(plan: Plan, ledger: Ledger) -> MoveRun:
     run = check_live(plan, ledger)
     check_rights(plan)
     rights.refuse_closed_referrers(plan)
-    for pair in plan.pairs:
-        rows.refuse_references_to_target(pair, plan)
+    check_unreferenced(plan)
     check_nothing_lost(plan)
     return run
+
+
+def check_unreferenced(plan: Plan) -> None:
+    for pair in plan.pairs:
+        rows.refuse_references_to_target(pair, plan)
 
 
 def check_live(plan: Plan, ledger: Ledger) -> MoveRun:
