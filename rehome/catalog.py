@@ -246,7 +246,13 @@ def query(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -
     """Run one reading statement and return all of its rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def frozen(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """With tuples for PostgreSQL's arrays."""
+    return tuple(tuple(value) if isinstance(value, list) else value for value in row)
 
 
 def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | None:
@@ -269,16 +275,13 @@ def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | Non
         partition=partition,
         rules=tuple(rule for (rule,) in rules),
         columns=tuple(Column(*row) for row in query(connection, COLUMNS, [oid])),
-        constraints=tuple(
-            Constraint(*row[:3], tuple(row[3]), *row[4:8], tuple(row[8]), row[9])
-            for row in query(connection, CONSTRAINTS, [oid])
-        ),
-        indexes=tuple(Index(*row[:3], tuple(row[3])) for row in query(connection, INDEXES, [oid])),
-        incoming=tuple(Incoming(*row[:4], tuple(row[4]), *row[5:]) for row in query(connection, INCOMING, [oid])),
+        constraints=tuple(Constraint(*frozen(row)) for row in query(connection, CONSTRAINTS, [oid])),
+        indexes=tuple(Index(*frozen(row)) for row in query(connection, INDEXES, [oid])),
+        incoming=tuple(Incoming(*frozen(row)) for row in query(connection, INCOMING, [oid])),
         triggers=tuple(Trigger(*row) for row in query(connection, TRIGGERS, [oid])),
         grants=read_grants(connection, oid),
         sequences={
-            column: Sequence(*row, grants=read_grants(connection, sequence))
+            column: dataclasses.replace(Sequence(*row), grants=read_grants(connection, sequence))
             for sequence, column, *row in query(connection, SEQUENCES, [oid])
         },
     )

@@ -47,7 +47,8 @@ def compile_expression(
     connection.ensure_connection()
     with psycopg.ClientCursor(connection.connection) as cursor:
         literal = cursor.mogrify(text, params)
-    reads = {node.target.column for node in walk(relabeled) if isinstance(node, Col)}
+    columns = [node.target.column for node in walk(relabeled) if isinstance(node, Col)]
+    reads = {column for column in columns if column is not None}
     # In `text` the literals are still placeholders, so nothing in a string looks like a call.
     functions = re.findall(r"(\w+)\s*\(", text.lower())
     return Compiled(f"({literal})", frozenset(reads), frozenset(functions))

@@ -34,7 +34,7 @@ class Move:
     ) -> None:
         self.source = source
         self.target = target
-        self.fields = {name: value.name if type(value) is F else value for name, value in (fields or {}).items()}
+        self.fields = {name: without_f(value) for name, value in (fields or {}).items()}
         self.backward_fields = dict(backwards or {})
         self.discard = frozenset(discard)
 
@@ -70,3 +70,11 @@ def load_runner() -> ModuleType:
     from rehome import runner
 
     return runner
+
+
+def without_f(value: str | Combinable) -> str | Combinable:
+    """F("name") alone says no more than "name"."""
+    if type(value) is not F:
+        return value
+    name: str = vars(value)["name"]
+    return name

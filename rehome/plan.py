@@ -195,12 +195,12 @@ def get_table(connection: BaseDatabaseWrapper, model: Model) -> Table:
 
 
 def get_column(table: Table, model: Model, field: Field) -> Column:
-    if not table.has_column(field.column):
+    if not table.has_column(column_of(field)):
         raise Refused(
             f"{table} has no column {field.column!r}, which {model._meta.label}.{field.name} names.",
             "The table differs from its migrations: add the column, or correct the migrations, first.",
         )
-    return table.column(field.column)
+    return table.column(column_of(field))
 
 
 def find_schemas(connection: BaseDatabaseWrapper, pairs: list[TablePair], *, has_expressions: bool) -> tuple[str, ...]:
@@ -351,7 +351,7 @@ class FieldMapping:
         pairs = []
         for field in self.target._meta.pk_fields:
             source_name = self.plain.get(field.name)
-            pairs.append((self.source_fields[source_name].column if source_name else "", field.column))
+            pairs.append((column_of(self.source_fields[source_name]) if source_name else "", column_of(field)))
         if {source for source, _ in pairs} != {field.column for field in self.source._meta.pk_fields}:
             raise Refused(
                 f"The primary keys of {self.source._meta.label} and {self.target._meta.label} are not the same fields.",
@@ -381,7 +381,7 @@ class FieldMapping:
             return Assignment(column, self.computed_back[name].sql, self.computed_back[name].reads)
         for target_name, source_name in self.plain.items():
             if source_name == name:
-                origin = self.target_fields[target_name].column
+                origin = column_of(self.target_fields[target_name])
                 return Assignment(column, read_column(origin), frozenset({origin}))
         return None
 
@@ -414,7 +414,7 @@ class FieldMapping:
         for name, field in self.target_fields.items():
             if name in self.plain or name in self.move.discard or field.column in carried or field.generated:
                 continue
-            column = target.column(field.column)
+            column = target.column(column_of(field))
             if name not in self.computed:
                 lost.append(LostColumn(column, self.fill(field, column) or column.default or "NULL"))
             elif not self.computed[name].reads:
@@ -492,8 +492,14 @@ def concrete_fields(model: Model) -> dict[str, Field]:
     return {field.name: field for field in model._meta.local_concrete_fields if field.column is not None}
 
 
+def column_of(field: Field) -> str:
+    """Every field of `concrete_fields` has one."""
+    return str(field.column)
+
+
 def implicit_many_to_many(model: Model) -> list[Any]:
-    return [field for field in model._meta.local_many_to_many if field.remote_field.through._meta.auto_created]
+    fields = [(field, field.remote_field.through) for field in model._meta.local_many_to_many]
+    return [field for field, through in fields if through and through._meta.auto_created]
 
 
 def read_column(name: str) -> str:

@@ -125,7 +125,8 @@ class Session:
         """Run one statement as it is; return the number of rows it touched."""
         with self.connection.cursor() as cursor:
             cursor.execute(statement.as_string(), None)
-            return cursor.rowcount
+            touched: int = cursor.rowcount
+        return touched
 
     def rows(self, statement: str | Statement, params: Any = None) -> list[tuple[Any, ...]]:
         text = statement if isinstance(statement, str) else statement.as_string()

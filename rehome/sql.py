@@ -22,7 +22,7 @@ SAME_RECORD = SQL("OPERATOR(pg_catalog.*=)")
 OTHER_RECORD = SQL("OPERATOR(pg_catalog.*<>)")
 
 
-def name(table: Table) -> Identifier:
+def name(table: Table) -> sql.Identifier:
     return Identifier(table.schema, table.name)
 
 
