@@ -52,8 +52,10 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
             plan, run = make_plan(move, apps, connection), None
         if run is None or not is_live(plan, run):
             preflight.check_forward(plan, ledger)
-            progress = Progress(f"{plan}: moving, database {connection.alias!r}", steps=6)
-            run = move_rows(plan, ledger, progress)
+            no_return = f"; there is no way back: {'; '.join(plan.irreversible)}" if plan.irreversible else ""
+            progress = Progress(f"{plan}: moving, database {connection.alias!r}{no_return}", steps=6)
+            with explained(plan, "Nothing has been moved."):
+                run = move_rows(plan, ledger, progress)
         else:
             progress = Progress(f"{plan}: settling, database {connection.alias!r}", steps=1)
             open_session(plan).run(*mend(plan))
@@ -76,22 +78,29 @@ def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
                 session.run(statement)
         with session.transaction():
             move_in_transaction(plan, session, ledger, run, progress)
-    except BaseException as error:
+    except BaseException:
         with contextlib.suppress(Error, LockNotObtained):
             # Without a connection or a lock this can't be done now; the next run begins with it.
             undo_preparation(run, ledger, session)
-        if isinstance(error, OperationalError | InterfaceError):
-            raise MoveFailed(
-                f"{plan}: The connection was lost or the server gave up: {one_line(error)}. "
-                "Nothing has been moved. Run the migration again."
-            ) from error
-        if isinstance(error, DatabaseError):
-            raise MoveFailed(
-                f"{plan}: PostgreSQL refused: {one_line(error)}. Nothing has been moved; "
-                "correct the rows or the target's definition, then run the migration again."
-            ) from error
         raise
     return run
+
+
+@contextlib.contextmanager
+def explained(plan: Plan, outcome: str) -> Iterator[None]:
+    """Say what PostgreSQL said, and what has become of the rows: `outcome`, a sentence."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise MoveFailed(
+            f"{plan}: The connection was lost or the server gave up: {one_line(error)}. {outcome} "
+            "Run the migration again."
+        ) from error
+    except DatabaseError as error:
+        raise MoveFailed(
+            f"{plan}: PostgreSQL refused: {one_line(error)}. {outcome} "
+            "Correct the rows or the definition that it names, then run the migration again."
+        ) from error
 
 
 def move_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
@@ -196,7 +205,7 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
         progress = Progress(f"{plan}: moving back, database {connection.alias!r}", steps=1 if returned else 3)
         if not returned:
             run = preflight.check_backward(plan, ledger)
-            with session.transaction():
+            with explained(plan, "Nothing has been moved back."), session.transaction():
                 return_in_transaction(plan, session, ledger, run, progress)
         with progress.step("validate foreign keys that point here"):
             for statement in copying.settle_back(plan):

@@ -313,12 +313,16 @@ def test_contradictions_that_no_row_could_show_settle_on_what_was_written(lab: L
 # ----- without a way back
 
 
-def test_without_a_counterpart_a_move_is_irreversible_and_freezes_the_source(lab: Lab, unchanged: Any) -> None:
+def test_without_a_counterpart_a_move_is_irreversible_and_freezes_the_source(
+    lab: Lab, unchanged: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     lab.twins(lambda app: {"name": text()})
     move = Move("old.Thing", "new.Thing", fields={"name": Lower("name")})
     old, new = lab.get("old.Thing"), lab.get("new.Thing")
     old.objects.create(name="ABC")
     lab.forward(move)
+    first_line = capsys.readouterr().err.strip().splitlines()[0]
+    assert first_line.endswith("there is no way back: old.Thing.name has no entry in backwards={...}")
     assert lab.verify(move).ok
     for write in (
         lambda: old.objects.create(name="x"),
