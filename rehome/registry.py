@@ -75,8 +75,8 @@ class Registry:
     @property
     def written(self) -> list[tuple[str, str]]:
         """(schema, table) of each table whose rows come and go, and not only change."""
-        names = [self.content_types, *([self.permissions] if self.permissions else [])]
-        return [(table.schema, table.name) for table in (*names, *self.grant_tables)]
+        tables = [self.content_types, *([self.permissions] if self.permissions else [])]
+        return [(t.schema, t.name) for t in tables] + [(g.schema, g.name) for g in self.grant_tables]
 
 
 def read_registry(plan: Plan) -> Registry | None:

@@ -173,7 +173,7 @@ def test_duplicates_that_only_the_index_sees(
     message = refused(MOVE, error=MoveFailed)
     assert message.startswith("old.Thing -> new.Thing: PostgreSQL refused: could not create ")
     assert f"Key {key} " in message
-    assert "Nothing has been moved; correct the rows or the target's definition" in message
+    assert "Nothing has been moved. Correct the rows or the definition that it names, then" in message
     assert "\n" not in message
     lab.sql("DELETE FROM old_thing WHERE id = 2")
     lab.forward(MOVE)
