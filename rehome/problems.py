@@ -65,7 +65,10 @@ def in_rows(report: Report, plan: Plan) -> Iterator[Problem]:
         "other values."
     )
     if not plan.reversible:
-        yield Problem(text, f"The move can't go back, so that writes to {plan.main.target} stay there, and differ.")
+        yield Problem(
+            f"{text} This move can't go back, so what was written to {plan.main.target} since is not carried.",
+            "None is needed where those writes explain the differences.",
+        )
         return
     yield Problem(
         f"{text} They were written while a trigger was missing or disabled.",
@@ -76,9 +79,12 @@ def in_rows(report: Report, plan: Plan) -> Iterator[Problem]:
 
 def touching(pair: TablePair) -> str:
     """An UPDATE that changes nothing and fires the trigger."""
-    columns = [target for _, target in pair.forward.key]
-    keys = pg.SQL(", ").join(pg.SQL("{0} = {0}").format(pg.Identifier(column)) for column in columns)
-    statement = pg.SQL("UPDATE {} SET {} WHERE {} = ...").format(sql.name(pair.target), keys, pg.Identifier(columns[0]))
+    columns = [pg.Identifier(target) for _, target in pair.forward.key]
+    statement = pg.SQL("UPDATE {} SET {} WHERE {}").format(
+        sql.name(pair.target),
+        pg.SQL(", ").join(pg.SQL("{0} = {0}").format(column) for column in columns),
+        pg.SQL(" AND ").join(pg.SQL("{} = ...").format(column) for column in columns),
+    )
     return statement.as_string()
 
 

@@ -48,7 +48,7 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The verification of one move; `problems` says in words what is wrong."""
+    """The verification of one move; problems.py says in words what is wrong with it."""
 
     move: str
     comparison: Comparison

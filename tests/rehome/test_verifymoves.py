@@ -12,12 +12,16 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections, models
 
+from rehome import Move
 from rehome.models import MoveRun
+from rehome.problems import find_problems
 from tests.database import psql, url
 from tests.manage import command
 from tests.moves import farm
+from tests.moves.conftest import database
+from tests.rehome.lab import Lab
 
 PROFILE, PRINTER = "portal.Profile -> accounts.Profile", "portal.Printer -> printers.Printer"
 HEADINGS = [
@@ -237,6 +241,19 @@ def test_a_lost_permission_is_told_and_migrate_makes_it_again(live: str) -> None
     assert verify().code == 0
 
 
+def test_what_a_move_without_a_way_back_can_not_carry_is_told_apart(lab: Lab) -> None:
+    lab.model("old.Thing", {"name": models.TextField(), "note": models.TextField()})
+    lab.model("new.Thing", {"name": models.TextField()})
+    move = Move("old.Thing", "new.Thing", discard=["note"])
+    lab.forward(move)
+    lab.sql("INSERT INTO new_thing (name) VALUES ('born since')")
+
+    (problem,) = find_problems(lab.verify(move), lab.plan(move), ("new", "0002"), {})
+
+    assert "This move can't go back, so what was written to public.new_thing since is not carried." in problem.text
+    assert problem.cure == "None is needed where those writes explain the differences."
+
+
 # ----- nothing to compare
 
 
@@ -299,6 +316,36 @@ def test_a_project_without_moves_has_nothing_to_check(planned: str, monkeypatch:
 
 
 # ----- usage and circumstances
+
+
+@pytest.fixture
+def other(live_house: str, planned: str) -> Iterator[str]:
+    """An alias beside the default one, on which nothing has moved: there everything has."""
+    with database(f"{live_house}_other", template=live_house) as name:
+        connections.databases["other"] = connections.databases["default"] | {"NAME": name}
+        yield "other"
+        connections["other"].close()
+        del connections["other"], connections.databases["other"]
+
+
+def test_every_command_looks_at_the_database_that_it_is_given(other: str) -> None:
+    farm.sql("ALTER TABLE accounts_profile DISABLE TRIGGER USER", database=other)
+
+    result = verify(database=other)
+
+    assert result.code == 1
+    assert cures(result) == [
+        "Create the triggers again with `manage.py sqlmove accounts 0002_migrate_profile_data --database other | "
+        "manage.py dbshell --database other -- -v ON_ERROR_STOP=1`, then verify again."
+    ]
+    assert MoveRun.objects.using(other).filter(verified_at=None).count() == 0
+    script, shown = StringIO(), StringIO()
+    call_command("sqlmove", "accounts", "0002", database=other, stdout=script)
+    call_command("showmoves", database=other, format="json", stdout=shown)
+    assert [move["phase"] for move in json.loads(shown.getvalue())] == ["live", "live"]
+    psql(script.getvalue(), other)
+    assert verify(database=other).code == 0
+    assert verify().code == 1
 
 
 def test_an_unknown_move_exits_with_2_and_names_those_there_are(live: str) -> None:
