@@ -44,12 +44,21 @@ def names(assignments: Iterable[Assignment]) -> list[str]:
 
 
 def values(assignments: Iterable[Assignment]) -> Statement:
-    return SQL(", ").join(SQL(assignment.value) for assignment in assignments)
+    return SQL(", ").join(map(written, assignments))
+
+
+def written(assignment: Assignment) -> Statement:
+    """The value as an INSERT or UPDATE gives it: one that an expression made is cast, as the comparison casts it,
+    unless that could cut it in silence, where the assignment raises an error.
+    """
+    cut = assignment.column.base_type.removesuffix("[]") in {"character", "bit", "bit varying"}
+    value = SQL(assignment.value)
+    return value if assignment.plain or cut else typed(value, assignment.column)
 
 
 def typed(value: Statement, column: Column) -> Statement:
     """`value` as the column's type; a text's length is left alone, since a cast would cut it in silence."""
-    bounded = column.base_type == "character varying"
+    bounded = column.base_type.removesuffix("[]") == "character varying"
     return SQL("({})::{}").format(value, SQL(column.base_type if bounded else column.type))
 
 
@@ -131,12 +140,12 @@ def change(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
     column = Identifier(assignment.column.name)
     counterparts = () if assignment.plain else pair.counterparts(assignment, flow)
     if not counterparts:
-        return SQL("{} = {}").format(column, SQL(assignment.value))
+        return SQL("{} = {}").format(column, written(assignment))
     return SQL("{} = CASE WHEN {} THEN kept.{} ELSE {} END").format(
         column,
         follows(counterparts, "kept", "written"),
         column,
-        typed(SQL(assignment.value), assignment.column),
+        written(assignment),
     )
 
 

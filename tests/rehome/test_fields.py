@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from django.contrib.postgres import fields as postgres
 from django.contrib.postgres.functions import RandomUUID
-from django.db import OperationalError, models, transaction
+from django.db import DataError, OperationalError, models, transaction
 from django.db.models import Case, CharField, F, Func, IntegerField, Q, Value, When
 from django.db.models.functions import Cast, Coalesce, Concat, Left, Lower, Now, StrIndex, Substr, Upper
 
 from rehome import Move
-from rehome.errors import Irreversible, Refused
+from rehome.errors import Irreversible, Refused, RehomeError
 from tests.database import dump
 from tests.rehome.lab import Lab
+from tests.rehome.witness import Plain
 
 Refusal = Callable[..., str]
 
@@ -239,6 +240,52 @@ def test_every_kind_of_expression(lab: Lab) -> None:
     assert lab.verify(move).ok
     lab.back(move)
     assert rows(lab, "old.Thing", "state") == ["100 % on's", "on", "on"]
+
+
+def test_a_computed_value_takes_the_type_of_its_column(lab: Lab) -> None:
+    """As a Cast would make it, on both sides, whether it is copied, inserted or updated."""
+    lab.model("old.Thing", {"code": text(), "price": models.DecimalField(max_digits=6, decimal_places=2)})
+    lab.model("new.Thing", {"code": IntegerField(), "price": IntegerField()})
+    move = Move(
+        "old.Thing",
+        "new.Thing",
+        fields={"code": Func("code", Value("0"), function="ltrim"), "price": F("price") * Value(100)},
+        backwards={"code": F("code"), "price": F("price") * Value(decimal.Decimal("0.01"))},
+    )
+    old, new = lab.get("old.Thing"), lab.get("new.Thing")
+    old.objects.create(code="007", price="1.50")
+    lab.forward(move)
+    new.objects.create(code=12, price=201)
+    new.objects.filter(code=7).update(price=149)
+    old.objects.create(code="0030", price="9999.99")
+    old.objects.filter(code="12").update(code="13")
+    assert rows(lab, "new.Thing", "code", "price") == [(7, 149), (13, 201), (30, 999999)]
+    assert lab.sql("SELECT code, price::text FROM old_thing ORDER BY id") == [
+        ("007", "1.49"), ("13", "2.01"), ("0030", "9999.99"),
+    ]  # fmt: skip
+    assert lab.verify(move).ok
+    lab.back(move)
+
+
+@pytest.mark.parametrize("kind", ["varchar(5)", "varchar(5)[]", "char(5)", "bit varying(5)"])
+def test_a_computed_value_is_never_cut_to_fit(lab: Lab, kind: str) -> None:
+    source = {"varchar(5)[]": "text[]", "bit varying(5)": "bit varying"}.get(kind, "text")
+    good, long = {"text": ("'0101'", "'010101'"), "text[]": ("'{0101}'", "'{010101}'")}.get(
+        source, ("B'0101'", "B'010101'")
+    )
+    lab.model("old.Thing", {"name": Plain(kind=source)})
+    lab.model("new.Thing", {"name": Plain(kind=kind)})
+    same = Func("name", Value(None), function="coalesce", output_field=text())
+    move = Move("old.Thing", "new.Thing", fields={"name": same}, backwards={"name": "name"})
+    lab.sql(f"INSERT INTO old_thing (name) VALUES ({long})")  # noqa: S608
+    with pytest.raises(RehomeError):
+        lab.forward(move)
+    lab.sql(f"UPDATE old_thing SET name = {good}")  # noqa: S608
+    lab.forward(move)
+    for write in (f"INSERT INTO old_thing (name) VALUES ({long})", f"UPDATE old_thing SET name = {long}"):  # noqa: S608
+        with pytest.raises(DataError), transaction.atomic():
+            lab.sql(write)
+    assert lab.verify(move).ok
 
 
 def test_a_column_that_follows_from_another_follows_writes_on_both_sides(lab: Lab) -> None:

@@ -20,7 +20,7 @@ from django.db.models.functions import Lower, Now, Upper
 
 from rehome import Move
 from tests.rehome.lab import Lab
-from tests.rehome.witness import Witness
+from tests.rehome.witness import Plain, Witness
 
 MOVE = Move("old.Thing", "new.Thing")
 UTC = datetime.UTC
@@ -244,21 +244,6 @@ def test_json_null_and_sql_null_stay_apart(lab: Lab) -> None:
     expected = [("null",), (None,)] * 2
     assert lab.sql("SELECT data::text FROM old_thing ORDER BY id") == expected
     assert lab.sql("SELECT data::text FROM new_thing ORDER BY id") == expected
-
-
-class Plain(models.Field):
-    """A column of any type of the server, as a field of somebody's own."""
-
-    def __init__(self, *args: Any, kind: str = "text", **kwargs: Any) -> None:
-        self.kind = kind
-        super().__init__(*args, **kwargs)
-
-    def deconstruct(self) -> Any:
-        name, path, args, kwargs = super().deconstruct()
-        return name, path, args, kwargs | {"kind": self.kind}
-
-    def db_type(self, connection: Any) -> str:
-        return self.kind
 
 
 # Several of these have no `=` at all, or one that takes different values for equal.

@@ -1,4 +1,6 @@
-"""A table that takes part in no move and gets every write that a test makes: it says what must be there."""
+"""What tests of fields share: a table that takes part in no move and gets every write that a test makes, so that it
+says what must be there, and a field of any type.
+"""
 
 from typing import Any
 
@@ -7,6 +9,21 @@ from django.db.models.expressions import RawSQL
 from psycopg import sql
 
 from tests.rehome.lab import Lab
+
+
+class Plain(models.Field):
+    """A column of any type of the server, as a field of somebody's own."""
+
+    def __init__(self, *args: Any, kind: str = "text", **kwargs: Any) -> None:
+        self.kind = kind
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, kwargs | {"kind": self.kind}
+
+    def db_type(self, connection: Any) -> str:
+        return self.kind
 
 
 class Witness:
