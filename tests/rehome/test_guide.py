@@ -1,0 +1,180 @@
+"""The examples of docs/guide.md do what the guide says of them: each is taken from the page and run."""
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, OperationalError, ProgrammingError, migrations, models, transaction
+from django_test_migrations.migrator import Migrator
+
+from rehome import Move
+from rehome.errors import Irreversible, Refused
+from tests.rehome.lab import Lab
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
+EXAMPLES = dict(re.findall(r"<!-- example: (\w+) -->\n```python\n(.*?)```", GUIDE, re.DOTALL))
+
+
+def example(name: str) -> dict[str, Any]:
+    """The names that an example defines."""
+    defined: dict[str, Any] = {}
+    exec(compile(EXAMPLES[name], f"docs/guide.md, {name}", "exec"), defined)  # noqa: S102
+    return defined
+
+
+def text(**options: Any) -> models.CharField:
+    return models.CharField(max_length=60, **options)
+
+
+def to_favourite(label: str) -> models.ForeignKey:
+    return models.ForeignKey(label, models.SET_NULL, null=True)
+
+
+def person(lab: Lab, old: dict[str, models.Field], new: dict[str, models.Field]) -> tuple[Any, Any]:
+    return lab.model("old.Person", old), lab.model("new.Person", new)
+
+
+def test_every_example_of_the_guide_is_run_here() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert EXAMPLES.keys() == set(re.findall(r'example\("(\w+)"\)', source))
+
+
+def test_the_migration_is_the_one_of_this_project() -> None:
+    shown = example("migration")["Migration"]
+    real = importlib.import_module("printers.migrations.0002_migrate_printer_data").Migration
+    assert (shown.atomic, shown.dependencies) == (real.atomic, real.dependencies)
+    assert len(shown.operations) == len(real.operations) == 1
+
+
+def test_a_renamed_field_is_carried_both_ways(lab: Lab) -> None:
+    old, new = person(lab, {"name": text()}, {"title": text()})
+    old.objects.create(name="Dr")
+    lab.forward(example("renamed")["move"])
+    new.objects.create(title="Prof")
+    assert list(old.objects.order_by("pk").values_list("name", flat=True)) == ["Dr", "Prof"]
+
+
+def test_a_computed_value_is_given_back_only_where_it_changed(lab: Lab) -> None:
+    fields = {"email": text(), "age": models.IntegerField(default=0)}
+    old, new = person(lab, fields, {name: field.clone() for name, field in fields.items()})
+    old.objects.create(email="Ada@Example.com")
+    move = example("computed")["move"]
+    lab.forward(move)
+    new.objects.update(age=36)
+    assert (old.objects.get().email, new.objects.get().email) == ("Ada@Example.com", "ada@example.com")
+    lab.back(move)
+    assert (old.objects.get().email, old.objects.get().age) == ("Ada@Example.com", 36)
+
+
+def test_a_name_is_split_and_joined(lab: Lab) -> None:
+    old, new = person(lab, {"name": text()}, {"first": text(), "last": text()})
+    old.objects.create(name="Ada Lovelace")
+    move = example("split")["move"]
+    lab.forward(move)
+    assert (new.objects.get().first, new.objects.get().last) == ("Ada", "Lovelace")
+    new.objects.create(first="Plato", last="")
+    lab.back(move)
+    assert old.objects.order_by("pk").last().name == "Plato"
+
+
+def test_a_field_of_the_target_alone_is_filled(lab: Lab) -> None:
+    old, new = person(lab, {"name": text()}, {"name": text(), "token": models.UUIDField()})
+    old.objects.bulk_create([old(name="a"), old(name="b")])
+    move = example("filled")["move"]
+    lab.forward(move)
+    assert new.objects.values("token").distinct().count() == 2
+    lab.back(move)
+    lab.forward(Move("old.Person", "new.Person", fields=move.fields))
+    with pytest.raises(Refused, match="token has values that public.old_person can't hold"):
+        lab.back(Move("old.Person", "new.Person", fields=move.fields))
+
+
+def test_a_field_of_the_source_alone_is_filled_for_rows_born_in_the_target(lab: Lab) -> None:
+    old, new = person(lab, {"name": text(), "fax": text()}, {"name": text()})
+    old.objects.create(name="a", fax="123")
+    move = example("discarded")["move"]
+    lab.forward(move)
+    new.objects.create(name="b")
+    lab.back(move)
+    assert list(old.objects.order_by("pk").values_list("name", "fax")) == [("a", "123"), ("b", "")]
+
+
+def test_two_models_that_point_at_each_other(lab: Lab) -> None:
+    shown = example("circular")
+    lab.model("old.Author", {})
+    lab.model("old.Book", {"author": models.ForeignKey("old.Author", models.CASCADE)})
+    lab.apply("old", migrations.AddField("Author", "favourite", to_favourite("old.Book")))
+    author = lab.get("old.Author").objects.create()
+    author.favourite = lab.get("old.Book").objects.create(author=author)
+    author.save()
+    lab.model("new.Author", {"favourite": to_favourite("old.Book")})
+    lab.model("new.Book", {"author": models.ForeignKey("new.Author", models.CASCADE)})
+    lab.forward(shown["first"])
+    lab.forward(shown["then"])
+    lab.apply("new", shown["last"])
+    moved = lab.get("new.Author").objects.get()
+    assert (moved.pk, moved.favourite.author_id) == (author.pk, author.pk)
+    with pytest.raises(Refused, match="still points at rows 1 of public.new_book"):
+        lab.back(shown["then"])
+    lab.apply("new", migrations.AlterField("Author", "favourite", to_favourite("old.Book")))
+    lab.back(shown["then"])
+    lab.back(shown["first"])
+    assert lab.get("old.Author").objects.get().favourite_id == author.favourite_id
+
+
+def test_without_backwards_the_source_is_frozen(lab: Lab) -> None:
+    old, new = person(lab, {"email": text()}, {"email": text()})
+    move = example("irreversible")["move"]
+    lab.forward(move)
+    with pytest.raises(OperationalError, match="public.old_person is read-only"):
+        old.objects.create(email="x")
+    new.objects.create(email="x")
+    with pytest.raises(Irreversible, match="old.Person.email"):
+        lab.back(move)
+
+
+def test_the_test_of_a_migration(migrator: Migrator) -> None:
+    example("migrator")["test_printers_keep_their_owners"](migrator)
+
+
+@pytest.fixture
+def live(lab: Lab) -> Lab:
+    lab.twins(lambda app: {"name": text()})
+    lab.forward(Move("old.Thing", "new.Thing"))
+    return lab
+
+
+def test_a_column_added_while_live_needs_a_default_of_the_database(live: Lab) -> None:
+    old = live.get("old.Thing")
+    live.apply("new", migrations.AddField("Thing", "one", text(db_default="filled")))
+    live.apply("new", migrations.AddField("Thing", "two", text(null=True)))
+    born = old.objects.create(name="a")
+    assert live.sql("SELECT one, two FROM new_thing WHERE id = %s", [born.pk]) == [("filled", None)]
+    live.apply("new", migrations.AddField("Thing", "three", text(default="gone from the table")))
+    with pytest.raises(IntegrityError, match='null value in column "three"'), transaction.atomic():
+        old.objects.create(name="b")
+
+
+def test_what_a_replica_session_writes_is_not_carried_but_reported(live: Lab) -> None:
+    with transaction.atomic():
+        live.sql("SET LOCAL session_replication_role = replica")
+        live.get("old.Thing").objects.create(name="a")
+    assert live.verify(Move("old.Thing", "new.Thing")).comparison.missing == 1
+
+
+def test_the_old_table_is_dropped_together_with_the_triggers(live: Lab) -> None:
+    new = live.get("new.Thing")
+    drop, delete = example("ending")["Migration"].operations
+    with transaction.atomic():
+        live.sql("DROP TABLE old_thing")
+        with pytest.raises(ProgrammingError, match='relation "public.old_thing" does not exist'), transaction.atomic():
+            new.objects.create(name="a")
+        transaction.set_rollback(True)
+    live.apply("old", drop)
+    live.apply("old", delete)
+    new.objects.create(name="a")
+    assert live.sql("SELECT proname FROM pg_proc WHERE proname LIKE 'rehome%1e590bb38f04'") == []
+    with pytest.raises(Refused, match="'old.Thing' is no model"):
+        live.back(Move("old.Thing", "new.Thing"))
