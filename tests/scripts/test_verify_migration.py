@@ -4,23 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pytest_django import DjangoDbBlocker
 
-from tests import houses
 from tests.conftest import ROOT
 from tests.database import url
 from tests.moves import farm
-
-
-@pytest.fixture
-def moved(live_house: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """DATABASE_URL of a farm whose moves are live; a test may not change it."""
-    with django_db_blocker.unblock(), houses.connected_to(live_house):
-        yield url()
 
 
 def verify(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -35,15 +25,15 @@ def verify(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
     )
 
 
-def test_it_proves_the_moves_from_another_folder(moved: str, tmp_path: Path) -> None:
-    done = verify(tmp_path, DATABASE_URL=moved)
+def test_it_proves_the_moves_from_another_folder(live: str, tmp_path: Path) -> None:
+    done = verify(tmp_path, DATABASE_URL=url())
 
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Equal.")
     assert done.stderr.startswith("Comparing portal.Profile -> accounts.Profile ...\n")
 
 
-def test_it_takes_the_same_options_and_keeps_stdout_for_the_result(moved: str, tmp_path: Path) -> None:
-    done = verify(tmp_path, "printers.Printer", "--format", "json", "--database=default", DATABASE_URL=moved)
+def test_it_takes_the_same_options_and_keeps_stdout_for_the_result(live: str, tmp_path: Path) -> None:
+    done = verify(tmp_path, "printers.Printer", "--format", "json", "--database=default", DATABASE_URL=url())
 
     found = json.loads(done.stdout)
     assert (done.returncode, found["ok"], len(found["moves"])) == (0, True, 1)
@@ -57,8 +47,8 @@ def test_it_takes_the_same_options_and_keeps_stdout_for_the_result(moved: str, t
         (["printers.Scanner"], "There is no move 'printers.Scanner'. The moves on this database: accounts.Profile"),
     ],
 )
-def test_wrong_usage_exits_with_2(arguments: list[str], message: str, moved: str, tmp_path: Path) -> None:
-    done = verify(tmp_path, *arguments, DATABASE_URL=moved)
+def test_wrong_usage_exits_with_2(arguments: list[str], message: str, live: str, tmp_path: Path) -> None:
+    done = verify(tmp_path, *arguments, DATABASE_URL=url())
 
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
