@@ -12,10 +12,13 @@ SQL, Identifier = sql.SQL, sql.Identifier
 Statement = sql.Composable
 
 
+ALL = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+
+
 def missing(pair: TablePair) -> list[Grant]:
     """Grants on the source, in the target's columns, that the target does not have yet."""
     renamed = {a.reads: a.column.name for a in pair.forward.carried}
-    wanted = []
+    wanted = rights_of_owner(pair)
     for privilege in pair.source.grants:
         column = renamed.get(frozenset({privilege.column}), "") if privilege.column else ""
         if column or not privilege.column:
@@ -23,9 +26,19 @@ def missing(pair: TablePair) -> list[Grant]:
     return [privilege for privilege in wanted if privilege not in pair.target.grants]
 
 
+def rights_of_owner(pair: TablePair) -> list[Grant]:
+    """The source's owner needs no grant there, and the target may belong to whoever ran the migrations."""
+    if pair.source.owner == pair.target.owner:
+        return []
+    return [Grant(pair.source.owner, privilege, grantable=True, column="") for privilege in ALL]
+
+
 def to_keep(plan: Plan) -> dict[str, Any]:
-    """The grants that `carry` adds, as JSON."""
-    return {"grants": {str(pair.target): [dataclasses.asdict(g) for g in missing(pair)] for pair in plan.pairs}}
+    """The grants that `carry` adds and those that the target has before, as JSON."""
+    return {
+        "grants": {str(pair.target): [dataclasses.asdict(g) for g in missing(pair)] for pair in plan.pairs},
+        "grants_before": {str(pair.target): [dataclasses.asdict(g) for g in pair.target.grants] for pair in plan.pairs},
+    }
 
 
 def carry(plan: Plan) -> list[Statement]:
@@ -33,12 +46,23 @@ def carry(plan: Plan) -> list[Statement]:
 
 
 def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
-    """Take away from the target what `carry` added."""
-    return [
-        revoke(place(pair.target), Grant(**privilege))
-        for pair in plan.pairs
-        for privilege in kept["grants"].get(str(pair.target), [])
-    ]
+    """Take away from the target what `carry` added.
+
+    That also takes a weaker grant of the same privilege, so what was there before, and that nobody revoked
+    since, is given again.
+    """
+    statements = []
+    for pair in plan.pairs:
+        standing = {(g.grantee, g.privilege, g.column) for g in pair.target.grants}
+        added = [Grant(**privilege) for privilege in kept["grants"].get(str(pair.target), [])]
+        before = [Grant(**privilege) for privilege in kept["grants_before"].get(str(pair.target), [])]
+        statements += [revoke(place(pair.target), privilege) for privilege in added]
+        statements += [
+            grant("TABLE", place(pair.target), privilege)
+            for privilege in before
+            if (privilege.grantee, privilege.privilege, privilege.column) in standing
+        ]
+    return statements
 
 
 def place(table: Table) -> Statement:
