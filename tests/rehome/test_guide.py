@@ -1,10 +1,14 @@
 """The examples of docs/guide.md do what the guide says of them: each is taken from the page and run."""
 
+import contextlib
 import importlib
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor as Pool
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import IntegrityError, OperationalError, ProgrammingError, migrations, models, transaction
 from django_test_migrations.migrator import Migrator
@@ -178,3 +182,39 @@ def test_the_old_table_is_dropped_together_with_the_triggers(live: Lab) -> None:
     assert live.sql("SELECT proname FROM pg_proc WHERE proname LIKE 'rehome%1e590bb38f04'") == []
     with pytest.raises(Refused, match="'old.Thing' is no model"):
         live.back(Move("old.Thing", "new.Thing"))
+
+
+def test_one_row_changed_through_both_tables_at_once_ends_one_of_the_transactions(live: Lab) -> None:
+    old, new = live.get("old.Thing"), live.get("new.Thing")
+    pk = old.objects.create(name="a").pk
+    parameters = live.connection.get_connection_params()
+    known = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if parameters.get(name)}
+    ((pid,),) = live.sql("SELECT pg_backend_pid()")
+
+    def change_new(session: psycopg.Connection[Any]) -> str | None:
+        try:
+            session.execute("UPDATE new_thing SET name = 'new code' WHERE id = %s", [pk])
+        except psycopg.Error as error:
+            return error.sqlstate
+        session.commit()
+        return None
+
+    with psycopg.connect(**known) as session, psycopg.connect(**known, autocommit=True) as watch, Pool(1) as pool:
+        failed = None
+        with contextlib.suppress(OperationalError), transaction.atomic():
+            old.objects.select_for_update().get(pk=pk)
+            other = pool.submit(change_new, session)
+            waiting = "SELECT %s = ANY(pg_blocking_pids(%s))"
+            deadline = time.monotonic() + 30
+            while not watch.execute(waiting, [pid, session.info.backend_pid]).fetchone()[0]:
+                assert time.monotonic() < deadline
+            try:
+                old.objects.filter(pk=pk).update(name="old code")
+            except OperationalError as error:
+                failed = error.__cause__.sqlstate
+                raise
+        results = [failed, other.result()]
+
+    assert sorted(map(str, results)) == ["40P01", "None"]
+    written = "new code" if failed else "old code"
+    assert (old.objects.get().name, new.objects.get().name) == (written, written)
