@@ -27,9 +27,7 @@ class Printer(models.Model):
     """An OctoPrint machine."""
 
     id = models.AutoField(primary_key=True)
-    profile = models.ForeignKey(
-        Profile, on_delete=models.CASCADE, null=True, blank=True, related_name="printers"
-    )
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, null=True, blank=True, related_name="printers")
     ip_address = models.CharField(
         max_length=255,
         validators=[validate_printer_address],

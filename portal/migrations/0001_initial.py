@@ -18,9 +18,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(blank=True, max_length=200, null=True)),
                 ("username", models.CharField(blank=True, max_length=200, null=True)),
@@ -60,9 +58,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "ping",
-                    models.BooleanField(
-                        default=False, help_text="Whether the last reachability check found it."
-                    ),
+                    models.BooleanField(default=False, help_text="Whether the last reachability check found it."),
                 ),
                 ("printing", models.BooleanField(default=False, help_text="Whether it is printing now.")),
                 (

@@ -34,9 +34,7 @@ def test_another_engine_is_refused_without_repeating_the_password(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
 
-    with pytest.raises(
-        ImproperlyConfigured, match="runs on PostgreSQL alone; set it to postgres://"
-    ) as refusal:
+    with pytest.raises(ImproperlyConfigured, match="runs on PostgreSQL alone; set it to postgres://") as refusal:
         database_config(env, production=False)
 
     assert "secret" not in str(refusal.value)
@@ -69,18 +67,14 @@ def test_the_embedded_server_can_live_elsewhere(env: environ.Env, monkeypatch: p
     assert database_config(env, production=False)["EMBEDDED_POSTGRES_DIR"] == Path("/srv/farm/postgres")
 
 
-def test_without_the_package_both_ways_out_are_named(
-    env: environ.Env, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_package_both_ways_out_are_named(env: environ.Env, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "find_spec", lambda name: None)
 
     with pytest.raises(ImproperlyConfigured, match="run `make setup`, or set DATABASE_URL to postgres://"):
         database_config(env, production=False)
 
 
-def test_where_the_package_does_not_run_the_way_out_is_named(
-    env: environ.Env, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_the_package_does_not_run_the_way_out_is_named(env: environ.Env, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "name", "nt")
 
     with pytest.raises(ImproperlyConfigured, match="Linux and macOS only; set DATABASE_URL"):

@@ -54,9 +54,7 @@ def test_production_refuses_to_start_without(name: str, monkeypatch: pytest.Monk
 
 
 def test_an_unknown_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(
-        ImproperlyConfigured, match=r"DJANGO_ENV is 'prod'.*set it to development or production\."
-    ):
+    with pytest.raises(ImproperlyConfigured, match=r"DJANGO_ENV is 'prod'.*set it to development or production\."):
         settings(monkeypatch, DJANGO_ENV="prod")
 
 
