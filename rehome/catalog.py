@@ -103,6 +103,10 @@ class Trigger:
     function: str
     body: str
     enabled: bool
+    type: int
+    """pg_trigger.tgtype: when it fires, as bits."""
+    whole: bool
+    """Fires for every row and column, and with the rights and the search path of the function."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +211,8 @@ SELECT n.nspname, t.relname, c.conname, pg_get_constraintdef(c.oid),
 """
 
 TRIGGERS = """
-SELECT t.tgname, n.nspname, p.proname, p.prosrc, t.tgenabled IN ('O', 'A')
+SELECT t.tgname, n.nspname, p.proname, p.prosrc, t.tgenabled IN ('O', 'A'), t.tgtype,
+       t.tgqual IS NULL AND t.tgattr = '' AND p.prosecdef AND coalesce(p.proconfig[1], '') ^@ 'search_path=pg_catalog'
   FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE t.tgrelid = %s AND NOT t.tgisinternal
  ORDER BY t.tgname

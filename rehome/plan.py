@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from rehome import catalog
-from rehome.catalog import Column, Sequence, Table
+from rehome.catalog import Column, Constraint, Sequence, Table
 from rehome.errors import Refused
 from rehome.expressions import ROW, Compiled, compile_expression
 
@@ -77,6 +77,8 @@ class TablePair:
     forward: Flow
     backward: Flow
     lost: tuple[LostColumn, ...]
+    dropped: tuple[Constraint, ...]
+    """Foreign keys that the target's model has and its table lacks."""
 
     def counterparts(self, assignment: Assignment, flow: Flow) -> tuple[Assignment, ...]:
         """What computes again, from the column that `assignment` of `flow` writes, the columns that it reads.
@@ -208,6 +210,33 @@ def get_column(table: Table, model: Model, field: Field) -> Column:
             "The table differs from its migrations: add the column, or correct the migrations, first.",
         )
     return table.column(column_of(field))
+
+
+def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) -> Iterator[Constraint]:
+    """Foreign keys that Django made for `model` and that are no longer there."""
+    field: Any
+    for field in concrete_fields(model).values():
+        column = str(field.column)
+        if not getattr(field, "db_constraint", False) or any(key.columns == (column,) for key in table.foreign_keys):
+            continue
+        parent = catalog.read_table(connection, connection.ops.quote_name(field.remote_field.model._meta.db_table))
+        if parent is None:
+            continue
+        referenced, key = sql.Identifier(parent.schema, parent.name), str(field.target_field.column)
+        yield Constraint(
+            name=column,
+            kind="f",
+            definition=sql.SQL("FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED")
+            .format(sql.Identifier(column), referenced, sql.Identifier(key))
+            .as_string(),
+            columns=(column,),
+            validated=False,
+            deferrable=True,
+            expression=None,
+            referenced=referenced.as_string(),
+            referenced_columns=(key,),
+            referenced_oid=parent.oid,
+        )
 
 
 def find_schemas(connection: BaseDatabaseWrapper, pairs: list[TablePair], *, has_expressions: bool) -> tuple[str, ...]:
@@ -351,6 +380,7 @@ class FieldMapping:
             forward=Flow(source, target, key, tuple(filter(None, forward))),
             backward=Flow(target, source, tuple((t, s) for s, t in key), tuple(filter(None, backward))),
             lost=tuple(self.lost_columns(target)),
+            dropped=tuple(find_dropped(self.connection, self.target, target)),
         )
 
     def key_pairs(self) -> tuple[tuple[str, str], ...]:
@@ -464,6 +494,7 @@ class FieldMapping:
             forward=Flow(source, target, (columns[0],), tuple(forward)),
             backward=Flow(target, source, (columns[0][::-1],), tuple(backward)),
             lost=(),
+            dropped=tuple(find_dropped(self.connection, target_model, target)),
         )
 
     def references(self) -> list[Reference]:

@@ -94,6 +94,11 @@ def in_foreign_keys(report: Report, mending: str) -> Iterator[Problem]:
             f"{report.comparison.orphans} rows of the target have a foreign key that leads to no row.",
             "Create the rows that they name, or set the column to null.",
         )
+    if report.dropped:
+        yield Problem(
+            "The target's table lacks foreign keys that its model has.",
+            f"Run {'; '.join(report.dropped)};",
+        )
     if report.unvalidated:
         yield Problem(
             f"Constraints that PostgreSQL has not validated: {', '.join(report.unvalidated)}.",

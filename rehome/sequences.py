@@ -238,6 +238,14 @@ def end_of_keys(sequence: Sequence, source: Table, column: str) -> int:
     return min(sequence.maximum, LARGEST.get(source.column(column).base_type, sequence.maximum))
 
 
+def is_shared(pair: TablePair, kept: dict[str, Any]) -> bool:
+    """Whether both key columns still draw from a sequence, where the move let them."""
+    record = kept.get("sequences", {}).get(str(pair.target))
+    return record is None or (
+        record["source"]["column"] in pair.source.sequences and record["target"]["column"] in pair.target.sequences
+    )
+
+
 def is_ahead(session: Session, pair: TablePair) -> bool:
     """Whether the next key is new: the shared sequence stands at or after the largest key of both tables,
     and both tables draw from it. True where no sequence numbers the rows.

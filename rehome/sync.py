@@ -58,7 +58,7 @@ def lower_fence(plan: Plan) -> list[Statement]:
 
 
 def state(plan: Plan) -> State:
-    """Whether every wanted trigger is there, enabled, and calls the function that this version would write."""
+    """Whether every wanted trigger is there, enabled, and is what this version would write."""
     states = {state_of(trigger, trigger.table) for trigger in wanted(plan)}
     return "missing" if "missing" in states else "outdated" if "outdated" in states else "installed"
 
@@ -67,8 +67,8 @@ def state_of(trigger: Trigger, table: Table) -> State:
     found = next((t for t in table.triggers if t.name == trigger.name), None)
     if found is None or not found.enabled:
         return "missing"
-    same = (found.function_schema, found.function, found.body) == (table.schema, trigger.name, trigger.body)
-    return "installed" if same else "outdated"
+    calls = (found.function_schema, found.function, found.body) == (table.schema, trigger.name, trigger.body)
+    return "installed" if calls and found.type == trigger.type and found.whole else "outdated"
 
 
 def of_user(table: Table) -> list[str]:

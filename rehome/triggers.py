@@ -6,8 +6,9 @@ import hashlib
 from psycopg import sql
 
 from rehome.catalog import Table
-from rehome.plan import Flow, TablePair
-from rehome.sql import OTHER_RECORD, SAME_RECORD, changes, columns, in_step, name, names, of, same_key, values
+from rehome.expressions import ROW
+from rehome.plan import Assignment, Flow, TablePair
+from rehome.sql import OTHER_RECORD, SAME_RECORD, changed, changes, columns, in_step, name, names, of, same_key, values
 
 SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
 Statement = sql.Composable
@@ -15,6 +16,7 @@ Statement = sql.Composable
 SYNC_EVENTS = "AFTER INSERT OR UPDATE OR DELETE"
 TRUNCATE_EVENTS = "AFTER TRUNCATE"
 FENCE_EVENTS = "BEFORE INSERT OR UPDATE OR DELETE"
+TYPE_BITS = {"ROW": 1, "BEFORE": 2, "INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32}
 PREFIX = "rehome_"
 # What a session can set that changes the value of an expression.
 SETTINGS = (
@@ -64,6 +66,12 @@ class Trigger:
             SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(self.name), name(self.table)),
             SQL("DROP FUNCTION IF EXISTS {}()").format(Identifier(self.table.schema, self.name)),
         ]
+
+    @property
+    def type(self) -> int:
+        """As pg_trigger.tgtype has it."""
+        words = f"{self.events} {self.each}".split()
+        return sum(bit for word, bit in TYPE_BITS.items() if word in words)
 
     @property
     def digest(self) -> str:
@@ -133,16 +141,27 @@ def sync_body(flow: Flow, pair: TablePair, function: str) -> str:
     Loops end by value: a row that the other table already holds is left alone, whoever wrote it, so that
     writes by cascades and by other triggers are carried like any other. The row is read again first, for these
     may have changed it since the event, and what they wrote has been carried by then.
+
+    A statement that writes many rows is carried row by row, and a cascade on the other side may meet rows whose
+    turn has not come. So the side that was written to leads until its row is carried: what the other side's
+    cascades change meanwhile comes back column by column, and neither makes nor deletes a row that the leading
+    side has by then deleted or changed.
     """
-    sides = ("written", "kept") if flow is pair.forward else ("kept", "written")
+    forward = flow is pair.forward
+    written = {"source": "written", "target": "kept"} if forward else {"source": "kept", "target": "written"}
+    deleted = {"source": "old", "target": "kept"} if forward else {"source": "kept", "target": "old"}
     return (
         SQL(
             """
 #variable_conflict use_column
+<<carry>>
 DECLARE
   event CONSTANT record := new;
   written record;
   lives boolean := false;
+  carried boolean := false;
+  leader CONSTANT text := coalesce(current_setting('rehome.leader', true), '');
+  leads CONSTANT boolean := leader IN ('', {side});
 BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     -- A snapshot that does not see this trigger does not see the rows on the other side either.
@@ -158,23 +177,30 @@ BEGIN
     written := new;
     IF EXISTS ({settled}) AND (TG_OP = 'INSERT' OR {same_key} OR event {same_record} written) THEN
       RETURN NULL;
-    END IF;{defer}
-    -- A key that the other table still has was deleted by the same statement: see below.
-    IF TG_OP = 'UPDATE' AND ({same_key} OR NOT EXISTS (SELECT FROM {destination} AS kept WHERE {new_key})) THEN
-      UPDATE {destination} AS kept SET {changes} WHERE {old_key};
-      IF FOUND THEN
-        RETURN NULL;
-      END IF;
     END IF;
   END IF;
-  -- A row that was born again under the key by the same statement has an event of its own.
-  IF TG_OP <> 'INSERT' AND NOT EXISTS (SELECT FROM {origin} AS reborn WHERE {reborn}) THEN
-    DELETE FROM {destination} AS kept WHERE {old_key};
+  IF leader = '' THEN
+    PERFORM set_config('rehome.leader', {side}, true);
+  END IF;{defer}
+  IF TG_OP = 'UPDATE' AND lives AND NOT leads THEN
+    UPDATE {destination} AS kept SET {differences} WHERE {old_key};
+    carried := true;
+  -- A key that the other table still has was deleted by the same statement: see below.
+  ELSIF TG_OP = 'UPDATE' AND lives AND ({same_key} OR NOT EXISTS ({taken})) THEN
+    UPDATE {destination} AS kept SET {changes} WHERE {old_key};
+    carried := FOUND;
   END IF;
-  IF lives THEN
+  -- A row that was born again under the key by the same statement has an event of its own.
+  IF TG_OP <> 'INSERT' AND NOT carried AND NOT EXISTS (SELECT FROM {origin} AS reborn WHERE {reborn}) THEN
+    DELETE FROM {destination} AS kept WHERE {old_key} AND (carry.leads OR {as_deleted});
+  END IF;
+  IF lives AND NOT carried THEN
     INSERT INTO {destination} AS kept ({columns}) VALUES ({values})
     ON CONFLICT ({key}) DO UPDATE SET {changes}
     WHERE ROW({kept})::record {other_record} ROW({excluded_values})::record;
+  END IF;
+  IF leader = '' THEN
+    PERFORM set_config('rehome.leader', '', true);
   END IF;
   RETURN NULL;
 END
@@ -183,18 +209,21 @@ END
         .format(
             function=Literal(f"{Identifier(flow.origin.schema, function).as_string()}()"),
             too_old=Literal(f"This transaction began before {flow.origin} and {flow.destination} were kept in step."),
+            side=Literal("source" if forward else "target"),
             origin=name(flow.origin),
             destination=name(flow.destination),
             fresh=same_columns(flow, "fresh", "new"),
             reborn=same_columns(flow, "reborn", "old"),
             same_key=same_columns(flow, "old", "new"),
             old_key=same_key(flow, "old", "kept"),
-            new_key=same_key(flow, "new", "kept"),
+            taken=SQL("SELECT FROM {} AS kept WHERE {}").format(name(flow.destination), same_key(flow, "new", "kept")),
             settled=SQL("SELECT FROM {} AS kept WHERE {} AND {}").format(
-                name(flow.destination), same_key(flow, "written", "kept"), in_step(pair, *sides)
+                name(flow.destination), same_key(flow, "written", "kept"), in_step(pair, **written)
             ),
+            as_deleted=in_step(pair, **deleted),
             defer=defer_unique(flow),
             changes=changes(flow, pair),
+            differences=SQL(", ").join(difference(assignment, flow, pair) for assignment in flow.carried),
             columns=columns(assignment.column.name for assignment in flow.assignments),
             values=values(flow.assignments),
             key=columns(there for _, there in flow.key),
@@ -214,6 +243,21 @@ def same_columns(flow: Flow, one: str, other: str) -> Statement:
     )
 
 
+def difference(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
+    """`column = value` that leaves a column alone whose origin the event has not changed."""
+    column = Identifier(assignment.column.name)
+    if not assignment.plain:
+        return SQL("{} = {}").format(column, changed(assignment, flow, pair))
+    return SQL("{} = CASE WHEN ROW({})::record {} ROW({})::record THEN kept.{} ELSE {} END").format(
+        column,
+        of("old", assignment.reads),
+        SAME_RECORD,
+        of(ROW, assignment.reads),
+        column,
+        changed(assignment, flow, pair),
+    )
+
+
 def defer_unique(flow: Flow) -> Statement:
     """Values that change places in one statement are carried row by row: the destination's deferrable
     constraints look at them at the commit, as the origin's do at the end of the statement.
@@ -222,4 +266,4 @@ def defer_unique(flow: Flow) -> Statement:
     if not deferrable:
         return SQL("")
     places = SQL(", ").join(Identifier(flow.destination.schema, constraint) for constraint in deferrable)
-    return SQL("\n    SET CONSTRAINTS {} DEFERRED;").format(places)
+    return SQL("\n  SET CONSTRAINTS {} DEFERRED;").format(places)

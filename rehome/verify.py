@@ -53,6 +53,8 @@ class Report:
     move: str
     comparison: Comparison
     unvalidated: tuple[str, ...]
+    dropped: tuple[str, ...]
+    """Statements that would add the foreign keys which the target's model has and its table lacks."""
     sequence_ok: bool
     sync: sync.State
     identity_ok: bool
@@ -63,6 +65,7 @@ class Report:
         return (
             self.comparison.equal
             and not self.unvalidated
+            and not self.dropped
             and self.sequence_ok
             and self.sync == "installed"
             and self.identity_ok
@@ -75,7 +78,7 @@ class Report:
             "move": self.move,
             "ok": self.ok,
             **comparison,
-            "unvalidated": list(self.unvalidated),
+            "unvalidated": [*self.unvalidated, *self.dropped],
             "sequence_ok": self.sequence_ok,
             "sync": self.sync,
             "identity_ok": self.identity_ok,
@@ -89,11 +92,12 @@ def compare(plan: Plan, session: Session, *, limit: int = 10) -> Comparison:
 
     Each side is read once and hashed; only where the hashes differ are the rows joined, to be named.
     """
-    return sum((compare_pair(pair, session, limit) for pair in plan.pairs), Comparison(0, 0))
+    found = sum((compare_pair(pair, session, limit) for pair in plan.pairs), Comparison(0, 0))
+    return dataclasses.replace(found, differences=found.differences[:limit])
 
 
 def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
-    keys = pair.target.foreign_keys
+    keys = pair.target.foreign_keys + pair.dropped
     ((source_rows, *source_hashes),) = session.rows(sql.fingerprint(pair.forward, written=False))
     ((target_rows, *rest),) = session.rows(sql.fingerprint(pair.forward, written=True, foreign_keys=keys))
     orphans, target_hashes = rest[: len(keys)], rest[len(keys) :]
@@ -128,7 +132,12 @@ def verify(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int = 1
                 for constraint in pair.target.constraints
                 if not constraint.validated
             ),
-            sequence_ok=all(sequences.is_ahead(session, pair) for pair in plan.pairs),
+            dropped=tuple(
+                sql.add_constraint(pair.target, key).as_string() for pair in plan.pairs for key in pair.dropped
+            ),
+            sequence_ok=all(
+                sequences.is_shared(pair, kept) and sequences.is_ahead(session, pair) for pair in plan.pairs
+            ),
             sync=sync.state(plan),
             identity_ok=identity.is_intact(plan, session, kept),
             seconds=time.monotonic() - started,

@@ -53,6 +53,7 @@ def check_forward(plan: Plan, ledger: Ledger) -> None:
         tables.refuse_drift(pair.target_model, pair.target, plan.connection)
         tables.refuse_unfit_key(pair.source_model, pair.source)
         tables.refuse_unfit_key(pair.target_model, pair.target)
+        tables.refuse_dropped_keys(pair)
         tables.refuse_misfits(pair)
     refuse_unmoved_references(plan, ledger)
     check_target_empty(plan)

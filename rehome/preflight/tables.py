@@ -2,7 +2,7 @@
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import catalog, sync
+from rehome import catalog, sql, sync
 from rehome.catalog import Column, Table
 from rehome.errors import Refused
 from rehome.plan import Field, Model, Plan, TablePair, concrete_fields
@@ -125,6 +125,14 @@ def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper) ->
 def is_unmanaged_key(model: Model, field: Field, column: Column) -> bool:
     """Whether it is the key of a many-to-many table: Django leaves it as it was when DEFAULT_AUTO_FIELD changes."""
     return bool(model._meta.auto_created) and field.primary_key and column.base_type in {"integer", "bigint"}
+
+
+def refuse_dropped_keys(pair: TablePair) -> None:
+    for key in pair.dropped:
+        raise Refused(
+            f"{pair.target}.{key.name} has no foreign key, though {pair.target_model._meta.label} has one there.",
+            f"Run {sql.add_constraint(pair.target, key).as_string()} first.",
+        )
 
 
 def refuse_misfits(pair: TablePair) -> None:
