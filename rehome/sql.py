@@ -130,26 +130,25 @@ def in_step(pair: TablePair, source: str, target: str) -> Statement:
     return SQL(" AND ").join(conditions)
 
 
-def change(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
-    """`column = value` for an UPDATE of row `kept` of the destination from row `written` of the origin.
+def changed(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
+    """The value for an UPDATE of row `kept` of the destination from row `written` of the origin.
 
     A computed column keeps its value where row `written` is what the other way makes of it: an expression
     seldom gives back every bit, and nobody has changed the value.
     """
-    column = Identifier(assignment.column.name)
     counterparts = pair.counterparts(assignment, flow)
     if not counterparts:
-        return SQL("{} = {}").format(column, written(assignment))
-    return SQL("{} = CASE WHEN {} THEN kept.{} ELSE {} END").format(
-        column,
-        follows(counterparts, "kept", "written"),
-        column,
-        written(assignment),
+        return written(assignment)
+    return SQL("CASE WHEN {} THEN kept.{} ELSE {} END").format(
+        follows(counterparts, "kept", "written"), Identifier(assignment.column.name), written(assignment)
     )
 
 
 def changes(flow: Flow, pair: TablePair) -> Statement:
-    return SQL(", ").join(change(assignment, flow, pair) for assignment in flow.carried)
+    return SQL(", ").join(
+        SQL("{} = {}").format(Identifier(assignment.column.name), changed(assignment, flow, pair))
+        for assignment in flow.carried
+    )
 
 
 def reconcile(pair: TablePair) -> list[Statement]:

@@ -6,9 +6,21 @@ import hashlib
 from psycopg import sql
 
 from rehome.catalog import Table
-from rehome.expressions import ROW
 from rehome.plan import Assignment, Flow, TablePair
-from rehome.sql import OTHER_RECORD, SAME_RECORD, changed, changes, columns, in_step, name, names, of, same_key, values
+from rehome.sql import (
+    OTHER_RECORD,
+    SAME_RECORD,
+    changed,
+    changes,
+    columns,
+    in_step,
+    name,
+    names,
+    of,
+    same_key,
+    typed,
+    values,
+)
 
 SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
 Statement = sql.Composable
@@ -244,17 +256,17 @@ def same_columns(flow: Flow, one: str, other: str) -> Statement:
 
 
 def difference(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
-    """`column = value` that leaves a column alone whose origin the event has not changed."""
+    """`column = value` that leaves a column alone where the leading side has another value than before the event."""
     column = Identifier(assignment.column.name)
     if not assignment.plain:
         return SQL("{} = {}").format(column, changed(assignment, flow, pair))
-    return SQL("{} = CASE WHEN ROW({})::record {} ROW({})::record THEN kept.{} ELSE {} END").format(
+    return SQL("{} = CASE WHEN ROW(kept.{})::record {} ROW({})::record THEN {} ELSE kept.{} END").format(
         column,
-        of("old", assignment.reads),
+        column,
         SAME_RECORD,
-        of(ROW, assignment.reads),
-        column,
+        typed(Identifier("old", *assignment.reads), assignment.column),
         changed(assignment, flow, pair),
+        column,
     )
 
 

@@ -6,7 +6,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome import Move
 from rehome.errors import Refused, RehomeError
 from tests.database import dump
+from tests.rehome.clients import Client
 from tests.rehome.lab import Lab
+from tests.rehome.trio import MOVE, Trio
 
 
 @pytest.fixture
@@ -61,3 +63,25 @@ def another(lab: Lab) -> Iterator[Callable[[str], BaseDatabaseWrapper]]:
     yield run
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture
+def trio(lab: Lab) -> Trio:
+    """`old.Thing` has moved to `new.Thing`; `one.Thing` has the same rows."""
+    trio = Trio(lab)
+    lab.forward(MOVE)
+    return trio
+
+
+@pytest.fixture
+def open_client(lab: Lab) -> Iterator[Callable[..., Client]]:
+    """Open a session of another program; each option is a setting of the server."""
+    opened: list[Client] = []
+
+    def run(**options: str) -> Client:
+        opened.append(Client(lab, **options))
+        return opened[-1]
+
+    yield run
+    for client in opened:
+        client.close()
