@@ -180,6 +180,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgfoid = {function}::regprocedure) THEN
       RAISE serialization_failure USING MESSAGE = {too_old}, HINT = 'Run the transaction again.';
     END IF;
+    -- Nor may it see a row that another transaction has deleted since: a lock on that is a serialization failure.
+    PERFORM FROM {origin} AS seen WHERE {seen_here} FOR KEY SHARE;
+    PERFORM FROM {destination} AS seen WHERE {seen_there} FOR KEY SHARE;
   END IF;
   IF TG_OP <> 'DELETE' THEN
     SELECT * INTO new FROM {origin} AS fresh WHERE {fresh};
@@ -224,6 +227,8 @@ END
             side=Literal("source" if forward else "target"),
             origin=name(flow.origin),
             destination=name(flow.destination),
+            seen_here=either(same_columns(flow, "old", "seen"), same_columns(flow, "new", "seen")),
+            seen_there=either(same_key(flow, "old", "seen"), same_key(flow, "new", "seen")),
             fresh=same_columns(flow, "fresh", "new"),
             reborn=same_columns(flow, "reborn", "old"),
             same_key=same_columns(flow, "old", "new"),
@@ -253,6 +258,10 @@ def same_columns(flow: Flow, one: str, other: str) -> Statement:
     return SQL(" AND ").join(
         SQL("{} = {}").format(Identifier(one, here), Identifier(other, here)) for here, _ in flow.key
     )
+
+
+def either(one: Statement, other: Statement) -> Statement:
+    return SQL("({}) OR ({})").format(one, other)
 
 
 def difference(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
