@@ -85,3 +85,23 @@ def open_client(lab: Lab) -> Iterator[Callable[..., Client]]:
     yield run
     for client in opened:
         client.close()
+
+
+@pytest.fixture
+def make_role(lab: Lab) -> Iterator[Callable[[str], str]]:
+    """Create a role, which all databases of the server share; in the end it is gone with all its rights."""
+    made: list[str] = []
+
+    def run(name: str) -> str:
+        made.append(f"{name}_{lab.connection.settings_dict['NAME']}")
+        # A run that was killed leaves its roles behind.
+        lab.sql(f'DROP ROLE IF EXISTS "{made[-1]}"')
+        lab.sql(f'CREATE ROLE "{made[-1]}"')
+        return made[-1]
+
+    yield run
+    lab.sql("RESET ROLE")
+    for role in made:
+        lab.sql(f'REASSIGN OWNED BY "{role}" TO CURRENT_USER')
+        lab.sql(f'DROP OWNED BY "{role}" CASCADE')
+        lab.sql(f'DROP ROLE "{role}"')

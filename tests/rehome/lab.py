@@ -87,10 +87,10 @@ class Lab:
     def plan(self, move: Move) -> Plan:
         return make_plan(move, self.apps, self.connection)
 
-    def verify(self, move: Move) -> Report:
+    def verify(self, move: Move, *, limit: int = 10) -> Report:
         plan = self.plan(move)
         run = Ledger(self.alias).current(plan)
-        return verify(plan, open_session(plan), run.kept if run else {})
+        return verify(plan, open_session(plan), run.kept if run else {}, limit=limit)
 
     def sql(self, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
         """Run anything; the rows, where there are any."""

@@ -1,6 +1,6 @@
 """Privileges of roles: what one may do with the source, one may do with the target, until the way back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 from django.db import ProgrammingError, models, transaction
@@ -32,18 +32,9 @@ def things(request: pytest.FixtureRequest, lab: Lab) -> Lab:
 
 
 @pytest.fixture
-def roles(lab: Lab) -> Iterator[dict[str, str]]:
-    """Names of roles without any right, unique to this database."""
-    suffix = lab.connection.settings_dict["NAME"]
-    names = {name: f"{name} of {suffix}" for name in ("Clerk", "boss", "owner")}
-    for name in names.values():
-        lab.sql(f'CREATE ROLE "{name}"')
-    yield names
-    lab.sql("RESET ROLE")
-    for name in names.values():
-        lab.sql(f'REASSIGN OWNED BY "{name}" TO CURRENT_USER')
-        lab.sql(f'DROP OWNED BY "{name}" CASCADE')
-        lab.sql(f'DROP ROLE "{name}"')
+def roles(make_role: Callable[[str], str]) -> dict[str, str]:
+    """Roles without any right."""
+    return {name: make_role(name) for name in ("Clerk", "boss", "owner")}
 
 
 def rights(lab: Lab, role: str, relation: str) -> set[str]:

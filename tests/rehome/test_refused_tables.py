@@ -1,15 +1,20 @@
 """What a move refuses because of the tables as they are: drift, kinds, triggers, rules and rights."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from pytest_django import Settings
 
 from rehome import Move
+from rehome.errors import LockNotObtained
+from rehome.session import ONE_MOVE
 from tests.rehome.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing")
 Refusal = Callable[..., str]
+Another = Callable[[str], BaseDatabaseWrapper]
 BOTH = pytest.mark.parametrize("app", ["old", "new"])
 
 
@@ -157,23 +162,17 @@ def test_row_level_security(things: Lab, refused: Refusal, app: str) -> None:
 
 
 @pytest.fixture
-def role(things: Lab) -> Iterator[str]:
+def role(things: Lab, make_role: Callable[[str], str]) -> str:
     """A role that may do just what a move needs, and as which the lab's connection runs."""
-    name = f"mover_{things.connection.settings_dict['NAME']}"
-    things.sql(f"CREATE ROLE {name}")
-    things.sql(f"GRANT CREATE, USAGE ON SCHEMA public TO {name}")
-    things.sql(f"ALTER TABLE old_thing OWNER TO {name}")
-    things.sql(f"ALTER TABLE new_thing OWNER TO {name}")
-    things.sql(f"GRANT SELECT, REFERENCES ON auth_user TO {name}")
-    for table in ("django_content_type", "auth_permission", "auth_group_permissions", "auth_user_user_permissions"):
-        things.sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {name}")
-    things.sql(f"GRANT SELECT, UPDATE ON django_admin_log TO {name}")
-    things.sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON rehome_moverun TO {name}")
-    things.sql(f"SET ROLE {name}")
-    yield name
-    things.sql("RESET ROLE")
-    things.sql(f"DROP OWNED BY {name} CASCADE")
-    things.sql(f"DROP ROLE {name}")
+    name = make_role("mover")
+    things.sql(f'GRANT CREATE, USAGE ON SCHEMA public TO "{name}"')
+    things.sql(f'ALTER TABLE old_thing OWNER TO "{name}"; ALTER TABLE new_thing OWNER TO "{name}"')
+    things.sql(f'GRANT SELECT, REFERENCES ON auth_user TO "{name}"')
+    names = "django_content_type, auth_permission, auth_group_permissions, auth_user_user_permissions"
+    things.sql(f'GRANT SELECT, INSERT, UPDATE, DELETE ON rehome_moverun, {names} TO "{name}"')
+    things.sql(f'GRANT SELECT, UPDATE ON django_admin_log TO "{name}"')
+    things.sql(f'SET ROLE "{name}"')
+    return name
 
 
 def test_an_ordinary_role_is_enough(things: Lab, role: str) -> None:
@@ -248,3 +247,18 @@ def test_missing_privilege_on_the_way_back(things: Lab, role: str, refused: Refu
     things.sql("RESET ROLE; ALTER TABLE old_thing OWNER TO CURRENT_USER")
     things.sql(f"SET ROLE {role}")
     assert refused(MOVE, back=True).startswith("public.old_thing belongs to ")
+
+
+def test_an_ordinary_role_is_told_who_holds_a_lock(
+    things: Lab, role: str, refused: Refusal, settings: Settings, another: Another
+) -> None:
+    """Of the sessions of other roles it sees neither the state nor the time."""
+    settings.REHOME_LOCK_TRIES, settings.REHOME_LOCK_TIMEOUT_MS = 2, 50
+    other = another("LOCK TABLE old_thing IN ROW EXCLUSIVE MODE")
+    pid, user = other.connection.info.backend_pid, other.connection.info.user
+    message = refused(MOVE, error=LockNotObtained)
+    assert f"of 50 ms: pid {pid} (nightly report, user {user}) uses old_thing. End that transaction" in message
+    other.rollback()
+    other = another(f"SELECT pg_advisory_xact_lock({ONE_MOVE})")
+    pid = other.connection.info.backend_pid
+    assert f"Another move is running in this database: pid {pid} (nightly report, user {user})." in refused(MOVE)
