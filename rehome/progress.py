@@ -46,6 +46,10 @@ class Progress:
             self.draw(f"done in {ended - self.started:.1f} s")
             self.write("\n")
 
+    def note(self, text: str) -> None:
+        """After the last step: what the reader should know."""
+        self.write(f"{INDENT}Note: {text}\n")
+
     def draw(self, text: str) -> None:
         """Replace the terminal's last line; a line that wraps could not be replaced."""
         filled = WIDTH * self.done // self.steps

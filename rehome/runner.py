@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, Error, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import catalog, copying, grants, identity, preflight, registry, sequences, sql, sync, verify
+from rehome import catalog, copying, grants, identity, notices, preflight, registry, sequences, sql, sync, verify
 from rehome.errors import LockNotObtained, MoveFailed, one_line
+from rehome.historical import is_allowed
 from rehome.ledger import LIVE, Ledger
 from rehome.models import MoveRun, Phase
-from rehome.plan import Plan, is_allowed, make_plan
+from rehome.plan import Plan
 from rehome.progress import Progress
+from rehome.resolve import make_plan
 from rehome.session import Session, Statement
 
 if TYPE_CHECKING:
@@ -56,10 +58,14 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
             progress = Progress(f"{plan}: moving, database {connection.alias!r}{no_return}", steps=6)
             with explained(plan, "Nothing has been moved."):
                 run = move_rows(plan, ledger, progress)
+            noticed = notices.find(plan)
         else:
             progress = Progress(f"{plan}: settling, database {connection.alias!r}", steps=1)
             open_session(plan).run(*mend(plan))
+            noticed = []
         settle(plan, ledger, run, progress)
+        for notice in noticed:
+            progress.note(notice)
 
 
 def is_live(plan: Plan, run: MoveRun) -> bool:
