@@ -139,7 +139,7 @@ def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
     statements = [generate(Identifier(schema, table), column, "ALWAYS") for schema, table, column in kept["always"]]
     for pair in plan.pairs:
         if (record := kept["sequences"].get(str(pair.target))) is None:
-            statements += continue_own(pair)
+            statements += part(pair)
             continue
         source, target = read(record["source"]["sequence"]), read(record["target"]["sequence"])
         own, shared = Identifier(source.schema, source.name), Identifier(target.schema, target.name)
@@ -158,13 +158,15 @@ def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
     return statements
 
 
-def continue_own(pair: TablePair) -> list[Statement]:
-    """A source that numbers its rows by itself, where the target does not, goes on after the largest key."""
-    statements = []
-    for column, _ in pair.forward.key:
-        if sequence := pair.source.sequences.get(column):
+def part(pair: TablePair) -> list[Statement]:
+    """Where one side alone numbers its rows, a source goes on after the largest key, and a target begins again."""
+    statements: list[Statement] = []
+    for here, there in pair.forward.key:
+        if sequence := pair.source.sequences.get(here):
             place = Identifier(sequence.schema, sequence.name)
-            statements.append(continue_from(place, place, pair.source, column, sequence))
+            statements.append(continue_from(place, place, pair.source, here, sequence))
+        if sequence := pair.target.sequences.get(there):
+            statements.append(SQL("ALTER SEQUENCE {} RESTART").format(Identifier(sequence.schema, sequence.name)))
     return statements
 
 
@@ -223,12 +225,17 @@ def add_identity(table: Statement, column: Statement, kind: str, sequence: Seque
 
 def continue_from(place: Statement, old: Statement, source: Table, column: str, sequence: Sequence) -> Statement:
     """Start where the old sequence stands, or after the largest key where that one had fallen behind it."""
-    if sequence.increment < 0:
+    if not is_climbing(sequence):
         return SQL("SELECT setval({}::regclass, last_value, is_called) FROM {}").format(Literal(place.as_string()), old)
     return SQL(
         "SELECT setval({}::regclass, greatest(last_value, largest), "
         "is_called OR coalesce(largest >= last_value, false)) FROM {}, (SELECT ({})::bigint AS largest) AS keys"
     ).format(Literal(place.as_string()), old, largest_key(source, column, below=end_of_keys(sequence, source, column)))
+
+
+def is_climbing(sequence: Sequence) -> bool:
+    """Whether the next key is larger than all before: not where it counts downwards or begins again."""
+    return sequence.increment > 0 and not sequence.cycle
 
 
 def end_of_keys(sequence: Sequence, source: Table, column: str) -> int:
@@ -264,6 +271,6 @@ def is_ahead(session: Session, pair: TablePair) -> bool:
         ((last, called, largest),) = session.rows(
             SQL("SELECT last_value, is_called, ({}) FROM {}").format(largest_number, place)
         )
-        if largest is not None and sequence.increment > 0 and (largest > last or (largest == last and not called)):
+        if largest is not None and is_climbing(sequence) and (largest > last or (largest == last and not called)):
             return False
     return True
