@@ -14,7 +14,8 @@ from django.db.migrations.state import ProjectState
 
 from rehome.discovery import find_moves
 from rehome.errors import Refused
-from rehome.plan import Model, concrete_fields, implicit_many_to_many, repointed
+from rehome.historical import concrete_fields, implicit_many_to_many, repointed
+from rehome.plan import Model
 
 Key = tuple[str, str]
 WIDTH = 88

@@ -8,9 +8,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome import sync
 from rehome.discovery import DeclaredMove
 from rehome.errors import Refused
+from rehome.historical import is_allowed
 from rehome.ledger import LIVE, Ledger
 from rehome.models import MoveRun
-from rehome.plan import Plan, is_allowed, make_plan
+from rehome.plan import Plan
+from rehome.resolve import make_plan
 
 PLANNED = "planned"
 """The phase of a move that never ran on this database."""

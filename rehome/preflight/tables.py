@@ -5,7 +5,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome import catalog, sql, sync
 from rehome.catalog import Column, Table
 from rehome.errors import Refused
-from rehome.plan import Field, Model, Plan, TablePair, concrete_fields
+from rehome.historical import concrete_fields
+from rehome.plan import Field, Model, Plan, TablePair
 from rehome.sql import readable
 
 # A value of the first type fits the second without a look at the rows; texts are measured.

@@ -10,7 +10,8 @@ from django.db.migrations.state import ProjectState, StateApps
 
 from rehome import Move
 from rehome.ledger import Ledger
-from rehome.plan import Plan, make_plan
+from rehome.plan import Plan
+from rehome.resolve import make_plan
 from rehome.runner import open_session
 from rehome.verify import Report, verify
 

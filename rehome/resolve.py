@@ -1,0 +1,44 @@
+"""Resolves a Move against historical models and the catalog into a Plan, without a write."""
+
+from typing import TYPE_CHECKING
+
+from django.apps.registry import Apps
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome import catalog
+from rehome.historical import get_model
+from rehome.mapping import FieldMapping
+from rehome.plan import Plan, TablePair
+
+if TYPE_CHECKING:
+    from rehome.move import Move
+
+
+def make_plan(move: "Move", apps: Apps, connection: BaseDatabaseWrapper) -> Plan:
+    """Resolve `move` against the models of `apps` and the tables of `connection`.
+
+    Raises Refused for what the declaration itself gets wrong: models, fields, columns without a counterpart.
+    """
+    source, target = get_model(apps, move.source), get_model(apps, move.target)
+    mapping = FieldMapping(move, source, target, connection)
+    pairs = [mapping.table_pair()]
+    pairs += [mapping.many_to_many_pair(*fields) for fields in mapping.many_to_many()]
+    return Plan(
+        move=move,
+        connection=connection,
+        source_model=source,
+        target_model=target,
+        pairs=tuple(pairs),
+        references=tuple(mapping.references()),
+        irreversible=tuple(mapping.irreversible()),
+        search_path=find_schemas(connection, pairs, has_expressions=mapping.has_expressions),
+    )
+
+
+def find_schemas(connection: BaseDatabaseWrapper, pairs: list[TablePair], *, has_expressions: bool) -> tuple[str, ...]:
+    """Schemas other than pg_catalog whose types, operators and functions the two tables use."""
+    schemas = {column.type_schema for pair in pairs for table in (pair.source, pair.target) for column in table.columns}
+    if has_expressions:
+        extensions = "SELECT DISTINCT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+        schemas |= {schema for (schema,) in catalog.query(connection, extensions)}
+    return tuple(sorted(schemas - {"pg_catalog"}))
