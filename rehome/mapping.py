@@ -1,6 +1,7 @@
 """Matches the fields of two models, and refuses what a declaration leaves open or can't keep."""
 
 import functools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -154,8 +155,8 @@ class FieldMapping:
             target=target,
             source_model=self.source,
             target_model=self.target,
-            forward=Flow(source, target, key, tuple(filter(None, forward))),
-            backward=Flow(target, source, tuple((t, s) for s, t in key), tuple(filter(None, backward))),
+            forward=Flow(source, target, key, in_table_order(forward, target)),
+            backward=Flow(target, source, tuple((t, s) for s, t in key), in_table_order(backward, source)),
             lost=tuple(self.lost_columns(target)),
             dropped=tuple(find_dropped(self.connection, self.target, target)),
         )
@@ -292,3 +293,9 @@ class FieldMapping:
             for field, source, target in repointed([*pairs, *self.many_to_many()])
             if (source, target) != (self.source, self.target)
         ]
+
+
+def in_table_order(assignments: Iterable[Assignment | None], table: Table) -> tuple[Assignment, ...]:
+    """The order in which models have their fields changes with a squashed migration; the triggers must not."""
+    by_column = {assignment.column.name: assignment for assignment in assignments if assignment}
+    return tuple(by_column[column.name] for column in table.columns if column.name in by_column)

@@ -49,3 +49,13 @@ def test_back_and_forth_ends_where_it_began(things: Lab, unchanged: object) -> N
     things.back(MOVE)
     things.sql("DELETE FROM rehome_moverun WHERE id = (SELECT max(id) FROM rehome_moverun)")
     unchanged()
+
+
+def test_the_order_of_the_models_fields_does_not_matter(things: Lab) -> None:
+    things.forward(MOVE)
+    for app_label in ("old", "new"):
+        fields = things.state.models[app_label, "thing"].fields
+        fields["name"] = fields.pop("name")
+        things.state.reload_model(app_label, "thing")
+    assert [field.name for field in things.get("new.Thing")._meta.local_fields][-1] == "name"
+    assert things.verify(MOVE).sync == "installed"
