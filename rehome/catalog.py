@@ -40,6 +40,8 @@ class Index:
     unique: bool
     columns: tuple[str, ...]
     """Empty when the index has expressions or a condition."""
+    plain: bool
+    """Whether its definition says everything: no comment, tablespace, statistics target or role of its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Constraint:
     """Of a foreign key: the other table, qualified and quoted."""
     referenced_columns: tuple[str, ...]
     referenced_oid: int
+    plain: bool = True
+    """Whether its definition says everything, and no view depends on it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,8 +184,16 @@ SELECT c.conname, c.contype::text, pg_get_constraintdef(c.oid),
           FROM pg_class fc JOIN pg_namespace fn ON fn.oid = fc.relnamespace WHERE fc.oid = c.confrelid) END,
        ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY k(num, pos)
                JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num ORDER BY k.pos),
-       c.confrelid::bigint
+       c.confrelid::bigint,
+       obj_description(c.oid, 'pg_constraint') IS NULL
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_constraint'::regclass AND d.refobjid = c.oid
+                          AND d.classid = 'pg_rewrite'::regclass)
+       AND (x.indexrelid IS NULL OR NOT x.indisclustered AND NOT x.indisreplident AND i.reltablespace = 0
+       AND obj_description(i.oid, 'pg_class') IS NULL
+       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.oid AND a.attstattarget >= 0))
   FROM pg_constraint c
+  LEFT JOIN pg_index x ON x.indexrelid = c.conindid AND x.indrelid = c.conrelid
+  LEFT JOIN pg_class i ON i.oid = x.indexrelid
  WHERE c.conrelid = %s AND c.contype IN ('p', 'u', 'x', 'c', 'f')
  ORDER BY c.contype, c.conname
 """
@@ -191,7 +203,10 @@ SELECT i.relname, pg_get_indexdef(i.oid), x.indisunique,
        CASE WHEN x.indexprs IS NULL AND x.indpred IS NULL THEN
          ARRAY(SELECT a.attname::text FROM unnest(x.indkey[0:x.indnkeyatts - 1]) WITH ORDINALITY k(num, pos)
                  JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num ORDER BY k.pos)
-       ELSE ARRAY[]::text[] END
+       ELSE ARRAY[]::text[] END,
+       NOT x.indisclustered AND NOT x.indisreplident AND i.reltablespace = 0
+       AND obj_description(i.oid, 'pg_class') IS NULL
+       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.oid AND a.attstattarget >= 0)
   FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
  WHERE x.indrelid = %s
    AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x'))

@@ -61,19 +61,24 @@ def to_keep(plan: Plan) -> dict[str, Any]:
 
 
 def rebuilt_constraints(plan: Plan) -> list[tuple[Table, Constraint]]:
-    """Primary keys, unique and exclusion constraints that no foreign key of another table relies on."""
+    """Primary keys, unique and exclusion constraints that nothing relies on, and that come back as they were."""
     needed = {incoming.index for incoming in other_incoming(plan)}
     return [
         (pair.target, constraint)
         for pair in plan.pairs
         for constraint in pair.target.constraints
-        if constraint.kind in "pux" and constraint.name not in needed
+        if constraint.kind in "pux" and constraint.plain and constraint.name not in needed
     ]
 
 
 def rebuilt_indexes(plan: Plan) -> list[tuple[Table, Index]]:
     needed = {incoming.index for incoming in other_incoming(plan)}
-    return [(pair.target, index) for pair in plan.pairs for index in pair.target.indexes if index.name not in needed]
+    return [
+        (pair.target, index)
+        for pair in plan.pairs
+        for index in pair.target.indexes
+        if index.plain and index.name not in needed
+    ]
 
 
 def copy(plan: Plan) -> list[Statement]:

@@ -138,7 +138,7 @@ class Session:
         Inside a transaction the group is a savepoint; otherwise it is a transaction of its own. Returns the
         rows that the statements touched. Raises LockNotObtained after the last try.
         """
-        tries = getattr(settings, "REHOME_LOCK_TRIES", LOCK_TRIES)
+        tries = max(1, getattr(settings, "REHOME_LOCK_TRIES", LOCK_TRIES))
         timeout = getattr(settings, "REHOME_LOCK_TIMEOUT_MS", LOCK_TIMEOUT_MS)
         for attempt in range(tries):
             if attempt:

@@ -178,3 +178,21 @@ def test_duplicates_that_only_the_index_sees(
     lab.sql("DELETE FROM old_thing WHERE id = 2")
     lab.forward(MOVE)
     assert lab.verify(MOVE).ok
+
+
+def test_what_no_definition_says_of_an_index_is_kept(lab: Lab, refused: Refusal) -> None:
+    """Nothing of it is put away: a comment, a view that leans on the key, the order that CLUSTER goes by."""
+    lab.twins(lambda app: {"name": models.TextField(unique=True), "size": models.IntegerField(db_index=True)})
+    lab.sql("ALTER TABLE new_thing ADD CONSTRAINT small CHECK (size < 9)")
+    lab.sql("CREATE VIEW named AS SELECT id, name, count(*) FROM new_thing GROUP BY id")
+    ((index,),) = lab.sql("SELECT indexname FROM pg_indexes WHERE tablename = 'new_thing' AND indexdef ~ '.size.$'")
+    lab.sql(f"COMMENT ON INDEX {index} IS 'for the report'; ALTER TABLE new_thing CLUSTER ON new_thing_name_key")
+    lab.sql("COMMENT ON CONSTRAINT new_thing_pkey ON new_thing IS 'the number on the box'")
+    fill(lab, "lamp", "desk", size=7)
+    lab.sql("CREATE UNIQUE INDEX only_one ON new_thing ((size > 0))")
+    refused(MOVE, error=MoveFailed)
+    lab.sql("DROP INDEX only_one")
+    lab.forward(MOVE)
+    assert lab.verify(MOVE).ok
+    assert lab.sql("SELECT obj_description(%s::regclass, 'pg_class')", [index]) == [("for the report",)]
+    assert lab.sql("SELECT indexrelid::regclass::text FROM pg_index WHERE indisclustered") == [("new_thing_name_key",)]
