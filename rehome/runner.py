@@ -61,9 +61,11 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
             noticed = notices.find(plan)
         else:
             progress = Progress(f"{plan}: settling, database {connection.alias!r}", steps=1)
-            open_session(plan).run(*mend(plan))
+            with explained(plan, "The move is live, and what it lacks is not mended."):
+                open_session(plan).run(*mend(plan))
             noticed = []
-        settle(plan, ledger, run, progress)
+        with explained(plan, "The rows have been moved and both tables are in step; only the settling is left."):
+            settle(plan, ledger, run, progress)
         for notice in noticed:
             progress.note(notice)
 
@@ -97,6 +99,8 @@ def explained(plan: Plan, outcome: str) -> Iterator[None]:
     """Say what PostgreSQL said, and what has become of the rows: `outcome`, a sentence."""
     try:
         yield
+    except LockNotObtained as error:
+        raise LockNotObtained(f"{error} {outcome}") from error
     except (OperationalError, InterfaceError) as error:
         raise MoveFailed(
             f"{plan}: The connection was lost or the server gave up: {one_line(error)}. {outcome} "
@@ -213,7 +217,10 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
             run = preflight.check_backward(plan, ledger)
             with explained(plan, "Nothing has been moved back."), session.transaction():
                 return_in_transaction(plan, session, ledger, run, progress)
-        with progress.step("validate foreign keys that point here"):
+        with (
+            explained(plan, "The rows are back in the source; only the settling is left."),
+            progress.step("validate foreign keys that point here"),
+        ):
             for statement in copying.settle_back(plan):
                 session.run(statement)
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -280,6 +281,27 @@ def test_lock_not_obtained(
     message = refused(MOVE, error=LockNotObtained)
     assert message.startswith(f"A lock was not granted in 2 tries of 50 ms: {holder}")
     assert f"uses {held}" in message
-    assert message.endswith("End that transaction, or run the command again later.")
+    assert message.endswith("End that transaction, or run the command again later. Nothing has been moved.")
     other.rollback()
     things.forward(MOVE)
+
+
+def test_lock_not_obtained_once_the_rows_have_moved(things: Lab, settings: Settings, another: Another) -> None:
+    """The commit stands, and what is left is said and done by the next run."""
+    settings.REHOME_LOCK_TRIES, settings.REHOME_LOCK_TIMEOUT_MS = 2, 50
+    blockers = []
+
+    def block(execute: Callable[..., Any], statement: str, *arguments: Any) -> Any:
+        if "VALIDATE CONSTRAINT" in statement and not blockers:
+            blockers.append(another("LOCK TABLE new_thing IN SHARE MODE"))
+        return execute(statement, *arguments)
+
+    with (
+        things.connection.execute_wrapper(block),
+        pytest.raises(LockNotObtained, match="The rows have been moved and both tables are in step; only the settling"),
+    ):
+        things.forward(MOVE)
+    assert things.verify(MOVE).unvalidated
+    blockers[0].rollback()
+    things.forward(MOVE)
+    assert things.verify(MOVE).ok
