@@ -53,12 +53,12 @@ class Trigger:
     """What the function sees as the session sees it that creates it, whatever the writer has set."""
 
     def create(self) -> list[Statement]:
-        """Idempotent: what stands under the name is replaced."""
+        """Idempotent: what stands under the name is replaced. A policy that would hide rows is an error in it."""
         function = Identifier(self.table.schema, self.name)
         return [
             SQL(
                 "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-                "SET search_path = {}{} AS {}"
+                "SET search_path = {} SET row_security = off{} AS {}"
             ).format(
                 function,
                 columns(["pg_catalog", *self.search_path, "pg_temp"]),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from django.db import models
+from django.db import ProgrammingError, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
@@ -247,6 +247,30 @@ def test_missing_privilege_on_the_way_back(things: Lab, role: str, refused: Refu
     things.sql("RESET ROLE; ALTER TABLE old_thing OWNER TO CURRENT_USER")
     things.sql(f"SET ROLE {role}")
     assert refused(MOVE, back=True).startswith("public.old_thing belongs to ")
+
+
+def test_a_table_of_somebody_else_that_points_at_the_target(things: Lab, role: str, refused: Refusal) -> None:
+    """Its foreign key steps aside while the target is emptied, which its owner alone can do."""
+    things.forward(MOVE)
+    things.sql("RESET ROLE")
+    things.model("other.Part", {"thing": models.ForeignKey("new.Thing", models.CASCADE, null=True)})
+    things.sql(f"SET ROLE {role}")
+    assert refused(MOVE, back=True).startswith("public.other_part belongs to ")
+    things.sql("RESET ROLE")
+    things.sql(f"ALTER TABLE other_part OWNER TO {role}")
+    things.sql(f"SET ROLE {role}")
+    things.back(MOVE)
+
+
+def test_a_policy_that_would_swallow_a_carried_write_fails_it(things: Lab, role: str) -> None:
+    things.forward(MOVE)
+    things.sql("ALTER TABLE new_thing ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    with pytest.raises(ProgrammingError, match='row-level security policy for table "new_thing"'):
+        things.sql("UPDATE old_thing SET name = 'desk'")
+    assert things.sql("SELECT name FROM old_thing") == [("lamp",)]
+    things.sql("ALTER TABLE new_thing DISABLE ROW LEVEL SECURITY")
+    things.sql("UPDATE old_thing SET name = 'desk'")
+    assert things.verify(MOVE).ok
 
 
 def test_an_ordinary_role_is_told_who_holds_a_lock(
