@@ -34,7 +34,7 @@ def refuse_kind(table: Table) -> None:
     if table.kind != "r":
         raise Refused(f"{table} is {kinds.get(table.kind, 'no table')}.", "rehome moves ordinary tables only.")
     if table.persistence == "t":
-        raise Refused(f"{table} is a temporary table of this session.", f"Drop it: DROP TABLE {table}.")
+        raise Refused(f"{table} is a temporary table of this session.", f"Drop it: DROP TABLE {place(table)}.")
     if table.partition or table.inherits:
         raise Refused(
             f"{table} is {'a partition' if table.partition else 'part of an inheritance tree'}.",

@@ -370,3 +370,19 @@ def test_other_models_keep_what_they_have(things: Lab, ann: User) -> None:
     }  # fmt: skip
     things.back(MOVE)
     assert Everything.of(things) == before
+
+
+def test_a_model_that_points_at_content_types_itself(lab: Lab) -> None:
+    """Its rows are corrected after they have been copied, and in both tables."""
+    lab.twins(lambda app: {"about": models.ForeignKey("contenttypes.ContentType", models.CASCADE)})
+    old, new = register("old"), register("new")
+    other = register("other")
+    lab.sql("INSERT INTO old_thing (about_id) VALUES (%s), (%s), (%s)", [old.pk, new.pk, other.pk])
+    for _ in range(2):
+        lab.forward(MOVE)
+        assert lab.verify(MOVE).ok
+        assert lab.sql("SELECT about_id FROM new_thing ORDER BY id") == [(old.pk,), (old.pk,), (other.pk,)]
+        lab.sql("UPDATE old_thing SET about_id = %s WHERE id = 2", [new.pk])
+        lab.back(MOVE)
+        assert lab.sql("SELECT about_id FROM old_thing ORDER BY id") == [(old.pk,), (old.pk,), (other.pk,)]
+        assert label_of(old.pk) == "old.thing"
