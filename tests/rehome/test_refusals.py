@@ -283,15 +283,17 @@ def test_lock_not_obtained(
     assert f"uses {held}" in message
     assert message.endswith("End that transaction, or run the command again later. Nothing has been moved.")
     other.rollback()
+    del settings.REHOME_LOCK_TRIES
     things.forward(MOVE)
 
 
 def test_lock_not_obtained_once_the_rows_have_moved(things: Lab, settings: Settings, another: Another) -> None:
     """The commit stands, and what is left is said and done by the next run."""
-    settings.REHOME_LOCK_TRIES, settings.REHOME_LOCK_TIMEOUT_MS = 2, 50
     blockers = []
 
     def block(execute: Callable[..., Any], statement: str, *arguments: Any) -> Any:
+        if 'UPDATE "rehome_moverun"' in statement:
+            settings.REHOME_LOCK_TRIES, settings.REHOME_LOCK_TIMEOUT_MS = 2, 50
         if "VALIDATE CONSTRAINT" in statement and not blockers:
             blockers.append(another("LOCK TABLE new_thing IN SHARE MODE"))
         return execute(statement, *arguments)
@@ -303,5 +305,6 @@ def test_lock_not_obtained_once_the_rows_have_moved(things: Lab, settings: Setti
         things.forward(MOVE)
     assert things.verify(MOVE).unvalidated
     blockers[0].rollback()
+    del settings.REHOME_LOCK_TRIES
     things.forward(MOVE)
     assert things.verify(MOVE).ok

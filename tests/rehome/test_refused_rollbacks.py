@@ -111,4 +111,5 @@ def test_lock_not_obtained(things: Lab, refused: Refusal, settings: Settings, an
     assert f"50 ms: pid {other.connection.info.backend_pid} (nightly report, user " in message
     assert "uses new_thing" in message
     other.rollback()
+    del settings.REHOME_LOCK_TRIES
     things.back(MOVE)
