@@ -77,6 +77,13 @@ def connect(lab: Lab) -> "psycopg.Connection[Any]":
     return psycopg.connect(**{name: parameters[name] for name in names if parameters.get(name)}, autocommit=True)
 
 
+def await_end(onlooker: "psycopg.Connection[Any]", pid: int) -> None:
+    """Until a backend that was told to end holds no lock any more."""
+    deadline = time.monotonic() + DEADLINE_S
+    while onlooker.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [pid]).rowcount:
+        assert time.monotonic() < deadline, f"still there: {pid}"
+
+
 def outcome(future: "Future[Any]") -> Any:
     """What the statement returned, or the SQLSTATE with which PostgreSQL refused it."""
     try:
