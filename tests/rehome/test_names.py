@@ -57,6 +57,7 @@ def test_tables_of_any_name(lab: Lab, tables: tuple[str, str]) -> None:
 COLUMNS = [
     "Mixed Case", "größe", "数", LONG, "user", "new", "old", "kept", "written", "event", "lives", "origin", "reborn",
     "excluded", "fresh", "s", "t", "k0", "v0", "projected", "parent", "gone", "held", "tg_op", "found", "record", "a.b",
+    "carry", "leader", "leads", "carried", "seen",
 ]  # fmt: skip
 
 

@@ -1,0 +1,154 @@
+"""The SQL of a move as text: no database is asked."""
+
+import dataclasses
+
+from django.db import models
+
+from rehome import sql, triggers
+from rehome.catalog import Column, Constraint, Sequence, Table
+from rehome.plan import Assignment, Flow, TablePair, read_column
+from rehome.sequences import create
+
+
+def column(name: str, kind: str = "bigint", *, identity: str = "") -> Column:
+    base = kind.partition("(")[0]
+    return Column(
+        name, kind, base, "pg_catalog", nullable=True, default=None, identity=identity, generated=False, collation=""
+    )
+
+
+def table(name: str, *columns: Column, schema: str = "public", constraints: tuple[Constraint, ...] = ()) -> Table:
+    return Table(
+        oid=0, schema=schema, name=name, kind="r", owner="owner", owned=True, row_security=False, persistence="p",
+        inherits=False, partition=False, rules=(), columns=columns, constraints=constraints, indexes=(), incoming=(),
+        triggers=(), grants=(), sequences={},
+    )  # fmt: skip
+
+
+def pair(source: Table, target: Table) -> TablePair:
+    """Two tables with the same columns in the same order; the first is the key."""
+    names = list(zip([c.name for c in source.columns], [c.name for c in target.columns], strict=True))
+
+    def flow(origin: Table, destination: Table, columns: list[tuple[str, str]]) -> Flow:
+        assigned = [Assignment(destination.column(t), read_column(o), frozenset({o})) for o, t in columns]
+        return Flow(origin, destination, (columns[0],), tuple(assigned))
+
+    return TablePair(
+        source=source,
+        target=target,
+        source_model=models.Model,
+        target_model=models.Model,
+        forward=flow(source, target, names),
+        backward=flow(target, source, [(t, s) for s, t in names]),
+        lost=(),
+        dropped=(),
+    )
+
+
+OLD = table("old_thing", column("id", "integer"), column("name", "character varying(20)"))
+NEW = table("new_thing", column("id", identity="a"), column("label", "character varying(20)"))
+PAIR = pair(OLD, NEW)
+UNIQUE = Constraint(
+    "one_name", "u", "UNIQUE (label) DEFERRABLE", ("label",), validated=True, deferrable=True, expression=None,
+    referenced=None, referenced_columns=(), referenced_oid=0,
+)  # fmt: skip
+
+
+def test_copy_names_its_columns_and_overrides_what_is_always_generated() -> None:
+    assert sql.copy(PAIR.forward).as_string() == (
+        'INSERT INTO "public"."new_thing" ("id", "label") OVERRIDING SYSTEM VALUE '
+        'SELECT "new"."id", "new"."name" FROM "public"."old_thing" AS "new"'
+    )
+    assert sql.copy(PAIR.backward).as_string() == (
+        'INSERT INTO "public"."old_thing" ("id", "name") '
+        'SELECT "new"."id", "new"."label" FROM "public"."new_thing" AS "new"'
+    )
+
+
+def test_every_name_is_quoted() -> None:
+    odd = table('a "b"', column("x;--"), schema="Schéma.1")
+    assert sql.lock([odd, OLD], "SHARE").as_string() == (
+        'LOCK TABLE "Schéma.1"."a ""b""", "public"."old_thing" IN SHARE MODE'
+    )
+    assert sql.truncate([odd]).as_string() == 'TRUNCATE "Schéma.1"."a ""b"""'
+    assert sql.copy(pair(odd, odd).forward).as_string() == (
+        'INSERT INTO "Schéma.1"."a ""b""" ("x;--") SELECT "new"."x;--" FROM "Schéma.1"."a ""b""" AS "new"'
+    )
+
+
+def test_a_constraint_is_added_as_it_was_defined() -> None:
+    key = dataclasses.replace(UNIQUE, name="fk", kind="f", definition="FOREIGN KEY (x) REFERENCES y(z) NOT VALID")
+    added = [sql.add_constraint(NEW, key, validate=validate).as_string() for validate in (True, False)]
+    assert added == [
+        'ALTER TABLE "public"."new_thing" ADD CONSTRAINT "fk" FOREIGN KEY (x) REFERENCES y(z)',
+        'ALTER TABLE "public"."new_thing" ADD CONSTRAINT "fk" FOREIGN KEY (x) REFERENCES y(z) NOT VALID',
+    ]
+
+
+def test_a_sequence_is_made_with_every_option_and_belongs_to_its_column() -> None:
+    sequence = Sequence("public", "s", "integer", 7, -2, -99, 9, 5, True)
+    assert [statement.as_string() for statement in create(sequence, NEW, "id")] == [
+        'CREATE SEQUENCE "public"."s" AS integer INCREMENT BY  -2 MINVALUE  -99 MAXVALUE 9 START WITH 7 CACHE 5 CYCLE',
+        'ALTER SEQUENCE "public"."s" OWNER TO "owner"',
+        'ALTER SEQUENCE "public"."s" OWNED BY "public"."new_thing"."id"',
+    ]
+
+
+def test_a_trigger_has_a_name_of_its_own_for_each_pair_that_postgresql_does_not_cut() -> None:
+    long = table("t" * 63, column("id"))
+    names = {
+        trigger.name
+        for tables in ((OLD, NEW), (NEW, OLD), (long, NEW), (OLD, long))
+        for trigger in triggers.sync_triggers(pair(*(table(t.name, column("id")) for t in tables)), ())
+    }
+    assert len(names) == 16
+    assert max(len(name) for name in names) < 64
+
+
+def test_a_body_is_between_quotes_that_it_does_not_contain() -> None:
+    assert triggers.quoted("x").as_string() == "$rehome$x$rehome$"
+    assert triggers.quoted("$rehome$ $rehome_$").as_string() == "$rehome__$$rehome$ $rehome_$$rehome__$"
+
+
+def test_a_fence_says_its_words_whatever_is_in_them() -> None:
+    fence = triggers.fence("fence", NEW, PAIR, "it's 100 % \\ closed", 'go\'s "on"')
+    assert fence.body == (
+        "\nBEGIN\n  RAISE object_not_in_prerequisite_state USING "
+        "MESSAGE =  E'it''s 100 % \\\\ closed', HINT = 'go''s \"on\"';\nEND\n"
+    )
+    name = triggers.trigger_name("fence", PAIR)
+    assert fence.create()[-1].as_string() == (
+        f'CREATE OR REPLACE TRIGGER "{name}" BEFORE INSERT OR UPDATE OR DELETE ON "public"."new_thing" '
+        f'FOR EACH STATEMENT EXECUTE FUNCTION "public"."{name}"()'
+    )
+
+
+WRITES = """\
+  SET CONSTRAINTS "public"."one_name" DEFERRED;
+    UPDATE "public"."new_thing" AS kept SET \
+"id" = CASE WHEN ROW(kept."id")::record OPERATOR(pg_catalog.*=) ROW(("old"."id")::bigint)::record \
+THEN "new"."id" ELSE kept."id" END, \
+"label" = CASE WHEN ROW(kept."label")::record OPERATOR(pg_catalog.*=) ROW(("old"."name")::text)::record \
+THEN "new"."name" ELSE kept."label" END \
+WHERE "kept"."id" = "old"."id";
+    UPDATE "public"."new_thing" AS kept SET "id" = "new"."id", "label" = "new"."name" WHERE "kept"."id" = "old"."id";
+    DELETE FROM "public"."new_thing" AS kept WHERE "kept"."id" = "old"."id" AND (carry.leads OR \
+ROW("kept"."id", "kept"."label")::record OPERATOR(pg_catalog.*=) \
+ROW(("old"."id")::bigint, ("old"."name")::text)::record);
+    INSERT INTO "public"."new_thing" AS kept ("id", "label") VALUES ("new"."id", "new"."name")
+    ON CONFLICT ("id") DO UPDATE SET "id" = "new"."id", "label" = "new"."name"
+    WHERE ROW("kept"."id", "kept"."label")::record OPERATOR(pg_catalog.*<>) \
+ROW("excluded"."id", "excluded"."label")::record;
+"""
+
+
+def test_what_a_trigger_writes_to_the_other_table() -> None:
+    source = table("old_thing", column("id", "integer"), column("name", "text"))
+    target = table("new_thing", column("id"), column("label", "text"), constraints=(UNIQUE,))
+    [forward, _, backward, _] = triggers.sync_triggers(pair(source, target), ("citext",))
+    begin = ("UPDATE", "DELETE", "INSERT", "ON CONFLICT", "WHERE", "SET CONSTRAINTS")
+    written = [line for line in forward.body.splitlines(keepends=True) if line.lstrip().startswith(begin)]
+    assert "".join(written) == WRITES
+    # The source has no deferrable constraint.
+    assert "SET CONSTRAINTS" not in backward.body
+    assert 'SET search_path = "pg_catalog", "citext", "pg_temp"' in forward.create()[0].as_string()
