@@ -71,8 +71,10 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
 
 
 def is_live(plan: Plan, run: MoveRun) -> bool:
-    """Whether the rows are in the target; tables that were made anew since the run have neither rows nor triggers."""
-    return run.phase in LIVE and (sync.state(plan) != "missing" or not is_empty(plan))
+    """Whether the move stands; tables that were made anew since the run share no rows, triggers or sequence."""
+    return run.phase in LIVE and (
+        sync.state(plan) != "missing" or not is_empty(plan) or sequences.draw_from_one(plan.main)
+    )
 
 
 def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
@@ -155,9 +157,11 @@ def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
 
 
 def settle(plan: Plan, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    """Validate and analyze; a failure leaves a move that is complete, and the next run settles it."""
+    """Vacuum and validate; a failure leaves a move that is complete, and the next run settles it."""
     session = open_session(plan)
     with progress.step("validate foreign keys, gather statistics"):
+        for statement in copying.vacuum(plan):
+            session.execute(statement)
         for statement in copying.settle(plan):
             session.run(statement)
     ledger.advance(run, Phase.LIVE)
@@ -283,7 +287,7 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
         )
     elif statements := mend(plan):
         yield Step("Mend: all or nothing.", statements)
-    for statement in copying.settle(plan):
+    for statement in [*copying.vacuum(plan), *copying.settle(plan)]:
         yield Step("Settle: each statement in a transaction of its own.", [statement])
 
 

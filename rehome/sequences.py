@@ -245,6 +245,14 @@ def end_of_keys(sequence: Sequence, source: Table, column: str) -> int:
     return min(sequence.maximum, LARGEST.get(source.column(column).base_type, sequence.maximum))
 
 
+def draw_from_one(pair: TablePair) -> bool:
+    """Whether both tables number their rows, from the same sequence."""
+    if pair.shared_sequence is None:
+        return False
+    _, source, _, target = pair.shared_sequence
+    return (source.schema, source.name) == (target.schema, target.name)
+
+
 def is_shared(pair: TablePair, kept: dict[str, Any]) -> bool:
     """Whether both key columns still draw from a sequence, where the move let them."""
     record = kept.get("sequences", {}).get(str(pair.target))

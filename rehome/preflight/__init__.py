@@ -1,6 +1,7 @@
 """Refuses, with a hint, before anything is written: one refusal a function, cheapest first."""
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql as pg
 
 from rehome import catalog, sql, sync
 from rehome.errors import Irreversible, Refused
@@ -132,12 +133,27 @@ def check_nothing_lost(plan: Plan) -> None:
             )
 
 
+def refuse_emptied_target(plan: Plan) -> None:
+    """A table that was emptied behind the triggers looks like one of which new code has deleted every row."""
+    source, target = plan.main.source, plan.main.target
+    filled = [catalog.query(plan.connection, sql.has_rows(table).as_string())[0][0] for table in (source, target)]
+    key = pg.Identifier(plan.main.forward.key[0][0])
+    touch = pg.SQL("UPDATE {} SET {} = {}").format(sql.name(source), key, key)
+    if filled == [True, False]:
+        raise Refused(
+            f"{target} is empty and {source} is not: moving back would delete every row.",
+            f"If that is meant, delete the rows of {source} first. Otherwise run the migration forwards again, which "
+            f"mends the triggers, and carry the rows over with {touch.as_string()}.",
+        )
+
+
 def check_source_knows(plan: Plan, comparison: Comparison) -> None:
     """The target wins only where its own trigger is missing, and the source's is not: then it alone has writes
     that were not carried. Rows that differ beside triggers that are all there tell of one that was missing.
     """
     if not (comparison.missing or comparison.extra or comparison.different):
         return
+    refuse_emptied_target(plan)
     missing = {t.table.oid for t in sync.wanted(plan) if sync.state_of(t, t.table) == "missing"}
     if missing and missing <= {pair.target.oid for pair in plan.pairs}:
         return
