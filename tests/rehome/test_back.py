@@ -179,6 +179,21 @@ def test_the_fence_turns_every_write_into_an_error_with_words(tree: Lab, open_cl
 
 # ----- running a migration again
 
+
+def test_a_migration_that_django_did_not_record_changes_nothing_when_it_is_run_again(tree: Lab) -> None:
+    tree.forward(MOVE)
+    write(tree, "new")
+    written = rows(tree, "new")
+    tree.forward(MOVE)
+    assert rows(tree, "old") == rows(tree, "new") == written
+    tree.back(MOVE)
+    tree.sql("UPDATE old_thing SET name = 'written since' WHERE id = 2")
+    written = rows(tree, "old")
+    tree.back(MOVE)
+    assert rows(tree, "old") == written
+    assert rows(tree, "new") == [[], []]
+
+
 # To be killed before one of these is to be killed before the next that changes more.
 PASSIVE = ("SELECT", "WITH", "SAVEPOINT", "RELEASE", "SET", "COMMENT", "REVOKE", "DROP FUNCTION", "ALTER FUNCTION",
            "CREATE OR REPLACE FUNCTION")  # fmt: skip

@@ -96,12 +96,8 @@ def test_keys_that_cascade_in_the_database(lab: Lab, open_client: Callable[..., 
     assert contents(lab, "old") == contents(lab, "new") == contents(lab, "one")
 
 
-@pytest.mark.parametrize("writer", ["old", "new"])
-@pytest.mark.parametrize("action", ["ON DELETE CASCADE", "ON DELETE SET NULL"])
-def test_a_tree_that_cascades_in_the_database(
-    lab: Lab, open_client: Callable[..., Client], action: str, writer: str
-) -> None:
-    """A row that points at itself is written twice by one change of its key."""
+def trees(lab: Lab, action: str) -> None:
+    """Forty things in three apps, each with its parent; the first is its own."""
     for app in ("old", "new", "one"):
         parent = models.ForeignKey("self", models.DO_NOTHING, null=True, db_constraint=False)
         lab.model(f"{app}.Thing", {"name": models.CharField(max_length=9), "parent": parent})
@@ -112,6 +108,15 @@ def test_a_tree_that_cascades_in_the_database(
         if app != "new":
             tree = "SELECT n, 'x', greatest(n / 2, 1) FROM generate_series(1, 40) n"
             lab.sql(f"INSERT INTO {app}_thing (id, name, parent_id) {tree}")
+
+
+@pytest.mark.parametrize("writer", ["old", "new"])
+@pytest.mark.parametrize("action", ["ON DELETE CASCADE", "ON DELETE SET NULL"])
+def test_a_tree_that_cascades_in_the_database(
+    lab: Lab, open_client: Callable[..., Client], action: str, writer: str
+) -> None:
+    """A row that points at itself is written twice by one change of its key."""
+    trees(lab, action)
     lab.forward(MOVE)
     script = """
         UPDATE {t}_thing SET id = 100 WHERE id = 1
@@ -127,6 +132,21 @@ def test_a_tree_that_cascades_in_the_database(
         rows = [lab.sql(f"SELECT * FROM {app}_thing ORDER BY id") for app in ("old", "new", "one")]
         assert rows[0] == rows[1] == rows[2], statement
     assert rows == [[], [], []]
+
+
+def test_each_statement_of_a_transaction_has_a_side_that_leads(lab: Lab, open_client: Callable[..., Client]) -> None:
+    trees(lab, "ON DELETE SET NULL")
+    lab.forward(MOVE)
+    script = """
+        BEGIN
+        UPDATE old_thing SET name = 'y' WHERE id = 1
+        DELETE FROM new_thing WHERE id < 20
+        UPDATE new_thing SET name = 'z' WHERE id = 30
+        DELETE FROM old_thing
+        COMMIT
+    """
+    assert open_client().play(script, "") == [-1, 1, 19, 1, 21, -1]
+    assert lab.sql("SELECT FROM old_thing") == lab.sql("SELECT FROM new_thing") == []
 
 
 # ----- other triggers
