@@ -99,12 +99,17 @@ def add_foreign_keys(plan: Plan) -> list[Statement]:
 
 
 def settle(plan: Plan) -> list[Statement]:
-    """Validate the foreign keys and gather statistics; each statement blocks nobody."""
-    statements: list[Statement] = []
-    for pair in plan.pairs:
-        table = pair.target
-        statements += [sql.validate(table.schema, table.name, key.name) for key in table.foreign_keys]
-    return statements + [sql.analyze(pair.target) for pair in plan.pairs]
+    """Validate the foreign keys; each statement blocks nobody."""
+    return [
+        sql.validate(pair.target.schema, pair.target.name, key.name)
+        for pair in plan.pairs
+        for key in pair.target.foreign_keys
+    ]
+
+
+def vacuum(plan: Plan) -> list[Statement]:
+    """What autovacuum would do for so many new rows, before the first queries need it; outside transactions."""
+    return [sql.vacuum(pair.target) for pair in plan.pairs]
 
 
 def let_go(plan: Plan) -> list[Statement]:

@@ -184,8 +184,9 @@ def has_rows(table: Table) -> Statement:
     return SQL("SELECT EXISTS (SELECT FROM {})").format(name(table))
 
 
-def analyze(table: Table) -> Statement:
-    return SQL("ANALYZE {}").format(name(table))
+def vacuum(table: Table) -> Statement:
+    """Statistics, and the map of pages that index-only scans rely on; it can't run in a transaction."""
+    return SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(name(table))
 
 
 def lock(tables: Iterable[Table], mode: str) -> Statement:
@@ -243,8 +244,8 @@ def comparable(value: Statement, column: Column) -> Statement:
     return SQL('{}::text COLLATE "C"').format(typed(value, column))
 
 
-def fingerprint(flow: Flow, *, written: bool, foreign_keys: Sequence[Constraint] = ()) -> Statement:
-    """The number of rows, the number of orphans for each of `foreign_keys`, and a hash for each column.
+def fingerprint(flow: Flow, *, written: bool) -> Statement:
+    """The number of rows, and a hash for each column.
 
     A column's hash is the XOR over all rows of the hash of its value, seeded with the row's key, so that the
     order of rows does not matter and a value can't change places with another row's. With `written` the
@@ -258,29 +259,42 @@ def fingerprint(flow: Flow, *, written: bool, foreign_keys: Sequence[Constraint]
         hashes.append(SQL("coalesce(bit_xor({}), 0)").format(hashed))
         if assignment.column.name in key_columns:
             seed = hashed
-    orphaned = [
-        SQL("count(*) FILTER (WHERE {} AND {} IS NULL)").format(
-            SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(ROW, column)) for column in key.columns),
-            Identifier(f"parent{number}", key.referenced_columns[0]),
-        )
-        for number, key in enumerate(foreign_keys)
-    ]
-    parents = [
-        SQL(" LEFT JOIN {} AS {} ON {}").format(
-            SQL(key.referenced or ""),
-            Identifier(f"parent{number}"),
-            SQL(" AND ").join(
-                SQL("{} = {}").format(Identifier(f"parent{number}", there), Identifier(ROW, here))
-                for here, there in zip(key.columns, key.referenced_columns, strict=True)
-            ),
-        )
-        for number, key in enumerate(foreign_keys)
-    ]
-    return SQL("SELECT {} FROM {} AS {}{}").format(
-        SQL(", ").join([SQL("count(*)"), *orphaned, *hashes]),
+    return SQL("SELECT {} FROM {} AS {}").format(
+        SQL(", ").join([SQL("count(*)"), *hashes]),
         name(flow.destination if written else flow.origin),
         Identifier(ROW),
-        SQL("").join(parents),
+    )
+
+
+def missing_parents(table: Table, foreign_key: Constraint) -> Statement:
+    """The number of different values of a foreign key for which there is no row.
+
+    Each value is looked up once, and read from the key's index where it has one.
+    """
+    values = SQL("(SELECT DISTINCT {} FROM {} WHERE {})").format(
+        columns(foreign_key.columns), name(table), all_present(foreign_key)
+    )
+    return SQL("SELECT count(*) FROM {} AS child WHERE {}").format(values, without_parent(foreign_key))
+
+
+def orphans(table: Table, foreign_key: Constraint) -> Statement:
+    """The number of rows whose foreign key leads nowhere."""
+    return SQL("SELECT count(*) FROM {} AS child WHERE {} AND {}").format(
+        name(table), all_present(foreign_key), without_parent(foreign_key)
+    )
+
+
+def all_present(foreign_key: Constraint) -> Statement:
+    return SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(column)) for column in foreign_key.columns)
+
+
+def without_parent(foreign_key: Constraint) -> Statement:
+    return SQL("NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(
+        SQL(foreign_key.referenced or ""),
+        SQL(" AND ").join(
+            SQL("{} = {}").format(Identifier("parent", there), Identifier("child", here))
+            for here, there in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True)
+        ),
     )
 
 

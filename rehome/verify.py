@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from rehome import identity, sequences, sql, sync
+from rehome.catalog import Constraint, Table
 from rehome.plan import Plan, TablePair
 from rehome.session import Session
 
@@ -97,10 +98,8 @@ def compare(plan: Plan, session: Session, *, limit: int = 10) -> Comparison:
 
 
 def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
-    keys = pair.target.foreign_keys + pair.dropped
     ((source_rows, *source_hashes),) = session.rows(sql.fingerprint(pair.forward, written=False))
-    ((target_rows, *rest),) = session.rows(sql.fingerprint(pair.forward, written=True, foreign_keys=keys))
-    orphans, target_hashes = rest[: len(keys)], rest[len(keys) :]
+    ((target_rows, *target_hashes),) = session.rows(sql.fingerprint(pair.forward, written=True))
     kinds: dict[str, int] = {}
     differences: tuple[Difference, ...] = ()
     if (source_rows, source_hashes) != (target_rows, target_hashes):
@@ -113,9 +112,15 @@ def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
         missing=kinds.get("missing", 0),
         extra=kinds.get("extra", 0),
         different=kinds.get("different", 0),
-        orphans=sum(orphans),
+        orphans=sum(count_orphans(pair.target, key, session) for key in pair.target.foreign_keys + pair.dropped),
         differences=differences,
     )
+
+
+def count_orphans(table: Table, foreign_key: Constraint, session: Session) -> int:
+    """Rows are only counted where some value leads nowhere."""
+    ((missing,),) = session.rows(sql.missing_parents(table, foreign_key))
+    return int(session.rows(sql.orphans(table, foreign_key))[0][0]) if missing else 0
 
 
 def verify(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int = 10) -> Report:

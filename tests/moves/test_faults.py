@@ -123,7 +123,7 @@ def fail_at_each_statement(run: Callable[[], None], *, until: str) -> list[str]:
 
 
 def test_a_failure_at_any_statement_of_a_move_leaves_nothing_behind(printers: Migration) -> None:
-    statements = fail_at_each_statement(printers.forwards, until='ALTER TABLE "public"."printers_printer" VALIDATE')
+    statements = fail_at_each_statement(printers.forwards, until="VACUUM")
 
     assert len(statements) > 40
     printers.forwards()
@@ -140,7 +140,7 @@ def test_a_failure_at_any_statement_of_the_way_back_leaves_both_tables_live(prin
 
 
 def test_a_failure_while_a_move_settles_is_made_up_for_by_the_next_run(printers: Migration) -> None:
-    for begin in ('ALTER TABLE "public"."printers_printer" VALIDATE', "ANALYZE", 'UPDATE "rehome_moverun"'):
+    for begin in ("VACUUM", 'ALTER TABLE "public"."printers_printer" VALIDATE', 'UPDATE "rehome_moverun"'):
         with (
             fault(fail_in_the_process, lambda _, text, begin=begin: text.startswith(begin)) as failed,
             pytest.raises(KeyboardInterrupt),
