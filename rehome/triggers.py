@@ -162,6 +162,8 @@ def sync_body(flow: Flow, pair: TablePair, function: str) -> str:
     forward = flow is pair.forward
     written = {"source": "written", "target": "kept"} if forward else {"source": "kept", "target": "written"}
     deleted = {"source": "old", "target": "kept"} if forward else {"source": "kept", "target": "old"}
+    # A trigger does not see the value of a virtual column.
+    read = sorted(c.name for a in flow.carried for c in map(flow.origin.column, a.reads) if not c.generated)
     return (
         SQL(
             """
@@ -190,7 +192,7 @@ BEGIN
   END IF;
   IF lives THEN
     written := new;
-    IF EXISTS ({settled}) AND (TG_OP = 'INSERT' OR {same_key} OR event {same_record} written) THEN
+    IF EXISTS ({settled}) AND (TG_OP = 'INSERT' OR {same_key} OR {unchanged}) THEN
       RETURN NULL;
     END IF;
   END IF;
@@ -246,7 +248,9 @@ END
             key=columns(there for _, there in flow.key),
             kept=of("kept", names(flow.carried)),
             excluded_values=of("excluded", names(flow.carried)),
-            same_record=SAME_RECORD,
+            unchanged=SQL("ROW({})::record {} ROW({})::record").format(
+                of("event", read), SAME_RECORD, of("written", read)
+            ),
             other_record=OTHER_RECORD,
         )
         .as_string()

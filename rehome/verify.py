@@ -4,7 +4,7 @@ import dataclasses
 import time
 from typing import Any
 
-from rehome import identity, sequences, sql, sync
+from rehome import comparing, identity, sequences, sql, sync
 from rehome.catalog import Constraint, Table
 from rehome.plan import Plan, TablePair
 from rehome.session import Session
@@ -98,13 +98,13 @@ def compare(plan: Plan, session: Session, *, limit: int = 10) -> Comparison:
 
 
 def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
-    ((source_rows, *source_hashes),) = session.rows(sql.fingerprint(pair.forward, written=False))
-    ((target_rows, *target_hashes),) = session.rows(sql.fingerprint(pair.forward, written=True))
+    ((source_rows, *source_hashes),) = session.rows(comparing.fingerprint(pair.forward, written=False))
+    ((target_rows, *target_hashes),) = session.rows(comparing.fingerprint(pair.forward, written=True))
     kinds: dict[str, int] = {}
     differences: tuple[Difference, ...] = ()
     if (source_rows, source_hashes) != (target_rows, target_hashes):
-        kinds = dict(session.rows(sql.count_by_kind(pair)))
-        found = session.rows(sql.first_differences(pair, limit))
+        kinds = dict(session.rows(comparing.count_by_kind(pair)))
+        found = session.rows(comparing.first_differences(pair, limit))
         differences = tuple(Difference(str(pair.target), kind, key, columns) for kind, key, columns in found)
     return Comparison(
         source_rows=source_rows,
@@ -119,8 +119,8 @@ def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
 
 def count_orphans(table: Table, foreign_key: Constraint, session: Session) -> int:
     """Rows are only counted where some value leads nowhere."""
-    ((missing,),) = session.rows(sql.missing_parents(table, foreign_key))
-    return int(session.rows(sql.orphans(table, foreign_key))[0][0]) if missing else 0
+    ((missing,),) = session.rows(comparing.missing_parents(table, foreign_key))
+    return int(session.rows(comparing.orphans(table, foreign_key))[0][0]) if missing else 0
 
 
 def verify(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int = 10) -> Report:

@@ -3,7 +3,7 @@
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql as pg
 
-from rehome import catalog, sql, sync
+from rehome import catalog, questions, sql, sync
 from rehome.errors import Irreversible, Refused
 from rehome.ledger import LIVE, Ledger
 from rehome.models import MoveRun
@@ -126,7 +126,7 @@ def check_nothing_lost(plan: Plan) -> None:
         for lost in pair.lost:
             rows.refuse_rows(
                 plan,
-                sql.written_values(pair.target, key, lost),
+                questions.written_values(pair.target, key, lost),
                 f"{pair.target}.{lost.column.name} has values that {pair.source} can't hold, in rows {{rows}}.",
                 f"Give a backwards={{...}} expression that reads {lost.column.name!r}, "
                 "or list it in discard to lose them.",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.db import DataError
 from psycopg import sql as pg
 
-from rehome import catalog, sql
+from rehome import catalog, questions
 from rehome.catalog import Column, Constraint, Table
 from rehome.errors import Refused, one_line
 from rehome.plan import Assignment, Plan, TablePair
@@ -34,7 +34,7 @@ def refuse_uncomputable(pair: TablePair, plan: Plan) -> None:
         if assignment.plain:
             continue
         try:
-            catalog.query(plan.connection, sql.evaluated(pair.forward, assignment).as_string())
+            catalog.query(plan.connection, questions.evaluated(pair.forward, assignment).as_string())
         except DataError as error:
             raise Refused(
                 f"{pair.target}.{assignment.column.name} can't be computed for every row of {pair.source}: "
@@ -50,7 +50,7 @@ def refuse_nulls(pair: TablePair, plan: Plan) -> None:
             continue
         refuse_rows(
             plan,
-            sql.rows_with_null(pair.forward, assignment.column.name),
+            questions.rows_with_null(pair.forward, assignment.column.name),
             f"{pair.target}.{assignment.column.name} is NOT NULL, but its value is null in rows {{rows}} "
             f"of {pair.source}.",
             f"Fill them, or give an expression: fields={{{assignment.column.name!r}: Coalesce(...)}}.",
@@ -67,7 +67,7 @@ def refuse_long_values(pair: TablePair, plan: Plan) -> None:
             continue
         refuse_rows(
             plan,
-            sql.rows_longer_than(pair.forward, column.name, length),
+            questions.rows_longer_than(pair.forward, column.name, length),
             f"{pair.target}.{column.name} holds {length} characters, but rows {{rows}} of {pair.source} have more.",
             "Widen the field, shorten the values, or give an expression in fields={...}.",
         )
@@ -85,7 +85,7 @@ def refuse_violations(pair: TablePair, plan: Plan) -> None:
             continue  # It looks at a column that the table fills by itself.
         refuse_rows(
             plan,
-            sql.rows_violating(pair.forward, check.expression),
+            questions.rows_violating(pair.forward, check.expression),
             f"Rows {{rows}} of {pair.source} violate {check.name!r} of {pair.target}: {check.definition}.",
             "Correct those rows, or give an expression in fields={...}.",
         )
@@ -101,7 +101,7 @@ def refuse_duplicates(pair: TablePair, plan: Plan) -> None:
         names = sorted(unique)
         refuse_rows(
             plan,
-            sql.duplicates(pair.forward, names),
+            questions.duplicates(pair.forward, names),
             f"{pair.target} is unique over {', '.join(names)}, but rows of {pair.source} share the values {{rows}}.",
             "Make them different, or give an expression in fields={...}.",
         )
@@ -121,7 +121,7 @@ def refuse_orphans(pair: TablePair, plan: Plan) -> None:
             continue
         refuse_rows(
             plan,
-            sql.orphans_to_be(pair.forward, key, as_of_now(key, plan)),
+            questions.orphans_to_be(pair.forward, key, as_of_now(key, plan)),
             f"{pair.target}.{', '.join(key.columns)} points at rows of {key.referenced} that do not exist, "
             f"in rows {{rows}} of {pair.source}.",
             "Create the missing rows, or set the column to null, first.",
@@ -136,7 +136,7 @@ def refuse_false_inverses(pair: TablePair, plan: Plan) -> None:
     try:
         refuse_rows(
             plan,
-            sql.changed_by_return(pair),
+            questions.changed_by_return(pair),
             f"What backwards={{...}} gives back is not what fields={{...}} came from: {', '.join(computed)} of "
             f"{pair.target} would change on a second way there, in rows {{rows}} of {pair.source}.",
             hint,
@@ -152,7 +152,7 @@ def as_of_now(key: Constraint, plan: Plan) -> pg.Composable:
     """What a foreign key points at; a target of this same move is still empty, so its source answers."""
     for pair in plan.pairs:
         if key.referenced_oid == pair.target.oid:
-            return pg.SQL("({})").format(sql.projection(pair.forward, typed_as_target=True))
+            return pg.SQL("({})").format(questions.projection(pair.forward, typed_as_target=True))
     return pg.SQL(str(key.referenced))
 
 
