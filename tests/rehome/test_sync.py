@@ -261,6 +261,24 @@ def test_truncate_of_both_tables_is_allowed(trio: Trio, lab: Lab) -> None:
     assert lab.verify(MOVE).ok
 
 
+def test_columns_that_come_and_go_while_both_live_are_left_alone(
+    trio: Trio, lab: Lab, open_client: Callable[..., Client]
+) -> None:
+    generated = "GENERATED ALWAYS AS (code * 2)"
+    kind = "VIRTUAL" if lab.connection.pg_version >= 180000 else "STORED"
+    for side in SIDES:
+        lab.sql(f"ALTER TABLE {side} ADD COLUMN leaves text DEFAULT 'x', ADD COLUMN twice integer {generated} {kind}")
+        lab.sql(f"ALTER TABLE {side} DROP COLUMN leaves, ADD COLUMN comes text DEFAULT '{side}'")
+    client = open_client()
+    for side in SIDES:
+        trio.reset()
+        script = SCRIPTS["keys that shift"] + SCRIPTS["insert"] + SCRIPTS["update"]
+        assert client.play(script, side) == client.play(script, ALONE)
+        carried = [lab.sql(f"SELECT id, name, code, place, rank, note FROM {table}") for table in (*SIDES, ALONE)]
+        assert sorted(carried[0]) == sorted(carried[1]) == sorted(carried[2])
+    assert lab.sql("SELECT DISTINCT comes FROM old_thing") == [("old_thing",)]
+
+
 def test_orm_of_either_side_is_carried(trio: Trio, lab: Lab) -> None:
     for label, other in (("old.Thing", "new.Thing"), ("new.Thing", "old.Thing")):
         here, there = lab.get(label).objects, lab.get(other).objects
