@@ -80,6 +80,7 @@ def is_live(plan: Plan, run: MoveRun) -> bool:
 def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
     """Prepare, then everything else in one transaction; whatever fails, the target is left as it was."""
     session = open_session(plan)
+    alone = plan.connection.connection
     with session.transaction():
         run = ledger.begin(plan, copying.to_keep(plan))
     try:
@@ -89,9 +90,11 @@ def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
         with session.transaction():
             move_in_transaction(plan, session, ledger, run, progress)
     except BaseException:
-        with contextlib.suppress(Error, LockNotObtained):
-            # Without a connection or a lock this can't be done now; the next run begins with it.
-            undo_preparation(run, ledger, session)
+        # On a new connection nothing would keep another run away, and a lock may not be granted now: then the
+        # next run begins with it.
+        if plan.connection.connection is alone:
+            with contextlib.suppress(Error, LockNotObtained):
+                undo_preparation(run, ledger, session)
         raise
     return run
 
