@@ -54,6 +54,27 @@ def test_a_role_that_owns_nothing_and_may_write_to_one_table(
     assert before.agrees()
 
 
+@pytest.mark.parametrize("leader", ["source", "target", "nobody"])
+@pytest.mark.parametrize("side", SIDES)
+def test_a_session_that_claims_the_lead_changes_nothing(
+    before: Trio, lab: Lab, open_client: Open, leader: str, side: str
+) -> None:
+    """The setting by which the triggers know who leads can be set by anybody."""
+    lab.forward(MOVE)
+    before.reset()
+    client = open_client()
+    client.run(f"SET rehome.leader = '{leader}'")
+    script = """
+        INSERT INTO {t} (name) VALUES ('x')
+        UPDATE {t} SET name = name || '!', code = code + 1 WHERE id < 9
+        UPDATE {t} SET id = id + 1000 WHERE id IN (3, 4)
+        DELETE FROM {t} WHERE id IN (5, 6)
+        WITH gone AS (DELETE FROM {t} WHERE id = 7 RETURNING *) INSERT INTO {t} SELECT * FROM gone
+    """
+    assert client.play(script, ALONE) == client.play(script, side)
+    assert before.agrees()
+
+
 def test_a_table_owner_gains_no_rights_from_a_superuser_who_moves(before: Trio, lab: Lab, role: str) -> None:
     """Functions and the sequence belong to the owner of the tables, so that nobody runs code as the superuser."""
     for table in SIDES:
