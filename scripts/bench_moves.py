@@ -147,7 +147,7 @@ def by_hand() -> None:
                 " DEFERRABLE INITIALLY DEFERRED NOT VALID"
             )
             cursor.execute("COMMIT")
-        run(f"ALTER TABLE {target} VALIDATE CONSTRAINT {target}_by_hand", f"ANALYZE {target}")
+        run(f"VACUUM (ANALYZE) {target}", f"ALTER TABLE {target} VALIDATE CONSTRAINT {target}_by_hand")
 
 
 def sync_by_hand(origin: str, destination: str, columns: str) -> str:
