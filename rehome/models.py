@@ -4,17 +4,25 @@ from django.db import models
 
 
 class Phase(models.TextChoices):
-    """Where a run stands; it goes down this list and ends at BACK.
+    """Where a run stands; it goes down this list, leaves out what its way does not need, and ends at BACK.
 
     PREPARED  the empty target's foreign keys and secondary indexes are put away; no row has been copied
+    COPYING   online: the source's writes are carried to the fenced target, and batches of its blocks are copied
+    BUILDING  online: every row is copied; indexes and foreign keys are being built, then every row compared
     MOVED     rows copied, compared and in step, in one transaction; foreign keys not yet validated
     LIVE      foreign keys validated, statistics gathered; both tables are used and in step
-    BACK      the source has everything again; the target is empty and fenced
+    IN_PLACE  the source's table has the target's name; the old name is a view of it
+    RETIRED   the target alone has the rows; the old name is a view of it
+    BACK      the source has everything again; the target is empty, and fenced unless it was moved in place
     """
 
     PREPARED = "prepared"
+    COPYING = "copying"
+    BUILDING = "building"
     MOVED = "moved"
     LIVE = "live"
+    IN_PLACE = "in place"
+    RETIRED = "retired"
     BACK = "back"
 
 

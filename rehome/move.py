@@ -19,6 +19,10 @@ class Move:
     each source field that only an expression reads. `discard` lists the fields of either model whose values
     may be lost.
 
+    The rows go in one transaction, for which writers of the source wait. With `online=True`, or where the setting
+    or environment variable REHOME_ONLINE is 1 and `online` is not False, they go in batches while everybody writes.
+    With `in_place=True` no row is copied: the table takes the target's name.
+
     Both callables open their own transactions, so the migration has `atomic = False`. Running one again after
     a crash goes on where it stopped, and after success changes nothing. They raise `rehome.errors.RehomeError`.
     """
@@ -31,12 +35,21 @@ class Move:
         fields: Mapping[str, str | Combinable] | None = None,
         backwards: Mapping[str, str | Combinable] | None = None,
         discard: Iterable[str] = (),
+        online: bool | None = None,
+        in_place: bool = False,
     ) -> None:
+        if online and in_place:
+            raise Refused(
+                f"Move({source!r}, {target!r}) can't be both online and in place.",
+                "Leave one out: in place copies no row, so nobody waits for it.",
+            )
         self.source = source
         self.target = target
         self.fields = {name: without_f(value) for name, value in (fields or {}).items()}
         self.backward_fields = dict(backwards or {})
         self.discard = frozenset(discard)
+        self.online = online
+        self.in_place = in_place
 
     def __str__(self) -> str:
         return f"{self.source} -> {self.target}"

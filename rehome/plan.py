@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
+from django.apps.registry import Apps
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
@@ -125,6 +126,8 @@ class Reference:
 @dataclasses.dataclass(frozen=True)
 class Plan:
     move: "Move"
+    apps: Apps
+    """The historical models that the move was resolved against."""
     connection: BaseDatabaseWrapper
     source_model: Model
     target_model: Model

@@ -25,6 +25,7 @@ def make_plan(move: "Move", apps: Apps, connection: BaseDatabaseWrapper) -> Plan
     pairs += [mapping.many_to_many_pair(*fields) for fields in mapping.many_to_many()]
     return Plan(
         move=move,
+        apps=apps,
         connection=connection,
         source_model=source,
         target_model=target,
@@ -33,6 +34,11 @@ def make_plan(move: "Move", apps: Apps, connection: BaseDatabaseWrapper) -> Plan
         irreversible=tuple(mapping.irreversible()),
         search_path=find_schemas(connection, pairs, has_expressions=mapping.has_expressions),
     )
+
+
+def renew(plan: Plan) -> Plan:
+    """The same move, resolved against the tables as they are by now."""
+    return make_plan(plan.move, plan.apps, plan.connection)
 
 
 def find_schemas(connection: BaseDatabaseWrapper, pairs: list[TablePair], *, has_expressions: bool) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from django.db.migrations.loader import MigrationLoader
 from rehome import Move
 from rehome.ledger import Ledger
 from rehome.resolve import make_plan
-from rehome.runner import open_session
+from rehome.steps import open_session
 from rehome.verify import Report, verify
 from tests.database import dump
 

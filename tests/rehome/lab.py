@@ -12,7 +12,7 @@ from rehome import Move
 from rehome.ledger import Ledger
 from rehome.plan import Plan
 from rehome.resolve import make_plan
-from rehome.runner import open_session
+from rehome.steps import open_session
 from rehome.verify import Report, verify
 
 OBJECTS = """

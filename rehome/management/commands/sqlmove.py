@@ -11,9 +11,10 @@ from rehome.discovery import moves_of
 from rehome.ledger import Ledger
 from rehome.management.base import USAGE, DatabaseCommand
 from rehome.models import Phase
-from rehome.runner import Step, backward_steps, forward_steps
+from rehome.runner import backward_steps, forward_steps
 from rehome.session import LOCK_TIMEOUT_MS
 from rehome.status import Status, read_status
+from rehome.steps import Step
 
 HEADING = """\
 -- {place} on database {alias!r}, {direction}

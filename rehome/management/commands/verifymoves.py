@@ -10,8 +10,8 @@ from rehome.discovery import find_moves
 from rehome.ledger import Ledger
 from rehome.management.base import USAGE, DatabaseCommand, add_format, as_json, as_table
 from rehome.problems import find_problems
-from rehome.runner import open_session
 from rehome.status import Status, read_statuses
+from rehome.steps import open_session
 from rehome.verify import Report, verify
 
 HEADINGS = [

@@ -1,0 +1,113 @@
+"""What the ways of moving share: groups of statements that stand for one moment of a move, and what failures say."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+from rehome import catalog, copying, grants, identity, registry, sequences, sql, sync, verify
+from rehome.errors import LockNotObtained, MoveFailed, one_line
+from rehome.ledger import LIVE
+from rehome.models import MoveRun
+from rehome.plan import Plan
+from rehome.session import Session, Statement
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """Statements that succeed or fail together, and what they do in a person's words."""
+
+    name: str
+    statements: list[Statement]
+
+
+def open_session(plan: Plan) -> Session:
+    tables = {table.oid for pair in plan.pairs for table in (pair.source, pair.target)}
+    pointed_at = {key.referenced_oid for pair in plan.pairs for key in pair.target.foreign_keys}
+    return Session(plan.connection, tables | pointed_at | registry.table_oids(plan))
+
+
+def is_live(plan: Plan, run: MoveRun) -> bool:
+    """Whether the move stands; tables that were made anew since the run share no rows, triggers or sequence."""
+    return run.phase in LIVE and (
+        sync.state(plan) != "missing" or not is_empty(plan) or sequences.draw_from_one(plan.main)
+    )
+
+
+def is_empty(plan: Plan) -> bool:
+    return not any(catalog.query(plan.connection, sql.has_rows(pair.target).as_string())[0][0] for pair in plan.pairs)
+
+
+@contextlib.contextmanager
+def explained(plan: Plan, outcome: str) -> Iterator[None]:
+    """Say what PostgreSQL said, and what has become of the rows: `outcome`, a sentence."""
+    try:
+        yield
+    except LockNotObtained as error:
+        raise LockNotObtained(f"{error} {outcome}") from error
+    except (OperationalError, InterfaceError) as error:
+        raise MoveFailed(
+            f"{plan}: The connection was lost or the server gave up: {one_line(error)}. {outcome} "
+            "Run the migration again."
+        ) from error
+    except DatabaseError as error:
+        raise MoveFailed(
+            f"{plan}: PostgreSQL refused: {one_line(error)}. {outcome} "
+            "Correct the rows or the definition that it names, then run the migration again."
+        ) from error
+
+
+def lock_both(plan: Plan) -> Statement:
+    """Nobody else writes to either table; readers go on."""
+    return sql.lock([table for pair in plan.pairs for table in (pair.source, pair.target)], "SHARE ROW EXCLUSIVE")
+
+
+def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
+    """From here both tables live. Foreign keys are last: their lock on the table they point at is the widest."""
+    return [
+        *sequences.share(plan),
+        *sync.install(plan),
+        *grants.carry(plan),
+        *identity.carry(names),
+        *copying.add_foreign_keys(plan),
+    ]
+
+
+def switch_back(
+    plan: Plan, names: identity.Identity | None, kept: dict[str, Any], *, reconcile: bool
+) -> list[Statement]:
+    """From here only the source lives; the target wins where a trigger had been missing."""
+    corrections = [statement for pair in plan.pairs for statement in sql.reconcile(pair)]
+    return [
+        *sync.remove(plan),
+        *(corrections if reconcile else []),
+        # Deferred checks that the corrections queued would forbid the ALTER TABLEs that follow.
+        sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"),
+        *sequences.give_back(kept, plan),
+        *grants.give_back(kept, plan),
+        *identity.give_back(names, kept),
+        *copying.empty(plan),
+        *sync.raise_fence(plan),
+    ]
+
+
+def mend(plan: Plan) -> list[Statement]:
+    """What a live move lacks of its triggers and its sequences; rows that were written without them stay."""
+    session = open_session(plan)
+    statements = sync.install(plan) if sync.state(plan) != "installed" else []
+    for pair in plan.pairs:
+        statements += [] if sequences.is_ahead(session, pair) else sequences.mend(pair)
+    return [lock_both(plan), *statements] if statements else []
+
+
+def refuse_differences(plan: Plan, comparison: verify.Comparison) -> None:
+    if comparison.equal:
+        return
+    shown = "; ".join(map(str, comparison.differences)) or f"{comparison.orphans} orphaned foreign keys"
+    raise MoveFailed(
+        f"{plan}: the copy differs from the source ({comparison.missing} missing, {comparison.extra} extra, "
+        f"{comparison.different} different, {comparison.orphans} orphans): {shown}. Everything is undone; "
+        "a value that PostgreSQL changes on assignment needs an expression in fields={...}."
+    )
