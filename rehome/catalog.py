@@ -24,6 +24,8 @@ class Column:
     generated: bool
     collation: str
     """Qualified and quoted; empty for a type that has none."""
+    generation: str | None = None
+    """The expression that a generated column computes from the others of its row."""
 
     @functools.cached_property
     def modifiers(self) -> tuple[int, ...]:
@@ -165,7 +167,8 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, 
        NOT a.attnotnull, CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
        a.attidentity::text, a.attgenerated <> '',
        coalesce((SELECT format('%%I.%%I', ln.nspname, l.collname) FROM pg_collation l
-                   JOIN pg_namespace ln ON ln.oid = l.collnamespace WHERE l.oid = a.attcollation), '')
+                   JOIN pg_namespace ln ON ln.oid = l.collnamespace WHERE l.oid = a.attcollation), ''),
+       CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   JOIN pg_type e ON e.oid = CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE t.oid END
