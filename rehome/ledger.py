@@ -1,5 +1,6 @@
 """The only writer of MoveRun; the table is made with the first run and is gone with the last."""
 
+import json
 from typing import Any
 
 from django.db import connections
@@ -79,6 +80,12 @@ class Ledger:
         run.verified_at = timezone.now()
         run.verification = report
         run.save(using=self.connection.alias, update_fields=["verified_at", "verification"])
+
+    def record_look(self, run: MoveRun, look: dict[str, Any]) -> None:
+        """Keep `look`, and leave alone what else is kept: a move may be at work on it."""
+        table = self.connection.ops.quote_name(MoveRun._meta.db_table)
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"UPDATE {table} SET kept = kept || %s::jsonb WHERE id = %s", [json.dumps(look), run.pk])  # noqa: S608
 
     def forget(self, run: MoveRun) -> None:
         """Drop the record of a run that left nothing behind, and with the last record the table."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from rehome import catalog, copying, grants, identity, registry, sequences, sql, sync, verify
+from rehome import catalog, copying, grants, identity, registry, sequences, sql, sync, verify, writes
 from rehome.errors import LockNotObtained, MoveFailed, one_line
 from rehome.ledger import LIVE
 from rehome.models import MoveRun
@@ -69,6 +69,7 @@ def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
     return [
         *sequences.share(plan),
         *sync.install(plan),
+        *writes.restart(plan),
         *grants.carry(plan),
         *identity.carry(names),
         *copying.add_foreign_keys(plan),

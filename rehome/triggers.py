@@ -31,6 +31,10 @@ FENCE_EVENTS = "BEFORE INSERT OR UPDATE OR DELETE"
 VIEW_EVENTS = "INSTEAD OF INSERT OR UPDATE OR DELETE"
 TYPE_BITS = {"ROW": 1, "BEFORE": 2, "INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32, "INSTEAD": 64}
 PREFIX = "rehome_"
+WRITERS = 0x72656877
+"""First key of the advisory lock that a session shares once it has written to a source, "rehw" in ASCII; the second
+is the table's oid.
+"""
 # What a session can set that changes the value of an expression.
 SETTINGS = (
     "bytea_output", "datestyle", "default_text_search_config", "extra_float_digits", "intervalstyle",
@@ -49,6 +53,8 @@ class Trigger:
     body: str
     owner: str | None
     """Whose rights the function has; None leaves it to the role that creates it."""
+    counter: str = ""
+    """The sequence that the function counts with, in the table's schema; empty where it counts nothing."""
     search_path: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     """What the function sees as the session sees it that creates it, whatever the writer has set."""
@@ -69,6 +75,7 @@ class Trigger:
             *([SQL("ALTER FUNCTION {}() OWNER TO {}").format(function, Identifier(self.owner))] if self.owner else []),
             SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function),
             SQL("COMMENT ON FUNCTION {}() IS {}").format(function, Literal(f"rehome {self.digest}")),
+            *(create_counter(self.table.schema, self.counter, self.owner) if self.counter else []),
             SQL("CREATE OR REPLACE TRIGGER {} {} ON {} FOR EACH {} EXECUTE FUNCTION {}()").format(
                 Identifier(self.name), SQL(self.events), name(self.table), SQL(self.each), function
             ),
@@ -78,6 +85,7 @@ class Trigger:
         return [
             SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(self.name), name(self.table)),
             SQL("DROP FUNCTION IF EXISTS {}()").format(Identifier(self.table.schema, self.name)),
+            *([drop_counter(self.table.schema, self.counter)] if self.counter else []),
         ]
 
     @property
@@ -114,8 +122,9 @@ def sync_triggers(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger
     for flow, kind in ((pair.forward, "forward"), (pair.backward, "backward")):
         row, statement = trigger_name(kind, pair), trigger_name(f"{kind}_truncate", pair)
         body = sync_body(flow, pair, row)
+        counter = trigger_name("writes", pair) if kind == "forward" else ""
         triggers += [
-            Trigger(flow.origin, row, SYNC_EVENTS, "ROW", body, owner, search_path, settings),
+            Trigger(flow.origin, row, SYNC_EVENTS, "ROW", body, owner, counter, search_path, settings),
             Trigger(flow.origin, statement, TRUNCATE_EVENTS, "STATEMENT", truncate_body(flow), owner),
         ]
     return triggers
@@ -176,7 +185,7 @@ DECLARE
   lives boolean := false;
   carried boolean := false;
   leader CONSTANT text := coalesce(current_setting('rehome.leader', true), '');
-  leads CONSTANT boolean := leader IN ('', {side});
+  leads CONSTANT boolean := leader IN ('', {side});{noted}
 BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     -- A snapshot that does not see this trigger does not see the rows on the other side either.
@@ -198,7 +207,7 @@ BEGIN
     END IF;
   END IF;
   IF leader = '' THEN
-    PERFORM set_config('rehome.leader', {side}, true);
+    PERFORM set_config('rehome.leader', {side}, true);{note}
   END IF;{defer}
   IF TG_OP = 'UPDATE' AND lives AND NOT leads THEN
     UPDATE {destination} AS kept SET {differences} WHERE {old_key};
@@ -242,6 +251,8 @@ END
             ),
             as_deleted=in_step(pair, **deleted),
             defer=defer_unique(flow),
+            noted=SQL("\n  noted boolean;" if forward else ""),
+            note=note_write(pair) if forward else SQL(""),
             changes=changes(flow, pair),
             differences=SQL(", ").join(difference(assignment, flow, pair) for assignment in flow.carried),
             columns=columns(assignment.column.name for assignment in flow.assignments),
@@ -256,6 +267,29 @@ END
         )
         .as_string()
     )
+
+
+def note_write(pair: TablePair) -> Statement:
+    """Count a write that came in through the source, and mark its session: see writes.py.
+
+    An assignment is evaluated without a query. Nobody waits for a sequence, nor for a lock that is only shared, and
+    to take one again that the session has is a matter of its own memory.
+    """
+    return SQL(
+        "\n    noted := nextval({}::regclass) > 0 AND pg_try_advisory_lock_shared({}, TG_RELID::integer);"
+    ).format(Literal(Identifier(pair.source.schema, trigger_name("writes", pair)).as_string()), Literal(WRITERS))
+
+
+def create_counter(schema: str, counter: str, owner: str | None) -> list[Statement]:
+    place = Identifier(schema, counter)
+    return [
+        SQL("CREATE SEQUENCE IF NOT EXISTS {}").format(place),
+        *([SQL("ALTER SEQUENCE {} OWNER TO {}").format(place, Identifier(owner))] if owner else []),
+    ]
+
+
+def drop_counter(schema: str, counter: str) -> Statement:
+    return SQL("DROP SEQUENCE IF EXISTS {}").format(Identifier(schema, counter))
 
 
 def same_columns(flow: Flow, one: str, other: str) -> Statement:

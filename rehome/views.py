@@ -80,7 +80,8 @@ def wanted(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger]:
     if is_plain(pair):
         return []
     owner = pair.source.owner if pair.source.owner == pair.target.owner else None
-    return [Trigger(pair.source, trigger_name("view", pair), VIEW_EVENTS, "ROW", body(pair), owner, search_path)]
+    trigger = trigger_name("view", pair)
+    return [Trigger(pair.source, trigger, VIEW_EVENTS, "ROW", body(pair), owner, search_path=search_path)]
 
 
 # ----- the columns

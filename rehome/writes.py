@@ -1,0 +1,110 @@
+"""The writes that still arrive through a source while both tables live: how many, and which sessions made them.
+
+The trigger that carries a row draws a number from a sequence, which makes no writer wait for another and is not
+undone by a rollback, and lets the session share an advisory lock until it disconnects.
+"""
+
+import dataclasses
+from typing import Any
+
+from django.utils import timezone
+
+from rehome import catalog
+from rehome.models import MoveRun
+from rehome.plan import Plan, TablePair
+from rehome.session import Statement
+from rehome.sql import SQL, Identifier, Literal
+from rehome.triggers import WRITERS, trigger_name
+
+COUNTED = """
+SELECT coalesce(CASE WHEN has_sequence_privilege(c.oid, 'SELECT') THEN pg_sequence_last_value(c.oid) ELSE -1 END, 0)
+  FROM pg_class c WHERE c.oid = to_regclass(%s) AND c.relkind = 'S'
+"""
+
+SESSIONS = """
+SELECT a.application_name, a.usename, count(DISTINCT a.pid)
+  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid::bigint = %s AND l.objid::bigint = ANY(%s)
+   AND l.granted AND l.pid <> pg_backend_pid()
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ GROUP BY a.application_name, a.usename ORDER BY a.application_name, a.usename
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Writer:
+    """Connected sessions of one program and one user that have written through the source since they connected."""
+
+    application_name: str
+    user: str
+    sessions: int
+
+    def __str__(self) -> str:
+        name = self.application_name or "(no application_name)"
+        return f"{name} (user {self.user}, {self.sessions} session{'' if self.sessions == 1 else 's'})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Writes:
+    """Rows that were written through each source, by its name; None where that is not known."""
+
+    since_move: dict[str, int | None]
+    since_look: dict[str, int | None]
+    looked_at: str | None
+    """When showmoves last looked, as ISO 8601; None for never."""
+    writers: tuple[Writer, ...]
+
+    @property
+    def arrive(self) -> bool:
+        """Whether old code may still be at work, as far as anybody can tell."""
+        return bool(self.writers) or any(count != 0 for count in self.since_look.values())
+
+    @property
+    def look(self) -> dict[str, Any]:
+        """What the ledger keeps of having looked."""
+        return {"looked": {"at": timezone.now().isoformat(), "counts": self.since_move}}
+
+
+def read(plan: Plan, run: MoveRun) -> Writes:
+    """What was counted since the move, and since the last look that `run` keeps."""
+    looked = run.kept.get("looked", {})
+    since_move = {str(pair.source): count(pair, plan) for pair in plan.pairs}
+    return Writes(
+        since_move=since_move,
+        since_look={
+            table: None if now is None else now - (looked.get("counts", {}).get(table) or 0)
+            for table, now in since_move.items()
+        },
+        looked_at=looked.get("at"),
+        writers=read_writers(plan),
+    )
+
+
+def count(pair: TablePair, plan: Plan) -> int | None:
+    """None where there is no counter, as after a move by an older version, or it may not be read."""
+    found = catalog.query(plan.connection, COUNTED, [place(pair).as_string()])
+    return found[0][0] if found and found[0][0] >= 0 else None
+
+
+def read_writers(plan: Plan) -> tuple[Writer, ...]:
+    sources = [pair.source.oid for pair in plan.pairs]
+    return tuple(Writer(*row) for row in catalog.query(plan.connection, SESSIONS, [WRITERS, sources]))
+
+
+def restart(plan: Plan, counts: dict[str, int | None] | None = None) -> list[Statement]:
+    """Count from the beginning, or go on from `counts`. A move without a way back counts nothing."""
+    if not plan.reversible:
+        return []
+    start = {str(pair.source): (counts or {}).get(str(pair.source)) or 0 for pair in plan.pairs}
+    return [
+        SQL("SELECT setval({}::regclass, {}, {})").format(
+            Literal(place(pair).as_string()),
+            Literal(max(1, start[str(pair.source)])),
+            Literal(start[str(pair.source)] > 0),
+        )
+        for pair in plan.pairs
+    ]
+
+
+def place(pair: TablePair) -> Statement:
+    return Identifier(pair.source.schema, trigger_name("writes", pair))
