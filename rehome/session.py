@@ -3,8 +3,8 @@
 import contextlib
 import random
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import OperationalError, transaction
@@ -27,6 +27,7 @@ ONE_MOVE = 0x7265686F6D65
 """Key of the advisory lock, "rehome" in ASCII."""
 
 Statement = sql.Composable
+Result = TypeVar("Result")
 
 # A role that isn't a monitor sees of another role's session the pid, the user and the application alone.
 HOLDERS = """
@@ -133,10 +134,14 @@ class Session:
         return catalog.query(self.connection, text, params)
 
     def run(self, *statements: Statement) -> int:
-        """Run statements all or nothing, and again as a group while a lock of theirs is not granted.
+        """Run statements as `attempt` runs a group; return the number of rows that they touched."""
+        return self.attempt(lambda: sum(max(self.execute(statement), 0) for statement in statements))
 
-        Inside a transaction the group is a savepoint; otherwise it is a transaction of its own. Returns the
-        rows that the statements touched. Raises LockNotObtained after the last try.
+    def attempt(self, group: Callable[[], Result]) -> Result:
+        """Call `group` all or nothing, and again while a lock that its statements ask for is not granted.
+
+        Inside a transaction the group is a savepoint; otherwise it is a transaction of its own. Raises
+        LockNotObtained after the last try.
         """
         tries = max(1, getattr(settings, "REHOME_LOCK_TRIES", LOCK_TRIES))
         timeout = getattr(settings, "REHOME_LOCK_TIMEOUT_MS", LOCK_TIMEOUT_MS)
@@ -149,7 +154,7 @@ class Session:
                 with transaction.atomic(using=self.connection.alias):
                     # Set on each try: a rollback forgets it.
                     self.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)))
-                    return sum(max(self.execute(statement), 0) for statement in statements)
+                    return group()
             except OperationalError as error:
                 if getattr(error.__cause__, "sqlstate", None) not in RETRIED:
                     raise

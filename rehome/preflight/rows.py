@@ -6,7 +6,7 @@ from django.db import DataError
 from psycopg import sql as pg
 
 from rehome import catalog, questions
-from rehome.catalog import Column, Constraint, Table
+from rehome.catalog import Column, Constraint, Incoming, Table
 from rehome.errors import Refused, one_line
 from rehome.plan import Assignment, Plan, TablePair
 
@@ -160,15 +160,18 @@ def refuse_references_to_target(pair: TablePair, plan: Plan) -> None:
     """Rows of other tables that point at the target would be left without it."""
     own = {(other.target.schema, other.target.name) for other in plan.pairs}
     for incoming in pair.target.incoming:
-        if (incoming.schema, incoming.table) in own:
-            continue
-        refuse_rows(
-            plan,
-            pg.SQL("SELECT {} FROM {} WHERE {} IS NOT NULL").format(
-                pg.Identifier(incoming.columns[0]),
-                pg.Identifier(incoming.schema, incoming.table),
-                pg.Identifier(incoming.columns[0]),
-            ),
-            f"{incoming.schema}.{incoming.table}.{incoming.columns[0]} still points at rows {{rows}} of {pair.target}.",
-            "Roll back the migrations that made it point there first.",
-        )
+        if (incoming.schema, incoming.table) not in own:
+            refuse_references(incoming, pair, plan)
+
+
+def refuse_references(incoming: Incoming, pair: TablePair, plan: Plan) -> None:
+    refuse_rows(
+        plan,
+        pg.SQL("SELECT {} FROM {} WHERE {} IS NOT NULL").format(
+            pg.Identifier(incoming.columns[0]),
+            pg.Identifier(incoming.schema, incoming.table),
+            pg.Identifier(incoming.columns[0]),
+        ),
+        f"{incoming.schema}.{incoming.table}.{incoming.columns[0]} still points at rows {{rows}} of {pair.target}.",
+        "Roll back the migrations that made it point there first.",
+    )
