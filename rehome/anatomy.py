@@ -93,3 +93,17 @@ def find_dependents(table: Table, connection: BaseDatabaseWrapper) -> list[str]:
 def find_belongings(table: Table, connection: BaseDatabaseWrapper) -> list[str]:
     """What would be dropped with a table without a word, and no migration makes again."""
     return [name for (name,) in catalog.query(connection, BELONGINGS, {"oid": table.oid})]
+
+
+def describe(anatomy: Anatomy) -> set[tuple[object, ...]]:
+    """Everything that has a name, and what PostgreSQL says of it; whether it is validated is left out."""
+    table = anatomy.table
+    return {
+        *(("column", *dataclasses.astuple(column)) for column in table.columns),
+        *(("constraint", c.name, c.kind, c.definition.removesuffix(" NOT VALID")) for c in table.constraints),
+        *(("index", index.name, index.definition) for index in table.indexes),
+        *(("sequence of", column, s.schema, s.name) for column, s in table.sequences.items()),
+        *(("comment on", *item) for item in anatomy.comments.items()),
+        *(("not null of", *item) for item in anatomy.not_nulls.items()),
+        *(("generated", *item) for item in anatomy.generated.items()),
+    }

@@ -16,7 +16,7 @@ TOKENS = re.compile(r"'(?:[^']|'')*'|::\s*\w+|\"(?:[^\"]|\"\")+\"(?!\()|\b[a-z_]
 
 Columns = Mapping[str, str]
 Targets = Mapping[int, tuple[str, Columns]]
-"""By the oid of each source table of the plan: the place it gets, and the names its columns get."""
+"""By the oid of each table of the plan: the place it is at afterwards, and the names that its columns get."""
 Found = TypeVar("Found", Constraint, Index)
 
 
@@ -35,7 +35,7 @@ def find(pair: TablePair, source: Anatomy, twin: Anatomy, targets: Targets) -> C
     same = {column.name: column.name for column in twin.table.columns}
     constraints = match(
         [(shape_of(c, columns, targets), c) for c in source.table.constraints],
-        [(shape_of(c, same, {}), c) for c in twin.table.constraints],
+        [(shape_of(c, same, targets), c) for c in twin.table.constraints],
     )
     indexes = match(
         [(translate(nameless(i), columns), i) for i in source.table.indexes],

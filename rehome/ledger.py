@@ -46,7 +46,7 @@ class Ledger:
     def live_out_of(self, source_table: str, target_table: str) -> bool:
         """Whether the rows of one table are live in the other."""
         run = self.latest(source_table, target_table)
-        return run is not None and run.phase in LIVE
+        return run is not None and run.phase in {*LIVE, Phase.IN_PLACE}
 
     def begin(self, plan: Plan, kept: dict[str, Any]) -> MoveRun:
         if not self.exists():

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rehome import catalog
 from rehome.catalog import Table
+from rehome.counterparts import Counterparts
 from rehome.plan import Plan, TablePair
 from rehome.sql import readable
 from rehome.triggers import PREFIX
@@ -33,6 +34,8 @@ SELECT pubname FROM pg_publication_tables AS source WHERE (schemaname, tablename
                     WHERE target.pubname = source.pubname AND (schemaname, tablename) = (%s, %s))
  ORDER BY 1
 """
+
+PUBLISHED = "SELECT p.pubname FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE prrelid = %s"
 
 REPLICA_IDENTITY = """
 SELECT CASE relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' ELSE 'USING INDEX' END FROM pg_class
@@ -77,3 +80,18 @@ def find_in(pair: TablePair, plan: Plan) -> Iterator[str]:
 
 def place(table: Table) -> str:
     return readable(table.schema, table.name)
+
+
+def find_in_place(pair: TablePair, found: Counterparts, plan: Plan) -> Iterator[str]:
+    """What goes along with a table that is renamed, and may be a surprise under its new name."""
+    source, target = pair.source, pair.target
+    for part in found.own:
+        yield f"{part} of {source} stays under its name, for {target} had no such definition."
+    word = {"word": rf"\m{re.escape(source.name)}\M", "ours": PREFIX, "oid": 0}
+    for (function,) in catalog.query(plan.connection, FUNCTIONS, word):
+        yield f"function {function} names {source}, a view by now; let it name {target} before the view goes."
+    for (publication,) in catalog.query(plan.connection, PUBLISHED, [source.oid]):
+        yield (
+            f"publication {publication} sends what is written to {source} under the name {target} by now; rename the "
+            "table of each subscriber too."
+        )

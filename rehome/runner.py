@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import preflight, transactional
+from rehome import inplace, preflight, transactional
 from rehome.historical import is_allowed
 from rehome.ledger import Ledger
-from rehome.models import MoveRun
+from rehome.models import MoveRun, Phase
 from rehome.plan import Plan
 from rehome.resolve import make_plan
 from rehome.session import Session
@@ -31,7 +31,11 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
     if not is_allowed(move, apps, connection):
         return
     with alone(move, apps, connection) as (plan, ledger):
-        transactional.forward(plan, ledger, ledger.current(plan))
+        run = ledger.current(plan)
+        if goes_in_place(plan, run):
+            inplace.forward(plan, ledger, run)
+        else:
+            transactional.forward(plan, ledger, run)
 
 
 def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
@@ -42,7 +46,11 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
     if not is_allowed(move, apps, connection):
         return
     with alone(move, apps, connection) as (plan, ledger):
-        transactional.backward(plan, ledger, ledger.current(plan))
+        run = ledger.current(plan)
+        if run and went_in_place(run):
+            inplace.backward(plan, ledger, run)
+        else:
+            transactional.backward(plan, ledger, run)
 
 
 @contextlib.contextmanager
@@ -53,14 +61,29 @@ def alone(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> Iterator[t
         yield make_plan(move, apps, connection), Ledger(connection.alias)
 
 
+def goes_in_place(plan: Plan, run: MoveRun | None) -> bool:
+    """A move that stands is finished the way it went, whatever is declared by now."""
+    if run and run.phase in {Phase.PREPARED, Phase.BACK, Phase.IN_PLACE}:
+        return plan.move.in_place or inplace.stands(plan, run)
+    return plan.move.in_place and run is None
+
+
+def went_in_place(run: MoveRun) -> bool:
+    return inplace.KEPT in run.kept
+
+
 # ----- what a move would run on this database now, for `sqlmove`
 
 
 def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
     """The statements of `forward`; where the move is live, those that mend it."""
+    if goes_in_place(plan, run):
+        return inplace.forward_steps(plan, run)
     return transactional.forward_steps(plan, run)
 
 
 def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     """The statements of `backward`, with those that it leaves out where both tables are found equal."""
+    if went_in_place(run):
+        return inplace.backward_steps(plan, run)
     return transactional.backward_steps(plan, run)

@@ -11,17 +11,22 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from core.embedded import programs
 
 
-def dump(alias: str = "default", *, without_data: Iterable[str] = ()) -> str:
+def dump(
+    alias: str = "default", *, without_data: Iterable[str] = (), tables: Iterable[str] = (), schema_only: bool = False
+) -> str:
     """Everything that pg_dump knows: tables, rows, sequences, constraints, triggers, functions, grants.
 
     Rows are in the order of their text, for an update moves a row within its table. `without_data` names
-    tables and sequences, as patterns of pg_dump, of which only the definition counts.
+    tables and sequences, as patterns of pg_dump, of which only the definition counts; `tables` those that count
+    alone.
     """
     done = subprocess.run(
         [
             programs.installation() / "bin" / "pg_dump",
             "--restrict-key=same",
             *(f"--exclude-table-data={pattern}" for pattern in without_data),
+            *(f"--table={pattern}" for pattern in tables),
+            *(["--schema-only"] if schema_only else []),
         ],
         env=environment(alias),
         check=True,

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 
 from rehome import anatomy, catalog, copying
-from rehome.anatomy import Anatomy
 from rehome.catalog import Incoming, Table
 from rehome.counterparts import Counterparts
 from rehome.errors import Refused
