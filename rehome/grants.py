@@ -65,6 +65,16 @@ def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
     return statements
 
 
+def follow(view: Table, table: Table) -> list[Statement]:
+    """What was granted or revoked on a view since it took the place of `table`, whose name is the view's again."""
+    gone = [privilege for privilege in table.grants if privilege not in view.grants]
+    new = [privilege for privilege in view.grants if privilege not in table.grants]
+    return [
+        *(revoke(place(table), privilege) for privilege in gone),
+        *(grant("TABLE", place(table), privilege) for privilege in new),
+    ]
+
+
 def place(table: Table) -> Statement:
     return Identifier(table.schema, table.name)
 

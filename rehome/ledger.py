@@ -12,6 +12,9 @@ from rehome.models import MoveRun, Phase
 from rehome.plan import Plan
 
 LIVE = {Phase.MOVED, Phase.LIVE}
+"""Both tables are in use."""
+THERE = LIVE | {Phase.IN_PLACE, Phase.RETIRED}
+"""The target has the rows."""
 
 
 class Ledger:
@@ -43,10 +46,17 @@ class Ledger:
     def current(self, plan: Plan) -> MoveRun | None:
         return self.latest(str(plan.main.source), str(plan.main.target))
 
+    def successor(self, table: str) -> MoveRun | None:
+        """The run by which `table` has become a view of another."""
+        if not self.exists():
+            return None
+        found = self.runs.filter(source_table=table, phase__in=[Phase.IN_PLACE, Phase.RETIRED])
+        return found.order_by("-pk").first()
+
     def live_out_of(self, source_table: str, target_table: str) -> bool:
         """Whether the rows of one table are live in the other."""
         run = self.latest(source_table, target_table)
-        return run is not None and run.phase in {*LIVE, Phase.IN_PLACE}
+        return run is not None and run.phase in THERE
 
     def begin(self, plan: Plan, kept: dict[str, Any]) -> MoveRun:
         if not self.exists():

@@ -1,7 +1,7 @@
 """Matches the fields of two models, and refuses what a declaration leaves open or can't keep."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -29,8 +29,17 @@ if TYPE_CHECKING:
 class FieldMapping:
     """The fields of two models matched by name, by `fields`, by `backwards` and by `discard`."""
 
-    def __init__(self, move: "Move", source: Model, target: Model, connection: BaseDatabaseWrapper) -> None:
+    def __init__(
+        self,
+        move: "Move",
+        source: Model,
+        target: Model,
+        connection: BaseDatabaseWrapper,
+        sources: Mapping[str, Table] | None = None,
+    ) -> None:
         self.move = move
+        self.sources = sources or {}
+        """Tables to take for those of the source's models, by the name that a model knows."""
         self.source = source
         self.target = target
         self.connection = connection
@@ -145,7 +154,7 @@ class FieldMapping:
         ]
 
     def table_pair(self) -> TablePair:
-        source = get_table(self.connection, self.source)
+        source = self.source_table(self.source)
         target = get_table(self.connection, self.target)
         key = self.key_pairs()
         forward = [self.forward_assignment(name, source, target) for name in self.target_fields]
@@ -160,6 +169,9 @@ class FieldMapping:
             lost=tuple(self.lost_columns(target)),
             dropped=tuple(find_dropped(self.connection, self.target, target)),
         )
+
+    def source_table(self, model: Model) -> Table:
+        return self.sources.get(model._meta.db_table) or get_table(self.connection, model)
 
     def key_pairs(self) -> tuple[tuple[str, str], ...]:
         """Columns of the primary keys, paired through the plain fields; anything else would change the keys."""
@@ -255,7 +267,7 @@ class FieldMapping:
     def many_to_many_pair(self, source_field: Any, target_field: Any) -> TablePair:
         source_model = source_field.remote_field.through
         target_model = target_field.remote_field.through
-        source = get_table(self.connection, source_model)
+        source = self.source_table(source_model)
         target = get_table(self.connection, target_model)
         columns = [
             (source_model._meta.pk.column, target_model._meta.pk.column),

@@ -1,11 +1,13 @@
 """Resolves a Move against historical models and the catalog into a Plan, without a write."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from django.apps.registry import Apps
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome import catalog
+from rehome.catalog import Table
 from rehome.historical import get_model
 from rehome.mapping import FieldMapping
 from rehome.plan import Plan, TablePair
@@ -14,13 +16,16 @@ if TYPE_CHECKING:
     from rehome.move import Move
 
 
-def make_plan(move: "Move", apps: Apps, connection: BaseDatabaseWrapper) -> Plan:
-    """Resolve `move` against the models of `apps` and the tables of `connection`.
+def make_plan(
+    move: "Move", apps: Apps, connection: BaseDatabaseWrapper, sources: Mapping[str, Table] | None = None
+) -> Plan:
+    """Resolve `move` against the models of `apps` and the tables of `connection`, or for the source's models
+    against `sources`, by the name that a model has for its table.
 
     Raises Refused for what the declaration itself gets wrong: models, fields, columns without a counterpart.
     """
     source, target = get_model(apps, move.source), get_model(apps, move.target)
-    mapping = FieldMapping(move, source, target, connection)
+    mapping = FieldMapping(move, source, target, connection, sources)
     pairs = [mapping.table_pair()]
     pairs += [mapping.many_to_many_pair(*fields) for fields in mapping.many_to_many()]
     return Plan(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import inplace, preflight, transactional
+from rehome import inplace, preflight, retiring, transactional
 from rehome.historical import is_allowed
 from rehome.ledger import Ledger
 from rehome.models import MoveRun, Phase
 from rehome.plan import Plan
-from rehome.resolve import make_plan
+from rehome.resolve import make_plan, renew
 from rehome.session import Session
 from rehome.steps import Step
 
@@ -32,6 +32,8 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
         return
     with alone(move, apps, connection) as (plan, ledger):
         run = ledger.current(plan)
+        if retiring.stands(plan, run):
+            return
         if goes_in_place(plan, run):
             inplace.forward(plan, ledger, run)
         else:
@@ -47,10 +49,34 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
         return
     with alone(move, apps, connection) as (plan, ledger):
         run = ledger.current(plan)
+        if run and retiring.stands(plan, run):
+            retiring.bring_back(plan, ledger, run)
+            plan, run = renew(plan), ledger.current(plan)
         if run and went_in_place(run):
             inplace.backward(plan, ledger, run)
         else:
             transactional.backward(plan, ledger, run)
+
+
+def retire(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
+    """Let views of the new tables take the old tables' places; nothing where they have.
+
+    Raises Refused before anything is written; any failure leaves both tables live and in step.
+    """
+    with alone(move, apps, connection) as (plan, ledger):
+        retiring.retire(plan, ledger, ledger.current(plan))
+
+
+def bring_back(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
+    """Undo `retire`: the old tables are there again, with everything that was written since; nothing where they are."""
+    with alone(move, apps, connection) as (plan, ledger):
+        retiring.bring_back(plan, ledger, ledger.current(plan))
+
+
+def drop(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
+    """Drop the old tables of a retired move for good."""
+    with alone(move, apps, connection) as (plan, ledger):
+        retiring.drop(plan, ledger, ledger.current(plan))
 
 
 @contextlib.contextmanager

@@ -93,11 +93,11 @@ class Session:
                     self.rows("SELECT set_config(%s, %s, false)", [name, setting])
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """A transaction that sees what others commit meanwhile."""
+    def transaction(self, *, isolation: str = "READ COMMITTED") -> Iterator[None]:
+        """A transaction that sees what others commit meanwhile, unless `isolation` says otherwise."""
         with transaction.atomic(using=self.connection.alias):
             # Otherwise a project's stricter level would keep the rows out that were committed before the lock.
-            self.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+            self.execute(sql.SQL(f"SET TRANSACTION ISOLATION LEVEL {isolation}"))
             self.tune()
             yield
 

@@ -68,13 +68,16 @@ def copy(flow: Flow) -> Statement:
     return SQL("INSERT INTO {} ({}) {}SELECT {} FROM {} AS {}").format(
         name(flow.destination),
         columns(assignment.column.name for assignment in flow.assignments),
-        SQL("OVERRIDING SYSTEM VALUE ")
-        if any(assignment.column.identity == "a" for assignment in flow.assignments)
-        else SQL(""),
+        overriding(flow),
         values(flow.assignments),
         name(flow.origin),
         Identifier(ROW),
     )
+
+
+def overriding(flow: Flow) -> Statement:
+    always = any(assignment.column.identity == "a" for assignment in flow.assignments)
+    return SQL("OVERRIDING SYSTEM VALUE " if always else "")
 
 
 def same_key(flow: Flow, origin: str, destination: str) -> Statement:
@@ -147,27 +150,78 @@ def changes(flow: Flow, pair: TablePair) -> Statement:
 
 def reconcile(pair: TablePair) -> list[Statement]:
     """Make the source what the target says, touching only rows that are not in step."""
+    return [delete_gone(pair), update_changed(pair), insert_missing(pair)]
+
+
+def refill(pair: TablePair) -> list[Statement]:
+    """The same for a source that nobody else uses: rows may have changed their unique values with each other."""
+    return [delete_gone(pair), replace_changed(pair), insert_missing(pair)]
+
+
+def delete_gone(pair: TablePair) -> Statement:
     flow = pair.backward
-    return [
-        SQL("DELETE FROM {} AS gone WHERE NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(
-            name(flow.destination), name(flow.origin), same_key(flow, "origin", "gone")
+    return SQL("DELETE FROM {} AS gone WHERE NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(
+        name(flow.destination), name(flow.origin), same_key(flow, "origin", "gone")
+    )
+
+
+def update_changed(pair: TablePair) -> Statement:
+    flow = pair.backward
+    return SQL("UPDATE {} AS kept SET {} FROM {} WHERE {} AND NOT ({})").format(
+        name(flow.destination),
+        changes(flow, pair),
+        row_twice(flow),
+        same_key(flow, ROW, "kept"),
+        in_step(pair, source="kept", target="written"),
+    )
+
+
+def replace_changed(pair: TablePair) -> Statement:
+    """Every changed row is gone before the first is there again: the one INSERT waits for the count."""
+    flow = pair.backward
+    key = [there for _, there in flow.key]
+    return SQL(
+        "WITH changed AS MATERIALIZED "
+        "(SELECT {values} FROM {there} AS kept JOIN ({row}) ON {same} WHERE NOT ({equal})), "
+        "gone AS (DELETE FROM {there} AS old USING changed WHERE {deleted} RETURNING 1) "
+        "INSERT INTO {there} ({columns}) {overriding}"
+        "SELECT {changed} FROM changed, (SELECT count(*) FROM gone) AS all_gone"
+    ).format(
+        values=SQL(", ").join(
+            SQL("{} AS {}").format(
+                changed(assignment, flow, pair) if assignment.carried else Identifier("kept", assignment.column.name),
+                Identifier(assignment.column.name),
+            )
+            for assignment in flow.assignments
         ),
-        SQL("UPDATE {} AS kept SET {} FROM {} AS {} JOIN {} AS written ON {} WHERE {} AND NOT ({})").format(
-            name(flow.destination),
-            changes(flow, pair),
-            name(flow.origin),
-            Identifier(ROW),
-            name(flow.origin),
-            SQL(" AND ").join(
-                SQL("{} = {}").format(Identifier("written", here), Identifier(ROW, here)) for here, _ in flow.key
-            ),
-            same_key(flow, ROW, "kept"),
-            in_step(pair, source="kept", target="written"),
+        there=name(flow.destination),
+        row=row_twice(flow),
+        same=same_key(flow, ROW, "kept"),
+        equal=in_step(pair, source="kept", target="written"),
+        deleted=SQL(" AND ").join(SQL("{} = {}").format(Identifier("old", c), Identifier("changed", c)) for c in key),
+        columns=columns(names(flow.assignments)),
+        overriding=overriding(flow),
+        changed=of("changed", names(flow.assignments)),
+    )
+
+
+def row_twice(flow: Flow) -> Statement:
+    """Each row of the origin under the name that values read, and under the name `written`."""
+    return SQL("{} AS {} JOIN {} AS written ON {}").format(
+        name(flow.origin),
+        Identifier(ROW),
+        name(flow.origin),
+        SQL(" AND ").join(
+            SQL("{} = {}").format(Identifier("written", here), Identifier(ROW, here)) for here, _ in flow.key
         ),
-        SQL("{} WHERE NOT EXISTS (SELECT FROM {} AS held WHERE {})").format(
-            copy(flow), name(flow.destination), same_key(flow, ROW, "held")
-        ),
-    ]
+    )
+
+
+def insert_missing(pair: TablePair) -> Statement:
+    flow = pair.backward
+    return SQL("{} WHERE NOT EXISTS (SELECT FROM {} AS held WHERE {})").format(
+        copy(flow), name(flow.destination), same_key(flow, ROW, "held")
+    )
 
 
 def truncate(tables: Iterable[Table]) -> Statement:

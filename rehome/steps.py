@@ -41,21 +41,20 @@ def is_empty(plan: Plan) -> bool:
 
 
 @contextlib.contextmanager
-def explained(plan: Plan, outcome: str) -> Iterator[None]:
-    """Say what PostgreSQL said, and what has become of the rows: `outcome`, a sentence."""
+def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iterator[None]:
+    """Say what PostgreSQL said, what has become of the rows: `outcome`, a sentence, and what to run `again`."""
     try:
         yield
     except LockNotObtained as error:
         raise LockNotObtained(f"{error} {outcome}") from error
     except (OperationalError, InterfaceError) as error:
         raise MoveFailed(
-            f"{plan}: The connection was lost or the server gave up: {one_line(error)}. {outcome} "
-            "Run the migration again."
+            f"{plan}: The connection was lost or the server gave up: {one_line(error)}. {outcome} Run {again} again."
         ) from error
     except DatabaseError as error:
         raise MoveFailed(
             f"{plan}: PostgreSQL refused: {one_line(error)}. {outcome} "
-            "Correct the rows or the definition that it names, then run the migration again."
+            f"Correct the rows or the definition that it names, then run {again} again."
         ) from error
 
 

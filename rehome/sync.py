@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from rehome import triggers
+from rehome import sql, triggers
 from rehome.catalog import Table
 from rehome.plan import Plan, TablePair
 from rehome.session import Statement
@@ -26,6 +26,24 @@ def install(plan: Plan) -> list[Statement]:
 
 def remove(plan: Plan) -> list[Statement]:
     return [statement for trigger in wanted(plan) for statement in trigger.drop()]
+
+
+def take_off(plan: Plan) -> list[Statement]:
+    """Remove the triggers, and leave what was counted."""
+    return [statement for trigger in wanted(plan) for statement in trigger.take_off()]
+
+
+def insist(plan: Plan) -> Statement:
+    """An error where a wanted trigger is missing or disabled by now, before it is relied upon."""
+    names = [trigger.name for trigger in wanted(plan)]
+    return sql.SQL(
+        "DO $$ BEGIN IF (SELECT count(*) FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND tgname IN ({})) < {} THEN "
+        "RAISE object_not_in_prerequisite_state USING MESSAGE = {}; END IF; END $$"
+    ).format(
+        sql.SQL(", ").join(map(sql.Literal, names)),
+        sql.Literal(len(names)),
+        sql.Literal(f"A trigger between {plan.main.source} and {plan.main.target} is missing."),
+    )
 
 
 def fence_of_source(pair: TablePair, plan: Plan) -> Trigger:

@@ -82,10 +82,13 @@ class Trigger:
         ]
 
     def drop(self) -> list[Statement]:
+        return [*self.take_off(), *([drop_counter(self.table.schema, self.counter)] if self.counter else [])]
+
+    def take_off(self) -> list[Statement]:
+        """Leave the counter, which goes on from there when the trigger is created again."""
         return [
             SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(self.name), name(self.table)),
             SQL("DROP FUNCTION IF EXISTS {}()").format(Identifier(self.table.schema, self.name)),
-            *([drop_counter(self.table.schema, self.counter)] if self.counter else []),
         ]
 
     @property

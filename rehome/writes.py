@@ -91,19 +91,14 @@ def read_writers(plan: Plan) -> tuple[Writer, ...]:
     return tuple(Writer(*row) for row in catalog.query(plan.connection, SESSIONS, [WRITERS, sources]))
 
 
-def restart(plan: Plan, counts: dict[str, int | None] | None = None) -> list[Statement]:
-    """Count from the beginning, or go on from `counts`. A move without a way back counts nothing."""
-    if not plan.reversible:
-        return []
-    start = {str(pair.source): (counts or {}).get(str(pair.source)) or 0 for pair in plan.pairs}
-    return [
-        SQL("SELECT setval({}::regclass, {}, {})").format(
-            Literal(place(pair).as_string()),
-            Literal(max(1, start[str(pair.source)])),
-            Literal(start[str(pair.source)] > 0),
-        )
-        for pair in plan.pairs
-    ]
+def restart(plan: Plan) -> list[Statement]:
+    """Count from the beginning. A move without a way back counts nothing."""
+    counted = plan.pairs if plan.reversible else ()
+    return [SQL("SELECT setval({}::regclass, 1, false)").format(Literal(place(pair).as_string())) for pair in counted]
+
+
+def forget(plan: Plan) -> list[Statement]:
+    return [SQL("DROP SEQUENCE IF EXISTS {}").format(place(pair)) for pair in plan.pairs]
 
 
 def place(pair: TablePair) -> Statement:

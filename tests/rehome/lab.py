@@ -8,7 +8,7 @@ from django.db.migrations import CreateModel
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState, StateApps
 
-from rehome import Move
+from rehome import Move, runner
 from rehome.ledger import Ledger
 from rehome.plan import Plan
 from rehome.resolve import make_plan
@@ -98,6 +98,12 @@ class Lab:
         with self.connection.cursor() as cursor:
             cursor.execute(statement, params)
             return cursor.fetchall() if cursor.description else []
+
+    def retire(self, move: Move) -> None:
+        runner.retire(move, self.apps, self.connection)
+
+    def bring_back(self, move: Move) -> None:
+        runner.bring_back(move, self.apps, self.connection)
 
     def clean(self) -> None:
         """Drop whatever came into being since this lab was opened, and forget its moves."""

@@ -1,0 +1,182 @@
+"""A retired table is a view with nothing lost, and a table again with nothing lost either."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, models, transaction
+from django.db.models import Value
+from django.db.models.functions import Lower
+
+from rehome import Move
+from rehome.errors import Irreversible, MoveFailed, Refused
+from rehome.ledger import Ledger
+from tests.rehome.lab import Lab
+
+MOVE = Move("old.Thing", "new.Thing")
+
+
+def text(**options: Any) -> models.CharField:
+    return models.CharField(max_length=60, **options)
+
+
+def kind(lab: Lab, table: str) -> str:
+    ((found,),) = lab.sql(f"SELECT relkind::text FROM pg_class WHERE oid = '{table}'::regclass")
+    return str(found)
+
+
+def phase(lab: Lab, move: Move = MOVE) -> str:
+    run = Ledger(lab.alias).current(lab.plan(move))
+    assert run is not None
+    return str(run.phase)
+
+
+@pytest.fixture
+def live(lab: Lab) -> Lab:
+    """Things with a parent, an owner and tags, and notes about things; all but the owner and the tags have moved."""
+    lab.model("rest.Owner", {"name": text(unique=True)})
+    lab.model("rest.Tag", {})
+    lab.twins(
+        lambda app: {
+            "name": text(),
+            "code": models.IntegerField(unique=True, null=True),
+            "parent": models.ForeignKey("self", models.CASCADE, null=True),
+            "owner": models.ForeignKey("rest.Owner", models.CASCADE, null=True, related_name="+"),
+            "tags": models.ManyToManyField("rest.Tag", related_name="+"),
+        }
+    )
+    lab.model("rest.Note", {"thing": models.ForeignKey("old.Thing", models.CASCADE)})
+    owner = lab.get("rest.Owner").objects.create(name="ada")
+    things = lab.get("old.Thing").objects
+    first = things.create(name="one", code=1, owner=owner)
+    things.create(name="two", code=2, parent=first).tags.add(lab.get("rest.Tag").objects.create())
+    lab.get("rest.Note").objects.create(thing=first)
+    lab.forward(MOVE)
+    return lab
+
+
+def test_everything_comes_back_as_it_was(live: Lab, unchanged: Callable[[], None]) -> None:
+    lab = live
+    before = definitions(lab)
+    lab.retire(MOVE)
+    assert (phase(lab), kind(lab, "old_thing"), kind(lab, "old_thing_tags")) == ("retired", "v", "v")
+    lab.bring_back(MOVE)
+    assert (phase(lab), kind(lab, "old_thing"), kind(lab, "old_thing_tags")) == ("live", "r", "r")
+    assert definitions(lab) == before
+    assert lab.verify(MOVE).ok
+
+
+def definitions(lab: Lab) -> str:
+    """The whole database but for the record of the run."""
+    from tests.database import dump
+
+    return dump(lab.alias, without_data=["rehome_moverun"])
+
+
+def test_what_is_written_while_it_is_retired_is_there_afterwards(live: Lab) -> None:
+    old, new, note = live.get("old.Thing"), live.get("new.Thing"), live.get("rest.Note")
+    live.retire(MOVE)
+    through_view = old.objects.create(name="three", code=3)
+    through_view.tags.add(live.get("rest.Tag").objects.get())
+    note.objects.create(thing=through_view)
+    new.objects.create(name="four", code=4, parent_id=through_view.pk)
+    new.objects.filter(code=2).delete()
+    old.objects.filter(code=1).update(name="eins")
+    # Unique values change places.
+    for code, value in ((1, None), (3, 1), (None, 3)):
+        old.objects.filter(code=code).update(code=value)
+    live.bring_back(MOVE)
+    rows = list(old.objects.order_by("pk").values_list("name", "code", "parent"))
+    assert rows == [("eins", 3, None), ("three", 1, None), ("four", 4, through_view.pk)]
+    assert live.verify(MOVE).ok
+    assert old.objects.create(name="five").pk == new.objects.create(name="six").pk - 1
+    live.back(MOVE)
+    assert old.objects.count() == 5
+    assert new.objects.count() == 0
+
+
+def test_foreign_keys_of_other_tables_hold_all_the_time(live: Lab) -> None:
+    note, old = live.get("rest.Note"), live.get("old.Thing")
+    names = "SELECT conname, convalidated, confrelid::regclass::text FROM pg_constraint WHERE conrelid = 'rest_note'::regclass AND contype = 'f'"
+    ((name, _, _),) = live.sql(names)
+    for step, table in ((live.retire, "new_thing"), (live.bring_back, "old_thing")):
+        step(MOVE)
+        assert live.sql(names) == [(name, True, table)]
+        with pytest.raises(IntegrityError), transaction.atomic():
+            note.objects.create(thing_id=999)
+            live.sql("SET CONSTRAINTS ALL IMMEDIATE")
+        with pytest.raises(IntegrityError), transaction.atomic():
+            live.sql("DELETE FROM old_thing WHERE id = 1")
+            live.sql("SET CONSTRAINTS ALL IMMEDIATE")
+    old.objects.filter(pk=1).delete()
+    assert note.objects.count() == 0
+
+
+def test_a_row_that_the_old_table_pointed_at_can_go_while_it_is_aside(live: Lab) -> None:
+    live.retire(MOVE)
+    live.get("old.Thing").objects.update(owner=None)
+    live.get("rest.Owner").objects.get().delete()
+    live.bring_back(MOVE)
+    assert live.get("old.Thing").objects.filter(owner=None).count() == 2
+
+
+def test_both_can_be_done_any_number_of_times_and_twice_is_once(live: Lab) -> None:
+    for _ in range(3):
+        live.retire(MOVE)
+        live.retire(MOVE)
+        live.forward(MOVE)
+        assert phase(live) == "retired"
+        live.bring_back(MOVE)
+        live.bring_back(MOVE)
+        assert phase(live) == "live"
+    live.get("old.Thing").objects.create(name="x")
+    assert live.verify(MOVE).ok
+
+
+def test_the_way_back_leads_through_the_old_tables(live: Lab) -> None:
+    live.retire(MOVE)
+    live.get("new.Thing").objects.create(name="written since")
+    live.back(MOVE)
+    assert (phase(live), kind(live, "old_thing")) == ("back", "r")
+    assert live.get("old.Thing").objects.filter(name="written since").count() == 1
+    live.forward(MOVE)
+    live.retire(MOVE)
+    assert live.get("old.Thing").objects.count() == 3
+
+
+def test_what_only_the_source_has_is_kept(lab: Lab) -> None:
+    lab.model("old.Thing", {"name": text(), "fax": text()})
+    lab.model("new.Thing", {"name": text()})
+    move = Move("old.Thing", "new.Thing", discard=["fax"], backwards={"fax": Value("none")})
+    old = lab.get("old.Thing")
+    old.objects.bulk_create([old(name="a", fax="1"), old(name="b", fax="2"), old(name="c", fax="3")])
+    lab.forward(move)
+    lab.retire(move)
+    old.objects.filter(pk=1).update(name="z")
+    old.objects.filter(pk=2).delete()
+    old.objects.create(name="d", fax="lost")
+    lab.bring_back(move)
+    assert list(old.objects.order_by("pk").values_list("name", "fax")) == [("z", "1"), ("c", "3"), ("d", "none")]
+
+
+def test_computed_values_stay_as_they_were_written(lab: Lab) -> None:
+    lab.twins(lambda app: {"email": text(), "n": models.IntegerField(default=0)})
+    move = Move("old.Thing", "new.Thing", fields={"email": Lower("email")}, backwards={"email": "email"})
+    old, new = lab.get("old.Thing"), lab.get("new.Thing")
+    old.objects.create(email="Ada@Example")
+    lab.forward(move)
+    lab.retire(move)
+    old.objects.update(n=1)
+    new.objects.create(email="Grace@Example")
+    lab.bring_back(move)
+    assert list(old.objects.order_by("pk").values_list("email", "n")) == [("Ada@Example", 1), ("Grace@Example", 0)]
+    assert new.objects.order_by("pk").last().email == "Grace@Example"
+
+
+def test_a_move_without_a_way_back_stays_frozen(lab: Lab) -> None:
+    lab.twins(lambda app: {"email": text()})
+    move = Move("old.Thing", "new.Thing", fields={"email": Lower("email")})
+    lab.forward(move)
+    with pytest.raises(Irreversible, match="can't be retired: no view of public.new_thing has the columns"):
+        lab.retire(move)
+    assert kind(lab, "old_thing") == "r"
