@@ -315,6 +315,28 @@ def read_grants(connection: BaseDatabaseWrapper, oid: int) -> tuple[Grant, ...]:
     return tuple(Grant(*row) for row in query(connection, GRANTS, {"oid": oid}))
 
 
+def index_definition(connection: BaseDatabaseWrapper, table: Table, name: str) -> str:
+    """The CREATE INDEX of one index of a table."""
+    ((definition,),) = query(
+        connection,
+        "SELECT pg_get_indexdef(x.indexrelid) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid "
+        "WHERE x.indrelid = %s AND i.relname = %s",
+        [table.oid, name],
+    )
+    return str(definition)
+
+
+def index_state(connection: BaseDatabaseWrapper, table: Table, name: str) -> str:
+    """valid, invalid as a concurrent build leaves it that failed, or missing."""
+    found = query(
+        connection,
+        "SELECT x.indisvalid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid "
+        "WHERE x.indrelid = %s AND i.relname = %s",
+        [table.oid, name],
+    )
+    return "missing" if not found else "valid" if found[0][0] else "invalid"
+
+
 def changing_functions(connection: BaseDatabaseWrapper, names: Iterable[str]) -> list[str]:
     """Those of the functions that may give another value for the same arguments, within a second or a day."""
     found = query(

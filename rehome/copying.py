@@ -23,6 +23,33 @@ def put_away(plan: Plan) -> list[Statement]:
     return foreign_keys + constraints + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
 
 
+def put_away_beside_writers(plan: Plan) -> list[Statement]:
+    """Like `put_away`, but only what can come back while everybody writes, and not the key that batches rely on."""
+    foreign_keys = [
+        sql.drop_constraint(pair.target, key.name) for pair in plan.pairs for key in pair.target.foreign_keys
+    ]
+    constraints = [sql.drop_constraint(table, c.name) for table, c in concurrent_constraints(plan)]
+    return foreign_keys + constraints + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
+
+
+def concurrent_constraints(plan: Plan) -> list[tuple[Table, Constraint]]:
+    """Unique constraints that an index built beside writers can bear: a deferrable one's would check at once."""
+    return [(t, c) for t, c in rebuilt_constraints(plan) if c.kind == "u" and not c.deferrable]
+
+
+def to_keep_beside_writers(plan: Plan) -> dict[str, Any]:
+    """The definitions of everything that `put_away_beside_writers` drops, as JSON."""
+    foreign_keys = [(pair.target, key) for pair in plan.pairs for key in pair.target.foreign_keys]
+    unique = concurrent_constraints(plan)
+    return {
+        "constraints": [(t.schema, t.name, c.name, c.definition) for t, c in unique + foreign_keys],
+        "indexes": [(t.schema, t.name, i.name, i.definition) for t, i in rebuilt_indexes(plan)],
+        "unique_indexes": [
+            (t.schema, t.name, c.name, catalog.index_definition(plan.connection, t, c.name)) for t, c in unique
+        ],
+    }
+
+
 def put_back(kept: dict[str, Any], connection: BaseDatabaseWrapper) -> list[Statement]:
     """Restore what is missing of what `put_away` dropped, from the record that `to_keep` made; safe to repeat.
 

@@ -25,6 +25,17 @@ class LockNotObtained(RehomeError):
     """A table lock was not granted in any of the tries; whatever the transaction did is rolled back."""
 
 
+class Stopped(RehomeError):
+    """A signal ended the move between two of its transactions; what was committed is whole and can be gone on with."""
+
+    def __init__(self, move: object, signal: int) -> None:
+        super().__init__(
+            f"{move}: stopped. What is copied stays: run the migration again to go on, or migrate to the one before it "
+            "to give the move up.",
+            returncode=128 + signal,
+        )
+
+
 class MoveFailed(RehomeError):
     """PostgreSQL refused a statement of the move, or the comparison found differences; all is rolled back."""
 

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 WIDTH = 16
 INDENT = "    "
+ERASE = "\r\033[K"
+SECONDS_BETWEEN_LINES = 15.0
+"""Elsewhere than on a terminal, where each detail is a line that stays."""
 
 
 class Progress:
@@ -17,20 +20,24 @@ class Progress:
     for `migrate` has just written "Applying ..." without ending its line.
     """
 
-    def __init__(self, title: str, steps: int) -> None:
+    def __init__(self, title: str, steps: int, *, done: int = 0) -> None:
         self.title = title
         self.steps = steps
-        self.done = 0
+        self.done = done
+        """Steps that ended, those of an earlier run that stopped included."""
+        self.begun = False
         self.started = 0.0
+        self.name = ""
+        self.said = 0.0
+        self.waited_for = ""
         self.stream = sys.stderr
         self.terminal = self.stream.isatty()
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
-        started = time.monotonic()
-        if not self.done:
-            self.started = started
-            self.write(f"\n{INDENT}{self.title}\n")
+        started = self.said = time.monotonic()
+        self.begin()
+        self.name = name
         if self.terminal:
             self.draw(name)
         try:
@@ -46,15 +53,40 @@ class Progress:
             self.draw(f"done in {ended - self.started:.1f} s")
             self.write("\n")
 
+    def begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            self.started = time.monotonic()
+            self.write(f"\n{INDENT}{self.title}\n")
+
+    def detail(self, text: str) -> None:
+        """How far the current step has come; elsewhere than on a terminal only now and then."""
+        self.waited_for = ""
+        now = time.monotonic()
+        if self.terminal:
+            self.draw(f"{self.name}: {text}")
+        elif now - self.said >= SECONDS_BETWEEN_LINES:
+            self.said = now
+            self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: {text}\n")
+
+    def waits(self, reason: str) -> None:
+        """What the current step waits for; elsewhere than on a terminal only when that is news."""
+        if self.terminal:
+            self.draw(f"{self.name}: waits for {reason}")
+        elif reason != self.waited_for:
+            self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: waits for {reason}\n")
+        self.waited_for = reason
+
     def note(self, text: str) -> None:
-        """After the last step: what the reader should know."""
-        self.write(f"{INDENT}Note: {text}\n")
+        """Between or after steps: what the reader should know."""
+        self.begin()
+        self.write(f"{ERASE if self.terminal and self.done < self.steps else ''}{INDENT}Note: {text}\n")
 
     def draw(self, text: str) -> None:
         """Replace the terminal's last line; a line that wraps could not be replaced."""
         filled = WIDTH * self.done // self.steps
         line = f"{INDENT}[{'#' * filled}{'.' * (WIDTH - filled)}] {self.done}/{self.steps} {text}"
-        self.write(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}")
+        self.write(f"{ERASE}{line[: shutil.get_terminal_size().columns - 1]}")
 
     def write(self, text: str) -> None:
         self.stream.write(text)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import inplace, preflight, retiring, transactional
+from rehome import conf, inplace, online, preflight, retiring, steps, transactional
 from rehome.historical import is_allowed
 from rehome.ledger import Ledger
 from rehome.models import MoveRun, Phase
@@ -32,12 +33,8 @@ def forward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
         return
     with alone(move, apps, connection) as (plan, ledger):
         run = ledger.current(plan)
-        if retiring.stands(plan, run):
-            return
-        if goes_in_place(plan, run):
-            inplace.forward(plan, ledger, run)
-        else:
-            transactional.forward(plan, ledger, run)
+        if not retiring.stands(plan, run):
+            way_forward(plan, run).forward(plan, ledger, run)
 
 
 def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
@@ -56,6 +53,33 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
             inplace.backward(plan, ledger, run)
         else:
             transactional.backward(plan, ledger, run)
+
+
+def way_forward(plan: Plan, run: MoveRun | None) -> ModuleType:
+    """A run that was cut short goes on in its own way; what is live is settled in the default one."""
+    if goes_in_place(plan, run):
+        return inplace
+    if run and run.phase in online.COPIED_BESIDE_WRITERS:
+        return online
+    begun = run is not None and steps.is_live(plan, run)
+    wanted = conf.online() if plan.move.online is None else plan.move.online
+    return online if wanted and not begun else transactional
+
+
+def give_up(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> bool:
+    """Undo whatever a move that was cut short has done; whether there was anything to undo.
+
+    Raises Refused, LockNotObtained; then nothing is undone.
+    """
+    if not is_allowed(move, apps, connection):
+        return False
+    with alone(move, apps, connection) as (plan, ledger):
+        run = ledger.current(plan)
+        if run is None or run.phase not in online.HALF_DONE:
+            return False
+        with steps.explained(plan, "Nothing has been given up."):
+            online.give_up(plan, ledger, run)
+        return True
 
 
 def retire(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
@@ -83,7 +107,7 @@ def drop(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
 def alone(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> Iterator[tuple[Plan, Ledger]]:
     """The plan and the ledger of the only move that runs in this database until the block ends."""
     preflight.check_connection(connection)
-    with Session(connection).only_move():
+    with Session(connection).only_move(str(move)):
         yield make_plan(move, apps, connection), Ledger(connection.alias)
 
 

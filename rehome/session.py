@@ -1,28 +1,28 @@
 """Runs SQL: transactions, timeouts, lock retries with backoff and jitter, and the one lock for moves."""
 
+import collections
 import contextlib
+import datetime
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from rehome import catalog
+from rehome import catalog, conf
 from rehome.errors import LockNotObtained, Refused
 
-LOCK_TIMEOUT_MS = 200
-"""How long one try waits: whoever queues behind it waits no longer than this."""
-LOCK_TRIES = 30
 LONGEST_PAUSE_S = 2.0
+TRIES_IN_SILENCE = 3
 MAINTENANCE_MEMORY = "256MB"
 TIMEOUTS = ["statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"]
 """None of these may end a move halfway; the second came with PostgreSQL 17."""
-RETRIED = {"55P03", "40P01"}
-"""lock_not_available and deadlock_detected; both leave a transaction that can be tried again."""
+RETRIED = {"55P03": "lock timeout", "40P01": "deadlock", "40001": "serialization failure"}
+"""By SQLSTATE, failures that leave a transaction which can be tried again."""
+TOO_LONG = {"57014": "statement timeout"}
 ONE_MOVE = 0x7265686F6D65
 """Key of the advisory lock, "rehome" in ASCII."""
 
@@ -60,11 +60,16 @@ class Session:
         self.connection = connection
         self.tables = list(tables)
         """Whose lock holders are named when a lock is not obtained."""
-        self.retries = 0
+        self.retries: collections.Counter[str] = collections.Counter()
+        """How often something was tried again, by what had stopped it."""
+        self.waits: Callable[[str], object] = lambda reason: None
+        """Called with what is being waited for."""
 
     @contextlib.contextmanager
-    def only_move(self) -> Iterator[None]:
+    def only_move(self, move: str) -> Iterator[None]:
         """Hold the database's one lock for moves until the block ends; a lost connection frees it.
+
+        The connection is named after `move` meanwhile, so that everybody can see whose it is.
 
         Raises Refused, naming the process that holds it.
         """
@@ -74,11 +79,30 @@ class Session:
             who = holder[0][0] if holder else "a process that has ended by now"
             raise Refused(f"Another move is running in this database: {who}.", "Wait until it has ended.")
         try:
-            with self.without_timeouts():
+            with (
+                self.without_timeouts(),
+                self.named(f"rehome, since {datetime.datetime.now(datetime.UTC):%H:%M:%S} UTC: {move}"),
+            ):
+                self.notice_lost_clients()
                 yield
         finally:
             if self.connection.is_usable():
                 self.rows("SELECT pg_advisory_unlock(%s)", [ONE_MOVE])
+
+    @contextlib.contextmanager
+    def named(self, name: str) -> Iterator[None]:
+        ((before,),) = self.rows("SELECT current_setting('application_name')")
+        self.rows("SELECT set_config('application_name', left(%s, 63), false)", [name])
+        try:
+            yield
+        finally:
+            if self.connection.is_usable():
+                self.rows("SELECT set_config('application_name', %s, false)", [before])
+
+    def notice_lost_clients(self) -> None:
+        """Let the server end what runs here soon after this process has died, instead of when it has an answer."""
+        with contextlib.suppress(DatabaseError):  # Not every platform can tell; then it notices at the next answer.
+            self.rows("SELECT set_config('client_connection_check_interval', '1s', false)")
 
     @contextlib.contextmanager
     def without_timeouts(self) -> Iterator[None]:
@@ -143,24 +167,45 @@ class Session:
         Inside a transaction the group is a savepoint; otherwise it is a transaction of its own. Raises
         LockNotObtained after the last try.
         """
-        tries = max(1, getattr(settings, "REHOME_LOCK_TRIES", LOCK_TRIES))
-        timeout = getattr(settings, "REHOME_LOCK_TIMEOUT_MS", LOCK_TIMEOUT_MS)
-        for attempt in range(tries):
-            if attempt:
-                self.retries += 1
-                # Jitter keeps two sessions from meeting again at each of their tries.
-                time.sleep(random.random() * min(LONGEST_PAUSE_S, 0.01 * 2**attempt))  # noqa: S311
+        timeout = conf.lock_timeout_ms()
+
+        def once() -> Result:
+            with transaction.atomic(using=self.connection.alias):
+                # Set on each try: a rollback forgets it.
+                self.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)))
+                return group()
+
+        return self.retry(once, lock_timeout_ms=timeout)
+
+    def retry(
+        self, attempt: Callable[[], Result], *, lock_timeout_ms: int, too_long: Callable[[], object] | None = None
+    ) -> Result:
+        """Call `attempt`, a transaction or savepoint of its own, again while another session stops it, with pauses
+        between. With `too_long`, which is called then, a statement timeout is no failure either.
+
+        Raises LockNotObtained after the last try.
+        """
+        known = RETRIED | (TOO_LONG if too_long else {})
+        tries = conf.lock_tries()
+        for count in range(1, tries + 1):
             try:
-                with transaction.atomic(using=self.connection.alias):
-                    # Set on each try: a rollback forgets it.
-                    self.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)))
-                    return group()
+                return attempt()
             except OperationalError as error:
-                if getattr(error.__cause__, "sqlstate", None) not in RETRIED:
+                state = getattr(error.__cause__, "sqlstate", None)
+                if state not in known:
                     raise
                 refusal = error
+            self.retries[known[state]] += 1
+            if too_long and state in TOO_LONG:
+                too_long()
+            if count == tries:
+                break
+            if count > TRIES_IN_SILENCE:
+                self.waits(f"a lock: {self.holders()}")
+            # Jitter keeps two sessions from meeting again at each of their tries.
+            time.sleep(random.random() * min(LONGEST_PAUSE_S, 0.01 * 2**count))  # noqa: S311
         raise LockNotObtained(
-            f"A lock was not granted in {tries} tries of {timeout} ms: {self.holders()}. "
+            f"A lock was not granted in {tries} tries of {lock_timeout_ms} ms: {self.holders()}. "
             "End that transaction, or run the command again later."
         ) from refusal
 

@@ -14,6 +14,8 @@ Statement = sql.Composable
 
 SAME_RECORD = SQL("OPERATOR(pg_catalog.*=)")
 OTHER_RECORD = SQL("OPERATOR(pg_catalog.*<>)")
+PASSING = "rehome.passing"
+"""The setting that is on where a write may pass the fence: in the copy, and in the trigger that carries writes."""
 
 
 def name(table: Table) -> sql.Identifier:
@@ -78,6 +80,27 @@ def copy(flow: Flow) -> Statement:
 def overriding(flow: Flow) -> Statement:
     always = any(assignment.column.identity == "a" for assignment in flow.assignments)
     return SQL("OVERRIDING SYSTEM VALUE " if always else "")
+
+
+def copy_blocks(flow: Flow, first: int, end: int) -> Statement:
+    """The rows in blocks `first` up to `end` of the origin, each locked until the commit, so that none is deleted
+    between being read and being written; those that the destination has by its key are left alone.
+    """
+    return SQL("{} WHERE ctid >= {} AND ctid < {} FOR KEY SHARE OF {} ON CONFLICT ({}) DO NOTHING").format(
+        copy(flow),
+        Literal(f"({first},0)"),
+        Literal(f"({end},0)"),
+        Identifier(ROW),
+        columns(there for _, there in flow.key),
+    )
+
+
+def heap(table: Table) -> Statement:
+    """The file that holds the table, and its length in blocks."""
+    return SQL(
+        "SELECT pg_relation_filenode({0}::regclass)::bigint, "
+        "pg_relation_size({0}::regclass) / current_setting('block_size')::bigint"
+    ).format(Literal(name(table).as_string()))
 
 
 def same_key(flow: Flow, origin: str, destination: str) -> Statement:
@@ -239,6 +262,16 @@ def largest_key(table: Table, column: str, *, below: int) -> Statement:
 def vacuum(table: Table) -> Statement:
     """Statistics, and the map of pages that index-only scans rely on; it can't run in a transaction."""
     return SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(name(table))
+
+
+def set_local(setting: str, value: str | int) -> Statement:
+    """Until the transaction ends."""
+    return SQL("SET LOCAL {} = {}").format(SQL(setting), Literal(value))
+
+
+def let_pass() -> Statement:
+    """This transaction may write to a target that is fenced while it is copied to."""
+    return set_local(PASSING, "on")
 
 
 def lock(tables: Iterable[Table], mode: str) -> Statement:

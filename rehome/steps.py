@@ -2,17 +2,20 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from rehome import catalog, copying, grants, identity, registry, sequences, sql, sync, verify, writes
-from rehome.errors import LockNotObtained, MoveFailed, one_line
+from rehome import catalog, conf, copying, grants, identity, registry, sequences, sql, sync, verify, writes
+from rehome.catalog import Table
+from rehome.errors import LockNotObtained, MoveFailed, RehomeError, one_line
 from rehome.ledger import LIVE
 from rehome.models import MoveRun
 from rehome.plan import Plan
 from rehome.session import Session, Statement
+
+AUTOVACUUM_GIVES_WAY_MS = 3000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,18 +63,47 @@ def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iter
 
 def lock_both(plan: Plan) -> Statement:
     """Nobody else writes to either table; readers go on."""
-    return sql.lock([table for pair in plan.pairs for table in (pair.source, pair.target)], "SHARE ROW EXCLUSIVE")
+    return sql.lock(tables_of(plan), "SHARE ROW EXCLUSIVE")
+
+
+def tables_of(plan: Plan) -> list[Table]:
+    return [table for pair in plan.pairs for table in (pair.source, pair.target)]
+
+
+def lock_briefly(session: Session, tables: list[Table], mode: str) -> None:
+    """Lock tables for what is short, in the transaction that is open; a try that fails is the caller's to repeat.
+
+    An autovacuum gives way only to who has waited for a second, which is too long in a queue of writers. So it is
+    waited for with a lock that keeps no writer waiting.
+    """
+    session.execute(sql.set_local("lock_timeout", AUTOVACUUM_GIVES_WAY_MS))
+    session.execute(sql.lock(tables, "SHARE UPDATE EXCLUSIVE"))
+    session.execute(sql.set_local("lock_timeout", conf.lock_timeout_ms()))
+    session.execute(sql.lock(tables, mode))
+
+
+@contextlib.contextmanager
+def undone_on_failure(plan: Plan, undo: Callable[[], object]) -> Iterator[None]:
+    """After a failure, undo what is committed already if that can be done at once; else the next run begins so."""
+    alone = plan.connection.connection
+    try:
+        yield
+    except BaseException:
+        # On a new connection nothing would keep another run away, and a lock may not be granted now.
+        if plan.connection.connection is alone:
+            with contextlib.suppress(DatabaseError, InterfaceError, RehomeError):
+                undo()
+        raise
 
 
 def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
-    """From here both tables live. Foreign keys are last: their lock on the table they point at is the widest."""
+    """From here both tables live."""
     return [
         *sequences.share(plan),
         *sync.install(plan),
         *writes.restart(plan),
         *grants.carry(plan),
         *identity.carry(names),
-        *copying.add_foreign_keys(plan),
     ]
 
 

@@ -1,5 +1,6 @@
 """The triggers between two tables and the fence: install, inspect, remove."""
 
+import dataclasses
 from typing import Literal
 
 from rehome import sql, triggers
@@ -18,6 +19,34 @@ def wanted(plan: Plan) -> list[Trigger]:
     if plan.reversible:
         return [trigger for pair in plan.pairs for trigger in triggers.sync_triggers(pair, plan.search_path)]
     return [fence_of_source(pair, plan) for pair in plan.pairs]
+
+
+def wanted_while_copying(plan: Plan) -> list[Trigger]:
+    """The source's writes are carried, and nobody else writes to the target. What is carried back while rows are
+    being copied would bring old values back, so there is no trigger for it.
+    """
+    triggers_of = [
+        dataclasses.replace(trigger, passes=trigger.each == "ROW")
+        for pair in plan.pairs
+        for trigger in triggers.sync_triggers(pair, plan.search_path)
+        if trigger.table is pair.source or trigger.each == "STATEMENT"
+    ]
+    return triggers_of + [gate_of_target(pair) for pair in plan.pairs]
+
+
+def install_for_copying(plan: Plan) -> list[Statement]:
+    return [statement for trigger in wanted_while_copying(plan) for statement in trigger.create()]
+
+
+def remove_for_copying(plan: Plan) -> list[Statement]:
+    return [statement for trigger in wanted_while_copying(plan) for statement in trigger.drop()]
+
+
+def is_carrying(plan: Plan) -> bool:
+    """Whether every write since the copy began was carried, as far as the triggers tell."""
+    return all(
+        state_of(trigger, trigger.table) != "missing" for trigger in wanted_while_copying(plan) if not trigger.condition
+    )
 
 
 def install(plan: Plan) -> list[Statement]:
@@ -63,6 +92,17 @@ def fence_of_target(pair: TablePair) -> Trigger:
         pair,
         f"{pair.target} is not in use: its rows were moved back to {pair.source}.",
         f"Write to {pair.source}, or run the migration forwards again.",
+    )
+
+
+def gate_of_target(pair: TablePair) -> Trigger:
+    return triggers.fence(
+        "fence",
+        pair.target,
+        pair,
+        f"{pair.target} is not in use yet: the rows of {pair.source} are being copied to it.",
+        f"Write to {pair.source} until the migration has ended.",
+        gate=True,
     )
 
 

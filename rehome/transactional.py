@@ -1,12 +1,8 @@
 """The default way: one transaction forwards, and every way back, with writers of the source waiting for it."""
 
-import contextlib
 from collections.abc import Iterator
 
-from django.db import Error
-
 from rehome import copying, grants, identity, notices, preflight, sequences, sql, steps, sync, verify
-from rehome.errors import LockNotObtained
 from rehome.ledger import Ledger
 from rehome.models import MoveRun, Phase
 from rehome.plan import Plan
@@ -42,22 +38,14 @@ def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
 def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
     """Prepare, then everything else in one transaction; whatever fails, the target is left as it was."""
     session = steps.open_session(plan)
-    alone = plan.connection.connection
     with session.transaction():
         run = ledger.begin(plan, copying.to_keep(plan))
-    try:
+    with steps.undone_on_failure(plan, lambda: undo_preparation(run, ledger, session)):
         with progress.step("put the target's indexes and foreign keys away"):
             for statement in copying.put_away(plan):
                 session.run(statement)
         with session.transaction():
             move_in_transaction(plan, session, ledger, run, progress)
-    except BaseException:
-        # On a new connection nothing would keep another run away, and a lock may not be granted now: then the
-        # next run begins with it.
-        if plan.connection.connection is alone:
-            with contextlib.suppress(Error, LockNotObtained):
-                undo_preparation(run, ledger, session)
-        raise
     return run
 
 
@@ -74,7 +62,8 @@ def move_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveR
         steps.refuse_differences(plan, verify.compare(plan, session))
     with progress.step("sequences, triggers, permissions, foreign keys"):
         names = identity.read_identity(plan, session)
-        session.run(*steps.switch(plan, names))
+        # Foreign keys are last: their lock on the table they point at is the widest.
+        session.run(*steps.switch(plan, names), *copying.add_foreign_keys(plan))
         kept = {
             **run.kept,
             **sequences.to_keep(plan),
@@ -151,10 +140,9 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
         names = identity.read_identity(plan, steps.open_session(plan))
         for statement in copying.put_away(plan):
             yield Step("Prepare: each statement in a transaction of its own.", [statement])
-        yield Step(
-            "Move: all or nothing.",
-            [*enter(plan), *copying.copy(plan), *copying.build(plan), *steps.switch(plan, names)],
-        )
+        statements = [*enter(plan), *copying.copy(plan), *copying.build(plan)]
+        statements += [*steps.switch(plan, names), *copying.add_foreign_keys(plan)]
+        yield Step("Move: all or nothing.", statements)
     elif statements := steps.mend(plan):
         yield Step("Mend: all or nothing.", statements)
     for statement in [*copying.vacuum(plan), *copying.settle(plan)]:

@@ -9,6 +9,7 @@ from rehome.catalog import Table
 from rehome.plan import Assignment, Flow, TablePair
 from rehome.sql import (
     OTHER_RECORD,
+    PASSING,
     SAME_RECORD,
     changed,
     changes,
@@ -58,6 +59,10 @@ class Trigger:
     search_path: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     """What the function sees as the session sees it that creates it, whatever the writer has set."""
+    passes: bool = False
+    """Whether what the function writes passes the fence of a target that is being copied to."""
+    condition: str = ""
+    """SQL that decides whether the function is called; empty for always."""
 
     def create(self) -> list[Statement]:
         """Idempotent: what stands under the name is replaced. A policy that would hide rows is an error in it."""
@@ -65,10 +70,11 @@ class Trigger:
         return [
             SQL(
                 "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-                "SET search_path = {} SET row_security = off{} AS {}"
+                "SET search_path = {} SET row_security = off{}{} AS {}"
             ).format(
                 function,
                 columns(["pg_catalog", *self.search_path, "pg_temp"]),
+                SQL(f" SET {PASSING} = 'on'" if self.passes else ""),
                 SQL("").join(SQL(" SET {} FROM CURRENT").format(SQL(setting)) for setting in self.settings),
                 quoted(self.body),
             ),
@@ -76,8 +82,13 @@ class Trigger:
             SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function),
             SQL("COMMENT ON FUNCTION {}() IS {}").format(function, Literal(f"rehome {self.digest}")),
             *(create_counter(self.table.schema, self.counter, self.owner) if self.counter else []),
-            SQL("CREATE OR REPLACE TRIGGER {} {} ON {} FOR EACH {} EXECUTE FUNCTION {}()").format(
-                Identifier(self.name), SQL(self.events), name(self.table), SQL(self.each), function
+            SQL("CREATE OR REPLACE TRIGGER {} {} ON {} FOR EACH {}{} EXECUTE FUNCTION {}()").format(
+                Identifier(self.name),
+                SQL(self.events),
+                name(self.table),
+                SQL(self.each),
+                SQL(f" WHEN ({self.condition})" if self.condition else ""),
+                function,
             ),
         ]
 
@@ -133,12 +144,15 @@ def sync_triggers(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger
     return triggers
 
 
-def fence(kind: str, table: Table, pair: TablePair, message: str, hint: str) -> Trigger:
-    """Turns every write to `table` into an error."""
+def fence(kind: str, table: Table, pair: TablePair, message: str, hint: str, *, gate: bool = False) -> Trigger:
+    """Turns every write to `table` into an error; with `gate`, every write of a stranger to the move."""
     body = SQL("\nBEGIN\n  RAISE object_not_in_prerequisite_state USING MESSAGE = {}, HINT = {};\nEND\n").format(
         Literal(message), Literal(hint)
     )
-    return Trigger(table, trigger_name(kind, pair), FENCE_EVENTS, "STATEMENT", body.as_string(), table.owner)
+    stranger = f"pg_catalog.current_setting('{PASSING}', true) IS DISTINCT FROM 'on'" if gate else ""
+    return Trigger(
+        table, trigger_name(kind, pair), FENCE_EVENTS, "STATEMENT", body.as_string(), table.owner, condition=stranger
+    )
 
 
 def truncate_body(flow: Flow) -> str:

@@ -7,12 +7,12 @@ from django.db.migrations import Migration
 from django.db.migrations.loader import AmbiguityError, MigrationLoader
 
 from rehome import catalog, preflight
+from rehome.conf import LOCK_TIMEOUT_MS
 from rehome.discovery import moves_of
 from rehome.ledger import Ledger
 from rehome.management.base import USAGE, DatabaseCommand
 from rehome.models import Phase
 from rehome.runner import backward_steps, forward_steps
-from rehome.session import LOCK_TIMEOUT_MS
 from rehome.status import Status, read_status
 from rehome.steps import Step
 

@@ -1,0 +1,81 @@
+"""Builds the indexes and foreign keys of a filled table beside its writers; safe to repeat after any crash."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rehome import catalog, sql
+from rehome.catalog import Table
+from rehome.plan import Plan
+from rehome.session import Session, Statement
+from rehome.sql import SQL, Identifier
+
+
+def build_indexes(plan: Plan, kept: dict[str, Any], session: Session) -> None:
+    """Each index concurrently, then each unique constraint on top of its index."""
+    for table, name, definition in wanted_indexes(plan, kept):
+        build_index(table, name, definition, session)
+    for schema, table, name, _ in kept["unique_indexes"]:
+        bearer = find(plan, schema, table)
+        if not has_constraint(bearer, name):
+            session.run(add_unique(bearer, name))
+
+
+def build_index(table: Table, name: str, definition: str, session: Session) -> None:
+    state = catalog.index_state(session.connection, table, name)
+    if state == "invalid":
+        session.execute(drop_invalid(table, name))
+    if state != "valid":
+        session.execute(concurrently(definition))
+
+
+def wanted_indexes(plan: Plan, kept: dict[str, Any]) -> Iterator[tuple[Table, str, str]]:
+    """(table, name, CREATE INDEX) of what was put away: plain indexes, and those of unique constraints."""
+    for schema, table, name, definition in [*kept["indexes"], *kept.get("unique_indexes", [])]:
+        yield find(plan, schema, table), name, definition
+
+
+def add_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session) -> None:
+    """NOT VALID, one short transaction each, then validated, which blocks nobody."""
+    for schema, name, constraint, definition in kept["constraints"]:
+        if not definition.startswith("FOREIGN KEY"):
+            continue
+        table = find(plan, schema, name)
+        if not has_constraint(table, constraint):
+            session.run(
+                SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(
+                    sql.name(table), Identifier(constraint), SQL(definition.removesuffix(" NOT VALID"))
+                )
+            )
+        session.execute(sql.validate(schema, name, constraint))
+
+
+def invalid_indexes(plan: Plan, kept: dict[str, Any], session: Session) -> list[Statement]:
+    """Drop what a build left that was cut short, for `put_back` takes every index that it finds for a whole one."""
+    return [
+        SQL("DROP INDEX {}").format(Identifier(table.schema, name))
+        for table, name, _ in wanted_indexes(plan, kept)
+        if catalog.index_state(session.connection, table, name) == "invalid"
+    ]
+
+
+def find(plan: Plan, schema: str, name: str) -> Table:
+    return next(pair.target for pair in plan.pairs if (pair.target.schema, pair.target.name) == (schema, name))
+
+
+def has_constraint(table: Table, name: str) -> bool:
+    return any(constraint.name == name for constraint in table.constraints)
+
+
+def concurrently(definition: str) -> Statement:
+    return SQL(re.sub(r"^(CREATE (?:UNIQUE )?INDEX) ", r"\1 CONCURRENTLY ", definition))
+
+
+def drop_invalid(table: Table, name: str) -> Statement:
+    return SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(table.schema, name))
+
+
+def add_unique(table: Table, name: str) -> Statement:
+    return SQL("ALTER TABLE {} ADD CONSTRAINT {} UNIQUE USING INDEX {}").format(
+        sql.name(table), Identifier(name), Identifier(name)
+    )

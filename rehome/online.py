@@ -1,0 +1,273 @@
+"""The way that lets everybody write: batches beside a trigger, concurrent builds, one short switch at the end.
+
+    PREPARED  --enter-->  COPYING  --copy-->  BUILDING  --build, compare, switch-->  LIVE
+
+Each phase is recorded in the transaction that completes it, so the next run goes on from there; `give_up` leads from
+any of them back to where the move had not begun.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+from rehome import (
+    batches,
+    building,
+    conf,
+    copying,
+    grants,
+    identity,
+    notices,
+    preflight,
+    sequences,
+    sql,
+    steps,
+    sync,
+    throttle,
+    verify,
+    watching,
+)  # fmt: skip
+from rehome.batches import Checkpoint, Rewritten
+from rehome.errors import MoveFailed, Stopped
+from rehome.ledger import Ledger
+from rehome.models import MoveRun, Phase
+from rehome.plan import Plan, TablePair
+from rehome.progress import Progress
+from rehome.resolve import renew
+from rehome.session import Session
+
+HALF_DONE = {Phase.PREPARED, Phase.COPYING, Phase.BUILDING}
+"""What a crash leaves that a later run resumes or gives up."""
+COPIED_BESIDE_WRITERS = {Phase.COPYING, Phase.BUILDING}
+STEPS = 7
+DONE = {Phase.COPYING: 2, Phase.BUILDING: 3}
+"""Steps that a run has behind it when it goes on from a phase."""
+
+
+def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
+    """Begin the move, or go on where an earlier run stopped.
+
+    A copy that can't be gone on with, because the plan or the tables have changed since, starts over.
+    """
+    reason = why_start_over(plan, run) if run and run.phase in HALF_DONE else "it had not begun"
+    resumed = None if reason else run
+    progress = Progress(
+        f"{plan}: {'going on' if resumed else 'moving'} online, database {plan.connection.alias!r}",
+        steps=STEPS,
+        done=DONE[Phase(resumed.phase)] if resumed else 0,
+    )
+    with stoppable(plan), steps.explained(plan, "What is copied stays: run the migration again to go on."):
+        if resumed is None:
+            if run and run.phase in HALF_DONE:
+                progress.note(f"Starting over, for {reason}.")
+                give_up(plan, ledger, run)
+                plan = renew(plan)
+            preflight.check_forward(plan, ledger)
+            resumed = begin(plan, ledger, progress)
+        finish = Finish(renew(plan), ledger, resumed, progress)
+        finish()
+    progress.note(finish.summary())
+    for notice in notices.find(plan):
+        progress.note(notice)
+
+
+def begin(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
+    """Up to the moment from which every write is carried; whatever fails, the target is left as it was."""
+    session = steps.open_session(plan)
+    session.waits = progress.waits
+    with session.transaction():
+        run = ledger.begin(plan, {**copying.to_keep_beside_writers(plan), "plan": fingerprint(plan), "copied": {}})
+    with steps.undone_on_failure(plan, lambda: give_up(plan, ledger, run)):
+        with progress.step("put the target's indexes and foreign keys away"):
+            for statement in copying.put_away_beside_writers(plan):
+                session.run(statement)
+        with progress.step("carry new writes"):
+            session.retry(lambda: enter(plan, ledger, run, session), lock_timeout_ms=conf.lock_timeout_ms())
+    return run
+
+
+def enter(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
+    """One short transaction, which no write is under way in: from its commit on each is carried to the target."""
+    with session.transaction():
+        steps.lock_briefly(session, steps.tables_of(plan), "SHARE ROW EXCLUSIVE")
+        preflight.check_target_empty(plan)
+        for statement in sync.install_for_copying(plan):
+            session.execute(statement)
+        ledger.advance(run, Phase.COPYING)
+
+
+def why_start_over(plan: Plan, run: MoveRun) -> str:
+    """Why rows that were copied can't be trusted; empty when they can."""
+    if run.phase == Phase.PREPARED:
+        return "nothing had been copied"
+    if run.kept["plan"] != fingerprint(plan):
+        return "the move or its tables have changed since"
+    if not sync.is_carrying(plan):
+        return "a trigger that carried writes is missing or disabled"
+    return ""
+
+
+def fingerprint(plan: Plan) -> str:
+    """Of everything that decides what a copied row looks like."""
+    parts = [str(plan.irreversible)]
+    for pair in plan.pairs:
+        parts.append(sql.copy(pair.forward).as_string())
+        parts += [str((c.name, c.type, c.nullable, c.collation)) for t in (pair.source, pair.target) for c in t.columns]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
+    """Leave the database as if the move had not begun: an empty target with its indexes and keys, no triggers.
+
+    One transaction. Raises Refused where other tables' rows point at the target by now.
+    """
+    session = steps.open_session(plan)
+    preflight.check_unreferenced(plan)
+    with session.transaction():
+        session.run(
+            steps.lock_both(plan),
+            *sync.remove_for_copying(plan),
+            *copying.let_go(plan),
+            *copying.empty(plan),
+            *building.invalid_indexes(plan, run.kept, session),
+        )
+        session.run(*copying.put_back(run.kept, session.connection))
+        ledger.forget(run)
+        before = ledger.current(plan)
+        if before and before.phase == Phase.BACK:
+            session.run(*sync.raise_fence(plan))
+    for statement in copying.settle_back(plan):
+        session.run(statement)
+
+
+class Finish:
+    """What is left once every write is carried; after a crash in any of it, it begins again and finds its place."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
+        self.plan = plan
+        self.ledger = ledger
+        self.run = run
+        self.progress = progress
+        self.session = steps.open_session(plan)
+        self.session.waits = progress.waits
+
+    def __call__(self) -> None:
+        if self.run.phase == Phase.COPYING:
+            with self.progress.step(f"copy {', '.join(str(pair.source) for pair in self.plan.pairs)}"):
+                for pair in self.plan.pairs:
+                    self.copy(pair)
+                self.ledger.advance(self.run, Phase.BUILDING)
+        self.build()
+        with self.progress.step("compare every row"):
+            rows = self.compare()
+        with self.progress.step("switch: sequences, triggers, permissions"):
+            self.session.retry(lambda: self.switch(rows), lock_timeout_ms=conf.lock_timeout_ms())
+        identity.forget_cached()
+
+    def copy(self, pair: TablePair) -> None:
+        saved = self.run.kept["copied"].get(str(pair.target))
+        checkpoint = Checkpoint(**saved) if saved else batches.start(self.session, pair)
+        pace = Pace(checkpoint)
+
+        def between(reached: Checkpoint) -> None:
+            throttle.wait(self.session, self.progress.waits)
+            self.progress.detail(f"{pair.source} {pace.describe(reached)}")
+
+        while not checkpoint.done:
+            try:
+                checkpoint = batches.copy(self.session, pair, checkpoint, lambda c: self.save(pair, c), between)
+            except Rewritten:
+                self.progress.note(f"{pair.source} was rewritten meanwhile: its copy starts over.")
+                checkpoint = batches.start(self.session, pair)
+
+    def save(self, pair: TablePair, checkpoint: Checkpoint) -> None:
+        copied = {**self.run.kept["copied"], str(pair.target): dataclasses.asdict(checkpoint)}
+        rows = sum(saved["rows"] for saved in copied.values())
+        self.ledger.advance(self.run, Phase.COPYING, kept={**self.run.kept, "copied": copied}, rows=rows)
+
+    def build(self) -> None:
+        """The plan is resolved again after it, for it was made while these were away."""
+        with self.progress.step("build indexes"), watching.watched(self.session.connection, self.progress.waits):
+            building.build_indexes(self.plan, self.run.kept, self.session)
+        with self.progress.step("foreign keys"), watching.watched(self.session.connection, self.progress.waits):
+            building.add_foreign_keys(self.plan, self.run.kept, self.session)
+        self.plan = renew(self.plan)
+
+    def compare(self) -> int:
+        """In one snapshot, in which everything that was written is on both sides; returns the number of rows.
+
+        After a difference the move is given up, for nothing says which of its rows can be trusted.
+        """
+        for statement in copying.vacuum(self.plan):
+            self.session.execute(statement)
+        with self.session.snapshot():
+            comparison = verify.compare(self.plan, self.session)
+        if not comparison.equal:
+            give_up(self.plan, self.ledger, self.run)
+            steps.refuse_differences(self.plan, comparison)
+        return comparison.target_rows
+
+    def switch(self, rows: int) -> None:
+        """One short transaction: the fence falls, both tables live."""
+        with self.session.transaction():
+            steps.lock_briefly(self.session, steps.tables_of(self.plan), "ACCESS EXCLUSIVE")
+            plan = renew(self.plan)
+            self.refuse_changes(plan)
+            names = identity.read_identity(plan, self.session)
+            kept = {**self.run.kept, **sequences.to_keep(plan), **grants.to_keep(plan)}
+            for statement in [*sync.remove_for_copying(plan), *steps.switch(plan, names)]:
+                self.session.execute(statement)
+            kept |= identity.to_keep(names, self.session)
+            self.ledger.advance(self.run, Phase.LIVE, rows=rows, kept=kept)
+
+    def refuse_changes(self, plan: Plan) -> None:
+        """What was compared is what is switched to."""
+        if why := why_start_over(plan, self.run):
+            raise MoveFailed(f"{plan}: {why}. Nothing is switched; run the migration again, which starts over.")
+
+    def summary(self) -> str:
+        retries = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.session.retries.items())) or "none"
+        return f"tried again: {retries}."
+
+
+class Pace:
+    """Rows a second and the time that is left, from the blocks that this run has copied."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.first = checkpoint
+        self.began = time.monotonic()
+
+    def describe(self, reached: Checkpoint) -> str:
+        seconds = time.monotonic() - self.began
+        blocks = reached.block - self.first.block
+        share = 100 * reached.block // max(reached.blocks, 1)
+        if blocks <= 0 or seconds <= 0:
+            return f"{share} %, {reached.rows:,} rows"
+        rate = (reached.rows - self.first.rows) / seconds
+        left = datetime.timedelta(seconds=round(seconds / blocks * (reached.blocks - reached.block)))
+        return f"{share} %, {reached.rows:,} rows, {rate:,.0f} rows/s, {left} left"
+
+
+@contextlib.contextmanager
+def stoppable(plan: Plan) -> Iterator[None]:
+    """An interruption is no crash: Ctrl-C and SIGTERM say what stands and what to do."""
+    received: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    handled = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, interrupt) if handled else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped(plan, received[0] if received else signal.SIGINT) from None
+    finally:
+        if handled:
+            signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,54 @@
+"""Holds a copy back while the server has other things to do; a signal that can't be read counts as too high."""
+
+import time
+from collections.abc import Callable
+
+from rehome import conf
+from rehome.session import Session
+
+POLL_S = 1.0
+
+# A role that may not see another's session sees its pid, but no state. A base backup has nothing to replay.
+SESSIONS = """
+SELECT count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state IS NULL)
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid() AND leader_pid IS DISTINCT FROM pg_backend_pid()
+"""
+
+LAG = """
+SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), count(*) FILTER (WHERE replay_lsn IS NULL),
+       pg_size_bytes(%s), pg_size_pretty(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)))
+  FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
+"""
+
+
+def wait(session: Session, say: Callable[[str], object]) -> None:
+    """Return once nothing is too high; `say` is called with the reason again and again until then."""
+    while reason := too_high(session):
+        say(reason)
+        time.sleep(POLL_S)
+
+
+def too_high(session: Session) -> str:
+    """What to wait for; empty when there is nothing."""
+    return too_many_sessions(session) or too_much_lag(session)
+
+
+def too_many_sessions(session: Session) -> str:
+    limit = conf.max_sessions()
+    if limit is None:
+        return ""
+    ((active, hidden),) = session.rows(SESSIONS)
+    if hidden:
+        return f"{hidden} sessions whose state this role can't see (GRANT pg_read_all_stats shows them)"
+    return f"{active} active sessions, more than {limit} (REHOME_MAX_SESSIONS)" if active > limit else ""
+
+
+def too_much_lag(session: Session) -> str:
+    limit = conf.max_lag()
+    if limit is None:
+        return ""
+    ((lag, hidden, allowed, pretty),) = session.rows(LAG, [limit])
+    if hidden:
+        return f"{hidden} replicas whose position this role can't see (GRANT pg_read_all_stats shows them)"
+    return f"a replica that is {pretty} behind, more than {limit} (REHOME_MAX_LAG)" if (lag or 0) > allowed else ""
