@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+import django.core
 import pytest
 from django.core.management import find_commands, load_command_class
 from django.core.management.base import BaseCommand
@@ -12,6 +13,7 @@ import rehome
 from tests.conftest import ROOT
 
 COMMANDS = find_commands(str(Path(rehome.__file__).parent / "management"))
+DJANGO = find_commands(str(Path(django.core.__file__).parent / "management"))
 PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
@@ -21,9 +23,10 @@ def section(command: str) -> str:
 
 
 def own_arguments(command: str) -> list[argparse.Action]:
-    """Those that Django does not give to every command."""
+    """Those that Django does not give to every command, or to its own of the name."""
     parser = load_command_class("rehome", command).create_parser("manage.py", command)
-    common = {action.dest for action in BaseCommand().create_parser("manage.py", command)._actions}
+    overridden = load_command_class("django.core", command) if command in DJANGO else BaseCommand()
+    common = {action.dest for action in overridden.create_parser("manage.py", command)._actions}
     return [action for action in parser._actions if action.dest not in common]
 
 
