@@ -92,10 +92,13 @@ class Ledger:
         run.save(using=self.connection.alias, update_fields=["verified_at", "verification"])
 
     def record_look(self, run: MoveRun, look: dict[str, Any]) -> None:
-        """Keep `look`, and leave alone what else is kept: a move may be at work on it."""
-        table = self.connection.ops.quote_name(MoveRun._meta.db_table)
+        """Keep `look`, and leave alone what else is kept. A move that is at work on the run is not waited for."""
+        statement = """
+            UPDATE rehome_moverun SET kept = kept || %s::jsonb
+             WHERE id = (SELECT id FROM rehome_moverun WHERE id = %s FOR UPDATE SKIP LOCKED)
+        """
         with self.connection.cursor() as cursor:
-            cursor.execute(f"UPDATE {table} SET kept = kept || %s::jsonb WHERE id = %s", [json.dumps(look), run.pk])  # noqa: S608
+            cursor.execute(statement, [json.dumps(look), run.pk])
 
     def forget(self, run: MoveRun) -> None:
         """Drop the record of a run that left nothing behind, and with the last record the table."""

@@ -51,6 +51,11 @@ def stands(plan: Plan, run: MoveRun | None) -> bool:
     return run is not None and run.phase == Phase.RETIRED and plan.main.source.kind == "v"
 
 
+def is_unfinished(run: MoveRun) -> bool:
+    """Whether a crash left foreign keys to add or to validate, behind the commit of either way."""
+    return "unvalidated" in run.kept or (run.phase == Phase.LIVE and "foreign_keys" in run.kept)
+
+
 def refuse_unequal(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
     report = verify.verify(plan, session, run.kept)
     ledger.record_verification(run, report.as_json())
@@ -267,7 +272,7 @@ def keep_sequences(pair: TablePair, plan: Plan) -> Iterator[Statement]:
 # ----- what each would run on this database now
 
 
-def retire_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
+def retire_steps(plan: Plan, ledger: Ledger, run: MoveRun | None) -> Iterator[Step]:
     """The statements of `retire`."""
     retirement.check(plan, run)
     keys = repointing.read(plan)
@@ -295,6 +300,6 @@ def bring_back_steps(plan: Plan, ledger: Ledger, run: MoveRun | None) -> Iterato
         yield Step("Foreign keys: each in a transaction of its own.", statements)
 
 
-def drop_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
+def drop_steps(plan: Plan, ledger: Ledger, run: MoveRun | None) -> Iterator[Step]:
     """The statements of `drop`."""
     yield Step("Drop: all or nothing.", drop_aside(plan, check_retired(plan, run)))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import sync
+from rehome import sync, writes
 from rehome.discovery import DeclaredMove
 from rehome.errors import Refused
 from rehome.historical import is_allowed
@@ -42,6 +42,13 @@ class Status:
     def sync(self) -> sync.State | None:
         """The triggers' state; None where there should be none, because only one of the tables is in use."""
         return sync.state(self.plan) if self.plan and self.live else None
+
+    @property
+    def writes(self) -> writes.Writes | None:
+        """What still arrives through the old tables; None where nothing can, or nobody counts it."""
+        if self.plan is None or self.run is None or not self.live or not self.plan.reversible:
+            return None
+        return writes.read(self.plan, self.run)
 
 
 def read_statuses(moves: Iterable[DeclaredMove], connection: BaseDatabaseWrapper) -> list[Status]:

@@ -5,6 +5,7 @@ undone by a rollback, and lets the session share an advisory lock until it disco
 """
 
 import dataclasses
+import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -55,14 +56,54 @@ class Writes:
     writers: tuple[Writer, ...]
 
     @property
+    def total(self) -> int | None:
+        return total(self.since_move)
+
+    @property
+    def fresh(self) -> int | None:
+        return total(self.since_look)
+
+    @property
     def arrive(self) -> bool:
         """Whether old code may still be at work, as far as anybody can tell."""
-        return bool(self.writers) or any(count != 0 for count in self.since_look.values())
+        return bool(self.writers) or self.fresh != 0
+
+    def __str__(self) -> str:
+        """How many, since when and by whom, as a sentence."""
+        counts = [
+            f"{'an unknown number of' if count is None else f'{count:,}'} rows were written through {table}"
+            for table, count in self.since_look.items()
+        ]
+        since = f"since showmoves last looked, {shown(self.looked_at)}" if self.looked_at else "since the move"
+        who = f"; connected sessions that did: {self.programs}" if self.writers else ""
+        return f"{' and '.join(counts)} {since}{who}."
+
+    @property
+    def told(self) -> str:
+        """Which connected programs made them, as a sentence; empty where none is connected."""
+        if not self.writers:
+            return ""
+        return f"connected sessions that wrote through {' or '.join(self.since_move)}: {self.programs}."
+
+    @property
+    def programs(self) -> str:
+        return ", ".join(map(str, self.writers))
 
     @property
     def look(self) -> dict[str, Any]:
         """What the ledger keeps of having looked."""
         return {"looked": {"at": timezone.now().isoformat(), "counts": self.since_move}}
+
+
+def total(counts: dict[str, int | None]) -> int | None:
+    """Of all tables; None where one is unknown."""
+    known = [count for count in counts.values() if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def shown(moment: str) -> str:
+    when = datetime.datetime.fromisoformat(moment)
+    return f"{timezone.localtime(when) if timezone.is_aware(when) else when:%Y-%m-%d %H:%M:%S}"
 
 
 def read(plan: Plan, run: MoveRun) -> Writes:

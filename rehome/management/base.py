@@ -8,6 +8,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome import preflight
+from rehome.status import Status
 
 USAGE = 2
 """The exit code for arguments that mean nothing."""
@@ -19,6 +20,7 @@ class DatabaseCommand(BaseCommand):
 
     # A project whose checks fail needs the truth about its moves all the more.
     requires_system_checks = []
+    interrupted = "Interrupted; nothing is changed."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -34,7 +36,7 @@ class DatabaseCommand(BaseCommand):
             preflight.check_server(connection)
             return self.handle_database(connection, **options)
         except KeyboardInterrupt:
-            raise CommandError("Interrupted; nothing is changed.", returncode=INTERRUPTED) from None
+            raise CommandError(self.interrupted, returncode=INTERRUPTED) from None
         except DatabaseError as error:
             raise CommandError(f"Database {connection.alias!r} can't be read: {str(error).strip()}") from error
 
@@ -44,6 +46,15 @@ class DatabaseCommand(BaseCommand):
     def say(self, line: str) -> None:
         """Progress, for people: on stderr, so that stdout holds the result alone."""
         self.stderr.write(line, self.style.NOTICE)
+
+
+def choose(statuses: list[Status], name: str | None) -> list[Status]:
+    """All, or those of the move that `name` means."""
+    chosen = [status for status in statuses if name is None or status.declared.move.answers_to(name)]
+    if name is not None and not chosen:
+        known = ", ".join(sorted(status.declared.move.target for status in statuses)) or "none"
+        raise CommandError(f"There is no move {name!r}. The moves on this database: {known}.", returncode=USAGE)
+    return chosen
 
 
 def add_format(parser: CommandParser) -> None:

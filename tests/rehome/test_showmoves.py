@@ -44,13 +44,18 @@ def test_planned_moves(planned: str) -> None:
         "phase": ["planned", "planned"],
         "rows": [None, None],
         "sync": [None, None],
+        "old_writes": [None, None],
+        "old_writes_since_look": [None, None],
+        "looked_at": [None, None],
+        "writers": [None, None],
         "verified_at": [None, None],
         "verified_ok": [None, None],
         "note": ["", ""],
     }
     lines = showmoves().splitlines()
-    assert re.split(r"\s{2,}", lines[0]) == ["move", "migration", "phase", "rows", "sync", "last verification"]
-    assert re.split(r"\s{2,}", lines[1]) == [MOVES[0], "accounts.0002_migrate_profile_data", "planned", "-", "-", "-"]
+    counts = ["old writes", "since last look"]
+    assert re.split(r"\s{2,}", lines[0]) == ["move", "migration", "phase", "rows", "sync", *counts, "last verification"]
+    assert re.split(r"\s{2,}", lines[1]) == [MOVES[0], "accounts.0002_migrate_profile_data", "planned", *"-----"]
     assert len(lines) == 3
 
 
@@ -69,8 +74,8 @@ def test_live_moves_with_their_rows_triggers_and_last_verification(live: str) ->
     assert columns["verified_ok"] == [False, True]
     assert all(re.match(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00$", when) for when in columns["verified_at"])
     printed = showmoves().splitlines()
-    assert re.search(r"live +\d+ +missing +20[-\d]+ [\d:]+: DIFFERENCES$", printed[1])
-    assert re.search(r"live +\d+ +installed +20[-\d]+ [\d:]+: equal$", printed[2])
+    assert re.search(r"live +\d+ +missing +0 +0 +20[-\d]+ [\d:]+: DIFFERENCES$", printed[1])
+    assert re.search(r"live +\d+ +installed +0 +0 +20[-\d]+ [\d:]+: equal$", printed[2])
 
     ((function,),) = farm.sql(
         "SELECT tgfoid::regproc::text FROM pg_trigger WHERE tgrelid = 'portal_printer'::regclass "

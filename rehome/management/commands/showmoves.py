@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -6,10 +7,12 @@ from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from rehome.discovery import find_moves
+from rehome.ledger import Ledger
 from rehome.management.base import DatabaseCommand, add_format, as_json, as_table
 from rehome.status import Status, read_statuses
+from rehome.writes import Writes
 
-HEADINGS = ["move", "migration", "phase", "rows", "sync", "last verification"]
+HEADINGS = ["move", "migration", "phase", "rows", "sync", "old writes", "since last look", "last verification"]
 
 
 class Command(DatabaseCommand):
@@ -22,12 +25,23 @@ class Command(DatabaseCommand):
     def handle_database(self, connection: BaseDatabaseWrapper, **options: Any) -> str:
         loader = MigrationLoader(connection)
         statuses = read_statuses(find_moves(loader), connection)
+        found = [(status, status.writes) for status in statuses]
+        record_look(found, Ledger(connection.alias))
         if options["format"] == "json":
-            return as_json([describe(status) for status in statuses])
+            return as_json([describe(*pair) for pair in found])
         if not statuses:
             return "(no moves)"
         notes = [f"{status}: {note}" for status in statuses if (note := note_on(status))]
-        return "\n".join([as_table(HEADINGS, [row_of(status) for status in statuses]), *notes])
+        programs = [f"{status}: {told}" for status, writes in found if writes and (told := writes.told)]
+        return "\n".join([as_table(HEADINGS, [row_of(*pair) for pair in found]), *programs, *notes])
+
+
+def record_look(found: list[tuple[Status, Writes | None]], ledger: Ledger) -> None:
+    """The next look tells what has come since this one."""
+    writable = ledger.is_writable()
+    for status, writes in found:
+        if writable and status.run and writes and writes.total is not None:
+            ledger.record_look(status.run, writes.look)
 
 
 def note_on(status: Status) -> str:
@@ -41,7 +55,7 @@ def note_on(status: Status) -> str:
     return status.problem
 
 
-def describe(status: Status) -> dict[str, Any]:
+def describe(status: Status, writes: Writes | None) -> dict[str, Any]:
     run = status.run
     return {
         "move": str(status),
@@ -49,15 +63,20 @@ def describe(status: Status) -> dict[str, Any]:
         "phase": status.phase,
         "rows": run.rows if run else None,
         "sync": status.sync,
+        "old_writes": writes.total if writes else None,
+        "old_writes_since_look": writes.fresh if writes else None,
+        "looked_at": writes.looked_at if writes else None,
+        "writers": [dataclasses.asdict(writer) for writer in writes.writers] if writes else None,
         "verified_at": run.verified_at.isoformat() if run and run.verified_at else None,
         "verified_ok": run.verification["ok"] if run and run.verification else None,
         "note": note_on(status),
     }
 
 
-def row_of(status: Status) -> list[Any]:
-    shown = describe(status)
-    return [shown[name] for name in ("move", "migration", "phase", "rows", "sync")] + [last_verification(status)]
+def row_of(status: Status, writes: Writes | None) -> list[Any]:
+    shown = describe(status, writes)
+    names = ("move", "migration", "phase", "rows", "sync", "old_writes", "old_writes_since_look")
+    return [*(shown[name] for name in names), last_verification(status)]
 
 
 def last_verification(status: Status) -> str | None:

@@ -8,7 +8,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from rehome.discovery import find_moves
 from rehome.ledger import Ledger
-from rehome.management.base import USAGE, DatabaseCommand, add_format, as_json, as_table
+from rehome.management.base import DatabaseCommand, add_format, as_json, as_table, choose
 from rehome.problems import find_problems
 from rehome.status import Status, read_statuses
 from rehome.steps import open_session
@@ -43,7 +43,7 @@ class Command(DatabaseCommand):
         )
 
     def handle_database(self, connection: BaseDatabaseWrapper, **options: Any) -> str | None:
-        statuses = self.choose(read_statuses(find_moves(MigrationLoader(connection)), connection), options["move"])
+        statuses = choose(read_statuses(find_moves(MigrationLoader(connection)), connection), options["move"])
         ledger = Ledger(connection.alias)
         reports = [(status, self.verify(status, ledger, options)) for status in statuses]
         failure = what_failed(reports, named=options["move"] is not None)
@@ -55,15 +55,6 @@ class Command(DatabaseCommand):
         if failure:
             raise CommandError(failure)
         return None if options["format"] == "json" else "\nEqual."
-
-    def choose(self, statuses: list[Status], name: str | None) -> list[Status]:
-        if name is None:
-            return statuses
-        chosen = [status for status in statuses if status.declared.move.answers_to(name)]
-        if not chosen:
-            known = ", ".join(sorted(status.declared.move.target for status in statuses)) or "none"
-            raise CommandError(f"There is no move {name!r}. The moves on this database: {known}.", returncode=USAGE)
-        return chosen
 
     def verify(self, status: Status, ledger: Ledger, options: dict[str, Any]) -> Report | None:
         """None for a move that can't be compared, because only one of its tables is in use or known."""

@@ -1,0 +1,146 @@
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.loader import MigrationLoader
+
+from rehome import retiring, runner, writes
+from rehome.discovery import find_moves
+from rehome.ledger import Ledger
+from rehome.management.base import DatabaseCommand, choose
+from rehome.management.commands.sqlmove import render
+from rehome.models import MoveRun, Phase
+from rehome.plan import Plan
+from rehome.status import Status, read_status, read_statuses
+from rehome.steps import Step
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """One of the three things that the command does to a move, and what it says of it."""
+
+    act: Callable[..., None]
+    steps: Callable[[Plan, Ledger, MoveRun | None], Iterator[Step]]
+    fits: Callable[[Status], bool]
+    """Which moves are meant when none is named."""
+    question: Callable[[Plan, MoveRun], str]
+    """What to ask first; empty for nothing."""
+    done: str
+    result: Phase | None
+    """In which phase there is nothing to do but to finish what a crash left."""
+    already: str
+    nothing: str
+
+
+def ask_writers(plan: Plan, run: MoveRun) -> str:
+    found = writes.read(plan, run)
+    return f"{found} From now on they would go through a view. Retire {plan}?" if found.arrive else ""
+
+
+def ask_for_good(plan: Plan, run: MoveRun) -> str:
+    return f"After that there is neither an undo nor a way back. Drop the old rows of {plan}?"
+
+
+def is_aside(status: Status) -> bool:
+    return status.phase == Phase.RETIRED and status.run is not None and bool(status.run.kept["aside"])
+
+
+RETIRE = Way(
+    runner.retire,
+    retiring.retire_steps,
+    lambda status: status.live and status.plan is not None and status.plan.reversible,
+    ask_writers,
+    "{move} is retired: views of {targets} stand in for {sources}, and the old rows are set aside. "
+    "`retiremoves --undo` brings them back, `retiremoves --drop` drops them.",
+    Phase.RETIRED,
+    "{move} is retired already.",
+    "No move is live on this database that could be retired.",
+)
+UNDO = Way(
+    runner.bring_back,
+    retiring.bring_back_steps,
+    is_aside,
+    lambda plan, run: "",
+    "{move} is live again: {sources}, with everything written since, and the triggers are back.",
+    Phase.LIVE,
+    "{move} is not retired; there is nothing to undo.",
+    "No move is retired on this database.",
+)
+DROP = Way(
+    runner.drop,
+    retiring.drop_steps,
+    is_aside,
+    ask_for_good,
+    "{move}: the old rows are dropped; the views of {targets} stay.",
+    None,
+    "",
+    "Nothing is set aside on this database.",
+)
+
+
+class Command(DatabaseCommand):
+    help = (
+        "Replaces the old table of a live move by a view of the new one, after comparing every row; the old rows are "
+        "set aside and can come back."
+    )
+    interrupted = "Interrupted. `manage.py showmoves` says which moves are retired."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "move", nargs="?", help="Only this one: its source or its target, such as printers.Printer. Default: all."
+        )
+        super().add_arguments(parser)
+        parser.add_argument("--dry-run", action="store_true", help="Print the SQL and change nothing.")
+        parser.add_argument(
+            "--noinput", "--no-input", action="store_false", dest="interactive", help="Don't ask before anything."
+        )
+        ways = parser.add_mutually_exclusive_group()
+        ways.add_argument("--undo", action="store_true", help="Bring the old tables back, with what was written since.")
+        ways.add_argument("--drop", action="store_true", help="Drop what was set aside; then there is no --undo.")
+
+    def handle_database(self, connection: BaseDatabaseWrapper, **options: Any) -> None:
+        way = UNDO if options["undo"] else DROP if options["drop"] else RETIRE
+        named = options["move"] is not None
+        statuses = choose(read_statuses(find_moves(MigrationLoader(connection)), connection), options["move"])
+        chosen = [s for s in statuses if named or way.fits(s) or s.phase == way.result]
+        if not chosen:
+            self.stdout.write(way.nothing)
+        for status in reversed(chosen) if way is UNDO else chosen:
+            self.handle_move(way, status, connection, dry_run=options["dry_run"], interactive=options["interactive"])
+
+    def handle_move(
+        self, way: Way, status: Status, connection: BaseDatabaseWrapper, *, dry_run: bool, interactive: bool
+    ) -> None:
+        # Another move of the same command may have changed this one's foreign keys.
+        status = read_status(status.declared, connection)
+        if status.plan is None:
+            raise CommandError(f"{status}: {status.problem}")
+        standing = status.phase == way.result
+        if not standing:
+            steps = list(way.steps(status.plan, Ledger(connection.alias), status.run))
+            if dry_run:
+                self.stdout.write("\n".join([f"-- {status}", *render(iter(steps))]))
+                return
+            question = way.question(status.plan, status.run) if status.run else ""
+            if interactive and question and not self.agree(question):
+                return
+        if not dry_run and (not standing or (status.run and retiring.is_unfinished(status.run))):
+            way.act(status.declared.move, status.declared.apps, connection)
+        self.stdout.write(
+            (way.already if standing else way.done).format(
+                move=status,
+                sources=", ".join(str(pair.source) for pair in status.plan.pairs),
+                targets=", ".join(str(pair.target) for pair in status.plan.pairs),
+            )
+        )
+
+    def agree(self, question: str) -> bool:
+        if not sys.stdin.isatty():
+            raise CommandError(f"{question} There is no terminal to answer on; --noinput goes on without asking.")
+        answer = input(f"{question}\nType 'yes' to continue, or 'no' to cancel: ")
+        if answer != "yes":
+            self.stdout.write("Cancelled.")
+        return answer == "yes"
