@@ -13,7 +13,7 @@ import pytest
 from django.db import IntegrityError, OperationalError, ProgrammingError, migrations, models, transaction
 from django_test_migrations.migrator import Migrator
 
-from rehome import Move
+from rehome import Move, runner
 from rehome.errors import Irreversible, Refused
 from tests.rehome.lab import Lab
 
@@ -168,20 +168,25 @@ def test_what_a_replica_session_writes_is_not_carried_but_reported(live: Lab) ->
     assert live.verify(Move("old.Thing", "new.Thing")).comparison.missing == 1
 
 
-def test_the_old_table_is_dropped_together_with_the_triggers(live: Lab) -> None:
-    new = live.get("new.Thing")
-    drop, delete = example("ending")["Migration"].operations
-    with transaction.atomic():
-        live.sql("DROP TABLE old_thing")
-        with pytest.raises(ProgrammingError, match='relation "public.old_thing" does not exist'), transaction.atomic():
-            new.objects.create(name="a")
-        transaction.set_rollback(True)
-    live.apply("old", drop)
-    live.apply("old", delete)
+@pytest.mark.parametrize("retired", [True, False])
+def test_the_old_model_ends_whether_its_table_was_retired_or_not(live: Lab, *, retired: bool) -> None:
+    new, move = live.get("new.Thing"), Move("old.Thing", "new.Thing")
+    if retired:
+        live.retire(move)
+        runner.drop(move, live.apps, live.connection)
+    (ending,) = example("ending")["Migration"].operations
+    live.apply("old", ending)
     new.objects.create(name="a")
-    assert live.sql("SELECT proname FROM pg_proc WHERE proname LIKE 'rehome%1e590bb38f04'") == []
+    left = "SELECT proname FROM pg_proc WHERE proname LIKE 'rehome%1e590bb38f04' UNION ALL "
+    assert live.sql(f"{left} SELECT relname FROM pg_class WHERE relname ~ '^old_thing|1e590bb38f04'") == []
     with pytest.raises(Refused, match="'old.Thing' is no model"):
-        live.back(Move("old.Thing", "new.Thing"))
+        live.back(move)
+
+
+def test_without_the_triggers_going_too_every_write_to_the_target_fails(live: Lab) -> None:
+    live.sql("DROP TABLE old_thing")
+    with pytest.raises(ProgrammingError, match='relation "public.old_thing" does not exist'), transaction.atomic():
+        live.get("new.Thing").objects.create(name="a")
 
 
 def test_one_row_changed_through_both_tables_at_once_ends_one_of_the_transactions(live: Lab) -> None:
