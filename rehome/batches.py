@@ -23,6 +23,8 @@ LOCK_TIMEOUT_MS = 50
 """How long a batch waits for a row that a writer holds, while other writers may be waiting for the batch."""
 FIRST_BLOCKS = 64
 MOST_BLOCKS = 16_384
+SHARE = 200
+"""A batch is at most this part of the table: who writes to any row seldom meets one that is being copied."""
 SAMPLES = 10
 LARGEST_GROWTH = 1.5
 
@@ -33,8 +35,9 @@ class BatchSize:
     The rule is that of block/spirit.
     """
 
-    def __init__(self) -> None:
-        self.blocks = FIRST_BLOCKS
+    def __init__(self, table_blocks: int) -> None:
+        self.most = max(1, min(MOST_BLOCKS, table_blocks // SHARE))
+        self.blocks = min(FIRST_BLOCKS, self.most)
         self.seconds: collections.deque[float] = collections.deque(maxlen=SAMPLES)
 
     def record(self, seconds: float) -> None:
@@ -47,7 +50,7 @@ class BatchSize:
         self.resize(0.1)
 
     def resize(self, factor: float) -> None:
-        self.blocks = max(1, min(MOST_BLOCKS, int(self.blocks * factor)))
+        self.blocks = max(1, min(self.most, int(self.blocks * factor)))
         self.seconds.clear()
 
 
@@ -88,7 +91,7 @@ def copy(
 
     Raises Rewritten, LockNotObtained.
     """
-    size = BatchSize()
+    size = BatchSize(checkpoint.blocks)
     while not checkpoint.done:
         between(checkpoint)
         checkpoint = copy_batch(session, pair, checkpoint, save, size)

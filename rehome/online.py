@@ -173,8 +173,10 @@ class Finish:
         saved = self.run.kept["copied"].get(str(pair.target))
         checkpoint = Checkpoint(**saved) if saved else batches.start(self.session, pair)
         pace = Pace(checkpoint)
+        courtesy = throttle.Courtesy(self.session, [pair.source.oid])
 
         def between(reached: Checkpoint) -> None:
+            courtesy.pause()
             throttle.wait(self.session, self.progress.waits)
             self.progress.detail(f"{pair.source} {pace.describe(reached)}")
 

@@ -1,12 +1,14 @@
 """Holds a copy back while the server has other things to do; a signal that can't be read counts as too high."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rehome import conf
 from rehome.session import Session
 
 POLL_S = 1.0
+WRITERS_SEEN_FOR_S = 2.0
+"""Sessions report what they wrote about once a second."""
 
 # A role that may not see another's session sees its pid, but no state. A base backup has nothing to replay.
 SESSIONS = """
@@ -20,6 +22,33 @@ SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), count(*) FILTER (
        pg_size_bytes(%s), pg_size_pretty(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)))
   FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
 """
+
+WRITTEN = """
+SELECT sum(pg_stat_get_tuples_inserted(t) + pg_stat_get_tuples_updated(t) + pg_stat_get_tuples_deleted(t))
+  FROM unnest(%s::oid[]) AS t
+"""
+
+
+class Courtesy:
+    """Leaves half of the time to whoever writes to the tables; where nobody does, there is no pause."""
+
+    def __init__(self, session: Session, tables: Iterable[int]) -> None:
+        self.session = session
+        self.tables = list(tables)
+        self.written = None
+        self.seen_at = -WRITERS_SEEN_FOR_S
+        self.began = time.monotonic()
+
+    def pause(self) -> None:
+        """Between two batches: as long as the last one took, while somebody writes."""
+        now = time.monotonic()
+        ((written,),) = self.session.rows(WRITTEN, [self.tables])
+        if self.written not in (None, written):
+            self.seen_at = now
+        self.written = written
+        if now - self.seen_at < WRITERS_SEEN_FOR_S:
+            time.sleep(now - self.began)
+        self.began = time.monotonic()
 
 
 def wait(session: Session, say: Callable[[str], object]) -> None:
