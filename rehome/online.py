@@ -61,16 +61,18 @@ def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
         steps=STEPS,
         done=DONE[Phase(resumed.phase)] if resumed else 0,
     )
-    with stoppable(plan), steps.explained(plan, "What is copied stays: run the migration again to go on."):
+    with stoppable(plan):
         if resumed is None:
-            if run and run.phase in HALF_DONE:
-                progress.note(f"Starting over, for {reason}.")
-                give_up(plan, ledger, run)
-                plan = renew(plan)
-            preflight.check_forward(plan, ledger)
-            resumed = begin(plan, ledger, progress)
+            with steps.explained(plan, "Nothing has been moved."):
+                if run and run.phase in HALF_DONE:
+                    progress.note(f"Starting over, for {reason}.")
+                    give_up(plan, ledger, run)
+                    plan = renew(plan)
+                preflight.check_forward(plan, ledger)
+                resumed = begin(plan, ledger, progress)
         finish = Finish(renew(plan), ledger, resumed, progress)
-        finish()
+        with steps.explained(plan, "What is copied stays, and a run that follows goes on with it."):
+            finish()
     progress.note(finish.summary())
     for notice in notices.find(plan):
         progress.note(notice)
