@@ -50,6 +50,8 @@ SELECT DISTINCT CASE WHEN d.classid = 'pg_rewrite'::regclass
  WHERE c.oid = %s AND d.deptype = 'n' AND d.classid <> 'pg_constraint'::regclass
    AND NOT (d.classid = 'pg_rewrite'::regclass
             AND EXISTS (SELECT FROM pg_rewrite r WHERE r.oid = d.objid AND r.ev_class = c.oid))
+   AND NOT (d.classid = 'pg_attrdef'::regclass
+            AND EXISTS (SELECT FROM pg_attrdef a WHERE a.oid = d.objid AND a.adrelid = c.oid))
  ORDER BY 1
 """
 

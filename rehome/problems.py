@@ -29,7 +29,8 @@ def find_problems(report: Report, plan: Plan, migration: tuple[str, str], kept: 
     mending = mend(plan.connection.alias, migration)
     return [
         *in_triggers(report, mending),
-        *in_rows(report, plan),
+        *in_view(report, mending),
+        *(in_rows(report, plan) if report.sync else ()),
         *in_foreign_keys(report, mending),
         *in_sequence(report, mending),
         *in_identity(report, plan, kept),
@@ -54,6 +55,11 @@ def in_triggers(report: Report, mending: str) -> Iterator[Problem]:
             "A trigger is not the one that this version of rehome, or this declaration of the move, would create.",
             f"Create the triggers again with {mending}.",
         )
+
+
+def in_view(report: Report, mending: str) -> Iterator[Problem]:
+    for defect in report.view:
+        yield Problem(defect, f"Make the view again with {mending}.")
 
 
 def in_rows(report: Report, plan: Plan) -> Iterator[Problem]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import conf, inplace, online, preflight, retiring, steps, transactional
+from rehome import conf, exchange, inplace, online, preflight, retiring, steps, transactional
 from rehome.historical import is_allowed
 from rehome.ledger import Ledger
-from rehome.models import MoveRun, Phase
+from rehome.models import MoveRun
 from rehome.plan import Plan
 from rehome.resolve import make_plan, renew
 from rehome.session import Session
@@ -113,13 +113,14 @@ def alone(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> Iterator[t
 
 def goes_in_place(plan: Plan, run: MoveRun | None) -> bool:
     """A move that stands is finished the way it went, whatever is declared by now."""
-    if run and run.phase in {Phase.PREPARED, Phase.BACK, Phase.IN_PLACE}:
-        return plan.move.in_place or inplace.stands(plan, run)
-    return plan.move.in_place and run is None
+    if run is None or inplace.stands(plan, run):
+        return run is not None or plan.move.in_place
+    begun = run.phase in online.COPIED_BESIDE_WRITERS or steps.is_live(plan, run)
+    return plan.move.in_place and not begun
 
 
 def went_in_place(run: MoveRun) -> bool:
-    return inplace.KEPT in run.kept
+    return exchange.KEPT in run.kept
 
 
 # ----- what a move would run on this database now, for `sqlmove`

@@ -10,7 +10,7 @@ from rehome.discovery import DeclaredMove
 from rehome.errors import Refused
 from rehome.historical import is_allowed
 from rehome.ledger import LIVE, Ledger
-from rehome.models import MoveRun
+from rehome.models import MoveRun, Phase
 from rehome.plan import Plan
 from rehome.resolve import make_plan
 
@@ -37,6 +37,11 @@ class Status:
     @property
     def live(self) -> bool:
         return self.phase in LIVE
+
+    @property
+    def verifiable(self) -> bool:
+        """Whether rows can be read under both names."""
+        return self.live or self.phase == Phase.IN_PLACE
 
     @property
     def sync(self) -> sync.State | None:

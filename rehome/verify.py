@@ -57,9 +57,12 @@ class Report:
     dropped: tuple[str, ...]
     """Statements that would add the foreign keys which the target's model has and its table lacks."""
     sequence_ok: bool
-    sync: sync.State
+    sync: sync.State | None
+    """None of a move in place, where there is nothing to keep in step."""
     identity_ok: bool
     seconds: float
+    view: tuple[str, ...] = ()
+    """What is wrong with the views under the old names: a sentence each."""
 
     @property
     def ok(self) -> bool:
@@ -68,8 +71,9 @@ class Report:
             and not self.unvalidated
             and not self.dropped
             and self.sequence_ok
-            and self.sync == "installed"
+            and self.sync in {"installed", None}
             and self.identity_ok
+            and not self.view
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -83,6 +87,7 @@ class Report:
             "sequence_ok": self.sequence_ok,
             "sync": self.sync,
             "identity_ok": self.identity_ok,
+            "view": list(self.view),
             "seconds": round(self.seconds, 3),
             "differences": list(differences),
         }
@@ -127,23 +132,26 @@ def verify(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int = 1
     """Verify a live move in one snapshot, while everybody goes on writing."""
     started = time.monotonic()
     with session.snapshot():
-        comparison = compare(plan, session, limit=limit)
-        return Report(
-            move=str(plan),
-            comparison=comparison,
-            unvalidated=tuple(
-                constraint.name
-                for pair in plan.pairs
-                for constraint in pair.target.constraints
-                if not constraint.validated
-            ),
-            dropped=tuple(
-                sql.add_constraint(pair.target, key).as_string() for pair in plan.pairs for key in pair.dropped
-            ),
-            sequence_ok=all(
-                sequences.is_shared(pair, kept) and sequences.is_ahead(session, pair) for pair in plan.pairs
-            ),
+        report = verify_table(plan, session, kept, limit=limit)
+        return dataclasses.replace(
+            report,
+            sequence_ok=report.sequence_ok and all(sequences.is_shared(pair, kept) for pair in plan.pairs),
             sync=sync.state(plan),
-            identity_ok=identity.is_intact(plan, session, kept),
             seconds=time.monotonic() - started,
         )
+
+
+def verify_table(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int) -> Report:
+    """What every move that stands is looked at for, whichever way it went."""
+    return Report(
+        move=str(plan),
+        comparison=compare(plan, session, limit=limit),
+        unvalidated=tuple(
+            constraint.name for pair in plan.pairs for constraint in pair.target.constraints if not constraint.validated
+        ),
+        dropped=tuple(sql.add_constraint(pair.target, key).as_string() for pair in plan.pairs for key in pair.dropped),
+        sequence_ok=all(sequences.is_ahead(session, pair) for pair in plan.pairs),
+        sync=None,
+        identity_ok=identity.is_intact(plan, session, kept),
+        seconds=0.0,
+    )

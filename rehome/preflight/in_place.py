@@ -196,12 +196,21 @@ def refuse_what_the_twin_has(pair: TablePair, plan: Plan) -> None:
 def check_back(plan: Plan, ours: Iterable[tuple[str, str, str]]) -> None:
     """Everything that must hold before the first write of the way back."""
     for pair in plan.pairs:
+        refuse_no_view(pair)
         for table in (pair.source, pair.target):
             rights.refuse_strangers_table(table, plan.connection)
         for name in anatomy.find_dependents(pair.source, plan.connection):
             raise Refused(f"{name} depends on {pair.source}, which goes.", "Drop it first.")
     check_rights(plan)
     check_unreferenced(plan, ours)
+
+
+def refuse_no_view(pair: TablePair) -> None:
+    if pair.source.kind != "v":
+        raise Refused(
+            f"{pair.source} is no view of {pair.target}, as the move left it, so its name is not free.",
+            "Rename or drop what is there under that name.",
+        )
 
 
 def check_unreferenced(plan: Plan, ours: Iterable[tuple[str, str, str]]) -> None:

@@ -8,8 +8,9 @@ from django.db.migrations import CreateModel
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState, StateApps
 
-from rehome import Move, runner
+from rehome import Move, inplace, runner
 from rehome.ledger import Ledger
+from rehome.models import Phase
 from rehome.plan import Plan
 from rehome.resolve import make_plan
 from rehome.steps import open_session
@@ -95,7 +96,8 @@ class Lab:
     def verify(self, move: Move, *, limit: int = 10) -> Report:
         plan = self.plan(move)
         run = Ledger(self.alias).current(plan)
-        return verify(plan, open_session(plan), run.kept if run else {}, limit=limit)
+        way = inplace.verify if run and run.phase == Phase.IN_PLACE else verify
+        return way(plan, open_session(plan), run.kept if run else {}, limit=limit)
 
     def sql(self, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
         """Run anything; the rows, where there are any."""

@@ -6,6 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 
+from rehome import inplace
 from rehome.discovery import find_moves
 from rehome.ledger import Ledger
 from rehome.management.base import DatabaseCommand, add_format, as_json, as_table, choose
@@ -20,8 +21,8 @@ HEADINGS = [
 ]  # fmt: skip
 UNCHECKED: dict[str, Any] = {
     "ok": False, "source_rows": None, "target_rows": None, "missing": None, "extra": None, "different": None,
-    "orphans": None, "unvalidated": [], "sequence_ok": None, "sync": None, "identity_ok": None, "seconds": None,
-    "differences": [],
+    "orphans": None, "unvalidated": [], "sequence_ok": None, "sync": None, "identity_ok": None, "view": [],
+    "seconds": None, "differences": [],
 }  # fmt: skip
 """What stands for a move that was not compared, in the shape of a report."""
 
@@ -58,11 +59,12 @@ class Command(DatabaseCommand):
 
     def verify(self, status: Status, ledger: Ledger, options: dict[str, Any]) -> Report | None:
         """None for a move that can't be compared, because only one of its tables is in use or known."""
-        if status.plan is None or status.run is None or not status.live:
+        if status.plan is None or status.run is None or not status.verifiable:
             return None
         if options["verbosity"]:
             self.say(f"Comparing {status} ...")
-        report = verify(status.plan, open_session(status.plan), status.run.kept, limit=options["limit"])
+        way = verify if status.live else inplace.verify
+        report = way(status.plan, open_session(status.plan), status.run.kept, limit=options["limit"])
         if ledger.is_writable():
             ledger.record_verification(status.run, report.as_json())
         else:
@@ -89,7 +91,7 @@ def natural(text: str) -> int:
 def what_failed(reports: list[tuple[Status, Report | None]], *, named: bool) -> str | None:
     """Why the verification as a whole is no proof; None when it is."""
     compared = [report for _, report in reports if report]
-    unknown = [status for status, report in reports if report is None and (named or status.live)]
+    unknown = [status for status, report in reports if report is None and (named or status.verifiable)]
     different = [report.move for report in compared if not report.ok]
     if different:
         return f"Not in order: {', '.join(different)}."
@@ -103,7 +105,7 @@ def what_failed(reports: list[tuple[Status, Report | None]], *, named: bool) -> 
 
 
 def why_unchecked(status: Status) -> str:
-    if status.live:
+    if status.verifiable:
         return status.problem
     return f"It is {status.phase} on this database, not live: only one of its tables is in use."
 

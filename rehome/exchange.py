@@ -1,0 +1,213 @@
+"""The SQL of a move in place: a table and its twin change places, and what the run keeps of it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from rehome import anatomy, catalog, copying, counterparts, grants, identity, renaming, sql, sync, views
+from rehome.catalog import Grant, Table
+from rehome.counterparts import Counterparts
+from rehome.plan import Plan, TablePair
+from rehome.preflight import in_place
+from rehome.renaming import Renaming
+from rehome.session import Statement
+from rehome.sql import SQL, Identifier
+
+KEPT = "in_place"
+"""The key under which a run keeps what the way back needs."""
+
+
+def find(plan: Plan) -> list[Counterparts]:
+    targets = {pair.source.oid: (str(pair.target), counterparts.find_columns(pair)) for pair in plan.pairs}
+    targets |= {pair.target.oid: (str(pair.target), {}) for pair in plan.pairs}
+    return [
+        counterparts.find(
+            pair,
+            anatomy.read_anatomy(pair.source, plan.connection),
+            anatomy.read_anatomy(pair.target, plan.connection),
+            targets,
+        )
+        for pair in plan.pairs
+    ]
+
+
+def enter(plan: Plan) -> list[Statement]:
+    return [sql.lock([table for pair in plan.pairs for table in (pair.source, pair.target)], "ACCESS EXCLUSIVE")]
+
+
+def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | None) -> list[Statement]:
+    """From here the table has its twin's name. Foreign keys are last: their lock reaches other tables."""
+    twins = SQL(", ").join(sql.name(pair.target) for pair in plan.pairs)
+    return [
+        *copying.let_go(plan),
+        *(
+            statement
+            for pair in plan.pairs
+            if is_fenced(pair.target)
+            for statement in sync.fence_of_target(pair).drop()
+        ),
+        SQL("DROP TABLE {}").format(twins),
+        *(statement for parts in found for statement in renaming.rename(parts.renaming)),
+        *(
+            grants.grant("TABLE", sql.name(pair.target), privilege)
+            for pair, parts in zip(plan.pairs, found, strict=True)
+            for privilege in added_grants(pair, parts)
+        ),
+        *(statement for pair in plan.pairs for statement in views.create(as_view(pair), plan.search_path)),
+        *identity.carry(names),
+        *(statement for parts in found for statement in renaming.add_foreign_keys(parts.renaming)),
+        *(sql.add_incoming(key) for key in copying.other_incoming(plan)),
+    ]
+
+
+def is_fenced(table: Table) -> bool:
+    """An earlier way back, of a move by copying, leaves a fence behind."""
+    return len(table.triggers) > len(sync.of_user(table))
+
+
+def as_view(pair: TablePair) -> TablePair:
+    """A key that a sequence numbers needs no default in the view: the table's own holds."""
+    columns = tuple(
+        dataclasses.replace(column, default=None, identity="") if column.name in pair.source.sequences else column
+        for column in pair.source.columns
+    )
+    backward = tuple(
+        dataclasses.replace(a, column=next(c for c in columns if c.name == a.column.name))
+        for a in pair.backward.assignments
+    )
+    return dataclasses.replace(
+        pair,
+        source=dataclasses.replace(pair.source, columns=columns),
+        backward=dataclasses.replace(pair.backward, assignments=backward),
+    )
+
+
+def added_grants(pair: TablePair, found: Counterparts) -> list[Grant]:
+    """What roles may do with the twin and not with the source."""
+    columns = found.renaming.columns
+    own = [renamed(g, columns) for g in pair.source.grants]
+    return [privilege for privilege in pair.target.grants if privilege not in own]
+
+
+def renamed(privilege: Grant, columns: Mapping[str, str]) -> Grant:
+    return dataclasses.replace(privilege, column=columns.get(privilege.column, privilege.column))
+
+
+def to_keep(plan: Plan, found: list[Counterparts]) -> dict[str, Any]:
+    """What the way back and the settling need, as JSON."""
+    moved = [(parts.renaming.schema, *parts.renaming.table, parts.renaming.foreign_keys) for parts in found]
+    twins_keys = copying.other_incoming(plan)
+    return {
+        "pairs": [
+            {
+                "renaming": renaming.as_json(parts.renaming),
+                "view": [s.as_string() for s in views.create(as_view(pair), plan.search_path) if not is_grant(s, pair)],
+                "added_grants": [dataclasses.asdict(g) for g in added_grants(pair, parts)],
+                "grants": [dataclasses.asdict(g) for g in pair.source.grants],
+                "twin_grants": [dataclasses.asdict(g) for g in pair.target.grants],
+            }
+            for pair, parts in zip(plan.pairs, found, strict=True)
+        ],
+        "stay": [(key.schema, key.table, key.name) for pair in plan.pairs for key in pair.source.incoming],
+        "validate": [
+            *((schema, table, after.name) for schema, _, table, keys in moved for _, after in keys),
+            *((key.schema, key.table, key.name) for key in twins_keys),
+        ],
+        "validate_back": [
+            *((schema, table, before.name) for schema, table, _, keys in moved for before, _ in keys),
+            *((key.schema, key.table, key.name) for key in twins_keys),
+        ],
+    }
+
+
+def is_grant(statement: Statement, pair: TablePair) -> bool:
+    return statement in [grants.grant("TABLE", sql.name(pair.source), privilege) for privilege in pair.source.grants]
+
+
+# ----- and back
+
+
+def stay(kept: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Foreign keys that pointed at the table before the move: they are the source model's, and stay with it."""
+    return [(schema, table, name) for schema, table, name in kept[KEPT]["stay"]]
+
+
+def enter_back(plan: Plan) -> Statement:
+    """The view before the table, as whoever reads the view has them."""
+    return sql.lock([table for pair in plan.pairs for table in (pair.source, pair.target)], "ACCESS EXCLUSIVE")
+
+
+def switch_back(plan: Plan, names: identity.Identity | None, kept: Mapping[str, Any]) -> list[Statement]:
+    records = kept[KEPT]["pairs"]
+    back = [own_names(plan, pair, record) for pair, record in zip(plan.pairs, records, strict=True)]
+    keys = [key for pair in plan.pairs for key in in_place.foreign(pair, plan, stay(kept))]
+    return [
+        *(statement for pair in plan.pairs for statement in views.drop(pair)),
+        *(sql.drop_incoming(key) for key in keys),
+        *(
+            statement
+            for pair, record in zip(plan.pairs, records, strict=True)
+            for statement in take_grants_away(pair, record)
+        ),
+        *(statement for one in back for statement in renaming.rename(one)),
+        *make_twins(plan),
+        *(
+            grants.grant("TABLE", sql.name(pair.target), Grant(**privilege))
+            for pair, record in zip(plan.pairs, records, strict=True)
+            for privilege in record["twin_grants"]
+        ),
+        *identity.give_back(names, dict(kept)),
+        *sync.raise_fence(plan),
+        *(statement for one in back for statement in renaming.add_foreign_keys(one)),
+        *(sql.add_incoming(key) for key in keys),
+    ]
+
+
+def own_names(plan: Plan, pair: TablePair, record: Mapping[str, Any]) -> Renaming:
+    not_nulls = anatomy.read_anatomy(pair.target, plan.connection).not_nulls
+    return renaming.read(record["renaming"]).reversed().of_what_is_there(pair.target, not_nulls.values())
+
+
+def take_grants_away(pair: TablePair, record: Mapping[str, Any]) -> list[Statement]:
+    """What came with the twin; that also takes a weaker grant of the source's own, which is given again."""
+    columns = record["renaming"]["columns"]
+    added = [Grant(**privilege) for privilege in record["added_grants"]]
+    own = [renamed(Grant(**privilege), columns) for privilege in record["grants"]]
+    taken = {(g.grantee, g.privilege, g.column) for g in added}
+    standing = {(g.grantee, g.privilege, g.column) for g in pair.target.grants}
+    place = sql.name(pair.target)
+    return [
+        *(grants.revoke(place, privilege) for privilege in added),
+        *(
+            grants.grant("TABLE", place, privilege)
+            for privilege in own
+            if (privilege.grantee, privilege.privilege, privilege.column) in taken & standing
+        ),
+    ]
+
+
+def make_twins(plan: Plan) -> list[Statement]:
+    """The statements with which Django makes the target's tables, as its migrations would."""
+    with plan.connection.schema_editor(collect_sql=True, atomic=False) as editor:
+        editor.create_model(plan.target_model)
+    owners = [
+        SQL("ALTER TABLE {} OWNER TO {}").format(sql.name(pair.target), Identifier(pair.target.owner))
+        for pair in plan.pairs
+    ]
+    return [*(SQL(text.rstrip("; ")) for text in editor.collected_sql), *owners]
+
+
+# ----- afterwards
+
+
+def validations(plan: Plan, kept: Mapping[str, Any], which: str) -> list[Statement]:
+    return [
+        sql.validate(schema, table, name)
+        for schema, table, name in kept[KEPT][which]
+        if is_unvalidated(plan, Identifier(schema, table), name)
+    ]
+
+
+def is_unvalidated(plan: Plan, place: Statement, name: str) -> bool:
+    table = catalog.read_table(plan.connection, place.as_string())
+    return table is not None and any(c.name == name and not c.validated for c in table.constraints)
