@@ -30,7 +30,7 @@ HEADINGS = [
 ]  # fmt: skip
 SHAPE = [
     "move", "ok", "source_rows", "target_rows", "missing", "extra", "different", "orphans", "unvalidated",
-    "sequence_ok", "sync", "identity_ok", "seconds", "differences",
+    "sequence_ok", "sync", "identity_ok", "view", "seconds", "differences",
 ]  # fmt: skip
 
 
