@@ -6,7 +6,7 @@ from psycopg import sql as pg
 from rehome import catalog, questions, sql, sync
 from rehome.errors import Irreversible, Refused
 from rehome.ledger import LIVE, Ledger
-from rehome.models import MoveRun
+from rehome.models import MoveRun, Phase
 from rehome.plan import Plan
 from rehome.preflight import rights, rows, tables
 from rehome.verify import Comparison
@@ -110,7 +110,7 @@ def check_live(plan: Plan, ledger: Ledger) -> MoveRun:
             "Give Move(...) a backwards={...} expression for it.",
         )
     run = ledger.current(plan)
-    if run is None or run.phase not in LIVE:
+    if run is None or run.phase not in {*LIVE, Phase.IN_PLACE}:
         raise Refused(
             f"{plan} is not live on database {plan.connection.alias!r}: "
             f"{f'its phase is {run.phase!r}' if run else 'it never ran here'}.",
