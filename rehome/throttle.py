@@ -3,7 +3,10 @@
 import time
 from collections.abc import Callable, Iterable
 
+from django.db import DataError
+
 from rehome import conf
+from rehome.errors import Refused
 from rehome.session import Session
 
 POLL_S = 1.0
@@ -77,7 +80,10 @@ def too_much_lag(session: Session) -> str:
     limit = conf.max_lag()
     if limit is None:
         return ""
-    ((lag, hidden, allowed, pretty),) = session.rows(LAG, [limit])
+    try:
+        ((lag, hidden, allowed, pretty),) = session.rows(LAG, [limit])
+    except DataError as error:
+        raise Refused(f"REHOME_MAX_LAG is {limit!r}, which is no size.", "Set it to one, such as 64MB.") from error
     if hidden:
         return f"{hidden} replicas whose position this role can't see (GRANT pg_read_all_stats shows them)"
     return f"a replica that is {pretty} behind, more than {limit} (REHOME_MAX_LAG)" if (lag or 0) > allowed else ""

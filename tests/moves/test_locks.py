@@ -15,6 +15,7 @@ LOOKUP = 10
 """Rows that a lookup by index may come across; the tables here have more."""
 # What a reader of rows takes, and a writer of single rows.
 HARMLESS = {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
+KEEP_WRITERS_AWAY = {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
 LOCKS = """
 SELECT c.relname::text, array_agg(l.mode) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
  WHERE l.pid = %s AND l.granted AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace GROUP BY 1
@@ -102,6 +103,30 @@ def test_no_statement_that_reads_moved_rows_holds_a_lock_that_others_wait_for(mo
         # The lock that all of this is about is taken, if only for a moment.
         shared = {"auth_user", "accounts_profile"} - {target}
         assert way == "back" or any(statement.strong(shared) for statement in statements)
+
+
+def test_online_no_statement_that_reads_moved_rows_holds_a_lock_that_any_writer_waits_for(
+    monolith: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm.prepare_targets()
+    monkeypatch.setenv("REHOME_ONLINE", "1")
+    for source, target, run in steps(way="forward"):
+        count = len(farm.rows(source))
+        with witness() as statements:
+            run()
+
+        readers = [statement for statement in statements if statement.goes_through([source, target])]
+        assert sum(statement.read.get(source, 0) for statement in readers) >= 2 * count
+        for statement in readers:
+            strong = statement.strong(set(statement.held))
+            assert {table: modes - {"ShareUpdateExclusiveLock"} for table, modes in strong.items()} == dict.fromkeys(
+                strong, set()
+            ), statement
+        # Both short transactions, and nothing else, keep the source's writers away.
+        kept_away = [statement for statement in statements if statement.held.get(source, set()) & KEEP_WRITERS_AWAY]
+        assert {"CREATE OR REPLACE TRIGGER", "ALTER COLUMN"} <= {
+            what for what in ("CREATE OR REPLACE TRIGGER", "ALTER COLUMN") for s in kept_away if what in s.text
+        }
 
 
 @pytest.mark.parametrize("way", ["forward", "back"])
