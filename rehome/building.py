@@ -42,12 +42,18 @@ def add_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session) -> None
             continue
         table = find(plan, schema, name)
         if not has_constraint(table, constraint):
-            session.run(
-                SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(
-                    sql.name(table), Identifier(constraint), SQL(definition.removesuffix(" NOT VALID"))
-                )
-            )
+            session.run(add_foreign_key(table, constraint, definition))
         session.execute(sql.validate(schema, name, constraint))
+
+
+def all_of_it(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:
+    """What both functions above run where nothing is built yet."""
+    yield from (concurrently(definition) for _, _, definition in wanted_indexes(plan, kept))
+    yield from (add_unique(find(plan, schema, table), name) for schema, table, name, _ in kept["unique_indexes"])
+    for schema, table, name, definition in kept["constraints"]:
+        if definition.startswith("FOREIGN KEY"):
+            yield add_foreign_key(find(plan, schema, table), name, definition)
+            yield sql.validate(schema, table, name)
 
 
 def invalid_indexes(plan: Plan, kept: dict[str, Any], session: Session) -> list[Statement]:
@@ -73,6 +79,12 @@ def concurrently(definition: str) -> Statement:
 
 def drop_invalid(table: Table, name: str) -> Statement:
     return SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(table.schema, name))
+
+
+def add_foreign_key(table: Table, name: str, definition: str) -> Statement:
+    return SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(
+        sql.name(table), Identifier(name), SQL(definition.removesuffix(" NOT VALID"))
+    )
 
 
 def add_unique(table: Table, name: str) -> Statement:

@@ -6,13 +6,7 @@ Each phase is recorded in the transaction that completes it, so the next run goe
 any of them back to where the move had not begun.
 """
 
-import contextlib
 import dataclasses
-import datetime
-import hashlib
-import signal
-import threading
-import time
 from collections.abc import Iterator
 
 from rehome import (
@@ -22,8 +16,10 @@ from rehome import (
     copying,
     grants,
     identity,
+    interrupts,
     notices,
     preflight,
+    resuming,
     sequences,
     sql,
     steps,
@@ -31,19 +27,17 @@ from rehome import (
     throttle,
     verify,
     watching,
-)  # fmt: skip
+)
 from rehome.batches import Checkpoint, Rewritten
-from rehome.errors import MoveFailed, Stopped
+from rehome.errors import MoveFailed
 from rehome.ledger import Ledger
 from rehome.models import MoveRun, Phase
 from rehome.plan import Plan, TablePair
 from rehome.progress import Progress
 from rehome.resolve import renew
 from rehome.session import Session
+from rehome.steps import Step
 
-HALF_DONE = {Phase.PREPARED, Phase.COPYING, Phase.BUILDING}
-"""What a crash leaves that a later run resumes or gives up."""
-COPIED_BESIDE_WRITERS = {Phase.COPYING, Phase.BUILDING}
 STEPS = 7
 DONE = {Phase.COPYING: 2, Phase.BUILDING: 3}
 """Steps that a run has behind it when it goes on from a phase."""
@@ -54,19 +48,19 @@ def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
 
     A copy that can't be gone on with, because the plan or the tables have changed since, starts over.
     """
-    reason = why_start_over(plan, run) if run and run.phase in HALF_DONE else "it had not begun"
+    reason = resuming.why_start_over(plan, run) if run and run.phase in resuming.HALF_DONE else "it had not begun"
     resumed = None if reason else run
     progress = Progress(
         f"{plan}: {'going on' if resumed else 'moving'} online, database {plan.connection.alias!r}",
         steps=STEPS,
         done=DONE[Phase(resumed.phase)] if resumed else 0,
     )
-    with stoppable(plan):
+    with interrupts.stoppable(plan):
         if resumed is None:
             with steps.explained(plan, "Nothing has been moved."):
-                if run and run.phase in HALF_DONE:
+                if run and run.phase in resuming.HALF_DONE:
                     progress.note(f"Starting over, for {reason}.")
-                    give_up(plan, ledger, run)
+                    resuming.give_up(plan, ledger, run)
                     plan = renew(plan)
                 preflight.check_forward(plan, ledger)
                 resumed = begin(plan, ledger, progress)
@@ -82,9 +76,10 @@ def begin(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
     """Up to the moment from which every write is carried; whatever fails, the target is left as it was."""
     session = steps.open_session(plan)
     session.waits = progress.waits
+    kept = copying.to_keep_beside_writers(plan) | {"plan": resuming.fingerprint(plan), "copied": {}}
     with session.transaction():
-        run = ledger.begin(plan, {**copying.to_keep_beside_writers(plan), "plan": fingerprint(plan), "copied": {}})
-    with steps.undone_on_failure(plan, lambda: give_up(plan, ledger, run)):
+        run = ledger.begin(plan, kept)
+    with steps.undone_on_failure(plan, lambda: resuming.give_up(plan, ledger, run)):
         with progress.step("put the target's indexes and foreign keys away"):
             for statement in copying.put_away_beside_writers(plan):
                 session.run(statement)
@@ -101,50 +96,6 @@ def enter(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
         for statement in sync.install_for_copying(plan):
             session.execute(statement)
         ledger.advance(run, Phase.COPYING)
-
-
-def why_start_over(plan: Plan, run: MoveRun) -> str:
-    """Why rows that were copied can't be trusted; empty when they can."""
-    if run.phase == Phase.PREPARED:
-        return "nothing had been copied"
-    if run.kept["plan"] != fingerprint(plan):
-        return "the move or its tables have changed since"
-    if not sync.is_carrying(plan):
-        return "a trigger that carried writes is missing or disabled"
-    return ""
-
-
-def fingerprint(plan: Plan) -> str:
-    """Of everything that decides what a copied row looks like."""
-    parts = [str(plan.irreversible)]
-    for pair in plan.pairs:
-        parts.append(sql.copy(pair.forward).as_string())
-        parts += [str((c.name, c.type, c.nullable, c.collation)) for t in (pair.source, pair.target) for c in t.columns]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
-    """Leave the database as if the move had not begun: an empty target with its indexes and keys, no triggers.
-
-    One transaction. Raises Refused where other tables' rows point at the target by now.
-    """
-    session = steps.open_session(plan)
-    preflight.check_unreferenced(plan)
-    with session.transaction():
-        session.run(
-            steps.lock_both(plan),
-            *sync.remove_for_copying(plan),
-            *copying.let_go(plan),
-            *copying.empty(plan),
-            *building.invalid_indexes(plan, run.kept, session),
-        )
-        session.run(*copying.put_back(run.kept, session.connection))
-        ledger.forget(run)
-        before = ledger.current(plan)
-        if before and before.phase == Phase.BACK:
-            session.run(*sync.raise_fence(plan))
-    for statement in copying.settle_back(plan):
-        session.run(statement)
 
 
 class Finish:
@@ -174,7 +125,7 @@ class Finish:
     def copy(self, pair: TablePair) -> None:
         saved = self.run.kept["copied"].get(str(pair.target))
         checkpoint = Checkpoint(**saved) if saved else batches.start(self.session, pair)
-        pace = Pace(checkpoint)
+        pace = batches.Pace(checkpoint)
         courtesy = throttle.Courtesy(self.session, [pair.source.oid])
 
         def between(reached: Checkpoint) -> None:
@@ -212,7 +163,7 @@ class Finish:
         with self.session.snapshot():
             comparison = verify.compare(self.plan, self.session)
         if not comparison.equal:
-            give_up(self.plan, self.ledger, self.run)
+            resuming.give_up(self.plan, self.ledger, self.run)
             steps.refuse_differences(self.plan, comparison)
         return comparison.target_rows
 
@@ -231,7 +182,7 @@ class Finish:
 
     def refuse_changes(self, plan: Plan) -> None:
         """What was compared is what is switched to."""
-        if why := why_start_over(plan, self.run):
+        if why := resuming.why_start_over(plan, self.run):
             raise MoveFailed(f"{plan}: {why}. Nothing is switched; run the migration again, which starts over.")
 
     def summary(self) -> str:
@@ -239,39 +190,21 @@ class Finish:
         return f"tried again: {retries}."
 
 
-class Pace:
-    """Rows a second and the time that is left, from the blocks that this run has copied."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.first = checkpoint
-        self.began = time.monotonic()
-
-    def describe(self, reached: Checkpoint) -> str:
-        seconds = time.monotonic() - self.began
-        blocks = reached.block - self.first.block
-        share = 100 * reached.block // max(reached.blocks, 1)
-        if blocks <= 0 or seconds <= 0:
-            return f"{share} %, {reached.rows:,} rows"
-        rate = (reached.rows - self.first.rows) / seconds
-        left = datetime.timedelta(seconds=round(seconds / blocks * (reached.blocks - reached.block)))
-        return f"{share} %, {reached.rows:,} rows, {rate:,.0f} rows/s, {left} left"
-
-
-@contextlib.contextmanager
-def stoppable(plan: Plan) -> Iterator[None]:
-    """An interruption is no crash: Ctrl-C and SIGTERM say what stands and what to do."""
-    received: list[int] = []
-
-    def interrupt(number: int, frame: object) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    handled = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, interrupt) if handled else None
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Stopped(plan, received[0] if received else signal.SIGINT) from None
-    finally:
-        if handled:
-            signal.signal(signal.SIGTERM, before)
+def forward_steps(plan: Plan) -> Iterator[Step]:
+    """The statements of `forward`, for `sqlmove`; the rows of a table in one batch of all of its blocks."""
+    names = identity.read_identity(plan, steps.open_session(plan))
+    session = steps.open_session(plan)
+    kept = copying.to_keep_beside_writers(plan)
+    for statement in copying.put_away_beside_writers(plan):
+        yield Step("Prepare: each statement in a transaction of its own.", [statement])
+    carried = [sql.lock(steps.tables_of(plan), "SHARE ROW EXCLUSIVE"), *sync.install_for_copying(plan)]
+    yield Step("Carry new writes: all or nothing.", carried)
+    for pair in plan.pairs:
+        copied = sql.copy_blocks(pair.forward, 0, batches.start(session, pair).blocks)
+        yield Step("Copy: in batches of a few blocks each, in a transaction of its own.", [sql.let_pass(), copied])
+    for statement in building.all_of_it(plan, kept):
+        yield Step("Build: each statement by itself, outside of transactions.", [statement])
+    for statement in copying.vacuum(plan):
+        yield Step("Settle: each statement by itself, outside of transactions.", [statement])
+    switched = [*sync.remove_for_copying(plan), *steps.switch(plan, names)]
+    yield Step("Switch: all or nothing.", [sql.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"), *switched])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import conf, exchange, inplace, online, preflight, retiring, steps, transactional
+from rehome import conf, exchange, inplace, online, preflight, resuming, retiring, steps, transactional
 from rehome.historical import is_allowed
 from rehome.ledger import Ledger
 from rehome.models import MoveRun
@@ -59,11 +59,14 @@ def way_forward(plan: Plan, run: MoveRun | None) -> ModuleType:
     """A run that was cut short goes on in its own way; what is live is settled in the default one."""
     if goes_in_place(plan, run):
         return inplace
-    if run and run.phase in online.COPIED_BESIDE_WRITERS:
-        return online
+    return online if goes_online(plan, run) else transactional
+
+
+def goes_online(plan: Plan, run: MoveRun | None) -> bool:
+    if run and run.phase in resuming.COPIED_BESIDE_WRITERS:
+        return True
     begun = run is not None and steps.is_live(plan, run)
-    wanted = conf.online() if plan.move.online is None else plan.move.online
-    return online if wanted and not begun else transactional
+    return not begun and (conf.online() if plan.move.online is None else plan.move.online)
 
 
 def give_up(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> bool:
@@ -75,10 +78,10 @@ def give_up(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> bool:
         return False
     with alone(move, apps, connection) as (plan, ledger):
         run = ledger.current(plan)
-        if run is None or run.phase not in online.HALF_DONE:
+        if run is None or run.phase not in resuming.HALF_DONE:
             return False
         with steps.explained(plan, "Nothing has been given up."):
-            online.give_up(plan, ledger, run)
+            resuming.give_up(plan, ledger, run)
         return True
 
 
@@ -115,7 +118,7 @@ def goes_in_place(plan: Plan, run: MoveRun | None) -> bool:
     """A move that stands is finished the way it went, whatever is declared by now."""
     if run is None or inplace.stands(plan, run):
         return run is not None or plan.move.in_place
-    begun = run.phase in online.COPIED_BESIDE_WRITERS or steps.is_live(plan, run)
+    begun = run.phase in resuming.COPIED_BESIDE_WRITERS or steps.is_live(plan, run)
     return plan.move.in_place and not begun
 
 
@@ -130,7 +133,7 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
     """The statements of `forward`; where the move is live, those that mend it."""
     if goes_in_place(plan, run):
         return inplace.forward_steps(plan, run)
-    return transactional.forward_steps(plan, run)
+    return online.forward_steps(plan) if goes_online(plan, run) else transactional.forward_steps(plan, run)
 
 
 def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:

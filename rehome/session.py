@@ -75,8 +75,7 @@ class Session:
         """
         ((obtained,),) = self.rows("SELECT pg_try_advisory_lock(%s)", [ONE_MOVE])
         if not obtained:
-            holder = self.rows(RUNNING, [ONE_MOVE])
-            who = holder[0][0] if holder else "a process that has ended by now"
+            who = self.running_move() or "a process that has ended by now"
             raise Refused(f"Another move is running in this database: {who}.", "Wait until it has ended.")
         try:
             with (
@@ -88,6 +87,11 @@ class Session:
         finally:
             if self.connection.is_usable():
                 self.rows("SELECT pg_advisory_unlock(%s)", [ONE_MOVE])
+
+    def running_move(self) -> str | None:
+        """Which session is at work on a move of this database now, and since when; None for nobody."""
+        holder = self.rows(RUNNING, [ONE_MOVE])
+        return holder[0][0] if holder else None
 
     @contextlib.contextmanager
     def named(self, name: str) -> Iterator[None]:

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import connection, connections
 from pytest_django import DjangoDbBlocker
 
+from rehome import batches
+from rehome.errors import Stopped
+from tests.database import url_of
 from tests.manage import manage
 from tests.moves import farm
 from tests.moves.conftest import WORKER, connected_to, database
@@ -93,7 +96,33 @@ def test_moves_that_were_rolled_back_or_cut_short(live: str) -> None:
 
     assert columns["phase"] == ["prepared", "back"]
     assert columns["sync"] == [None, None]
-    assert columns["note"] == ["", ""]
+    assert columns["note"] == [
+        "No row is copied yet; cut short. `migrate accounts 0002_migrate_profile_data` goes on with it, "
+        "`migrate accounts` with the name of the migration before it gives it up.",
+        "",
+    ]
+
+
+def test_how_far_an_online_move_came_and_who_is_at_work_on_it(planned: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, noted = batches.copy_batch, []
+
+    def look_first(*args: Any) -> Any:
+        done = manage("showmoves", "--format", "json", DATABASE_URL=url_of(connection.settings_dict["NAME"]))
+        noted.append(json.loads(done.stdout)[0])
+        if len(noted) == 2:
+            raise KeyboardInterrupt
+        return whole(*args)
+
+    farm.sql("INSERT INTO portal_profile (name) SELECT repeat('x', 100) FROM generate_series(1, 1000)")
+    monkeypatch.setattr(batches, "copy_batch", look_first)
+    monkeypatch.setenv("REHOME_ONLINE", "1")
+    with pytest.raises(Stopped):
+        farm.migrate("accounts", "0002")
+
+    assert [look["phase"] for look in noted] == ["copying", "copying"]
+    assert re.fullmatch(r"Copied: nothing yet; at work: pid \d+ \(rehome, since [\d:]+ UTC.*\)\.", noted[0]["note"])
+    assert re.match(r"Copied: \d+ % of what becomes public.accounts_profile; at work: pid ", noted[1]["note"])
+    assert re.match(r"Copied: \d+ % of what becomes public.accounts_profile; cut short. `mi", shown()["note"][0])
 
 
 def test_a_record_that_rehome_did_not_make_is_noted(planned: str) -> None:

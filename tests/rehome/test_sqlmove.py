@@ -26,7 +26,9 @@ def picture() -> str:
     return farm.picture()
 
 
-def test_forwards_it_is_what_the_migration_does(planned: str) -> None:
+@pytest.mark.parametrize("online", ["0", "1"])
+def test_forwards_it_is_what_the_migration_does(planned: str, monkeypatch: pytest.MonkeyPatch, online: str) -> None:
+    monkeypatch.setenv("REHOME_ONLINE", online)
     script = sqlmove(*PROFILES) + sqlmove(*PRINTERS)
 
     with database(f"{planned}_psql", template=release(planned)) as other:

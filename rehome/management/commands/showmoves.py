@@ -6,9 +6,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
+from rehome import resuming
 from rehome.discovery import find_moves
 from rehome.ledger import Ledger
 from rehome.management.base import DatabaseCommand, add_format, as_json, as_table
+from rehome.resuming import HALF_DONE
+from rehome.session import Session
 from rehome.status import Status, read_statuses
 from rehome.writes import Writes
 
@@ -52,7 +55,19 @@ def note_on(status: Status) -> str:
             f"{status.declared.place} is recorded as applied, but rehome did not run it on this database, "
             "and can neither verify it nor move it back. It was faked, or its SQL was run by hand."
         )
-    return status.problem
+    return status.problem or (where_it_stopped(status) if status.phase in HALF_DONE else "")
+
+
+def where_it_stopped(status: Status) -> str:
+    """How far a move has come, whether anybody is at work on it, and what to do if not."""
+    app_label, name = status.declared.key
+    stands = resuming.describe(status.run) if status.run else ""
+    if status.plan and (session := Session(status.plan.connection).running_move()):
+        return f"{stands}; at work: {session}."
+    return (
+        f"{stands}; cut short. `migrate {app_label} {name}` goes on with it, "
+        f"`migrate {app_label}` with the name of the migration before it gives it up."
+    )
 
 
 def describe(status: Status, writes: Writes | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rehome.conf import LOCK_TIMEOUT_MS
 from rehome.discovery import moves_of
 from rehome.ledger import Ledger
 from rehome.management.base import USAGE, DatabaseCommand
-from rehome.models import Phase
+from rehome.resuming import HALF_DONE
 from rehome.runner import backward_steps, forward_steps
 from rehome.status import Status, read_status
 from rehome.steps import Step
@@ -77,8 +77,8 @@ def steps_of(status: Status, *, backwards: bool) -> Iterator[Step]:
         raise CommandError(status.problem)
     if backwards:
         return backward_steps(status.plan, preflight.check_live(status.plan, Ledger(status.plan.connection.alias)))
-    if status.phase == Phase.PREPARED:
-        raise CommandError(f"A run of {status} was cut short. Run `manage.py migrate`, which begins with its repair.")
+    if status.phase in HALF_DONE:
+        raise CommandError(f"A run of {status} was cut short. Run `manage.py migrate`, which goes on from there.")
     return forward_steps(status.plan, status.run)
 
 

@@ -1,0 +1,67 @@
+"""What a move left that was cut short: how far it came, whether it can go on, and how it is given up."""
+
+import hashlib
+
+from rehome import building, copying, preflight, sql, steps, sync
+from rehome.ledger import Ledger
+from rehome.models import MoveRun, Phase
+from rehome.plan import Plan
+
+HALF_DONE = {Phase.PREPARED, Phase.COPYING, Phase.BUILDING}
+"""What a crash leaves that a later run resumes or gives up."""
+COPIED_BESIDE_WRITERS = {Phase.COPYING, Phase.BUILDING}
+
+
+def describe(run: MoveRun) -> str:
+    """How far a run has come, in a person's words."""
+    if run.phase != Phase.COPYING:
+        return "No row is copied yet" if run.phase == Phase.PREPARED else "Every row is copied; indexes are being built"
+    parts = [
+        f"{100 * saved['block'] // max(saved['blocks'], 1)} % of what becomes {table}"
+        for table, saved in run.kept["copied"].items()
+    ]
+    return f"Copied: {', '.join(parts) or 'nothing yet'}"
+
+
+def why_start_over(plan: Plan, run: MoveRun) -> str:
+    """Why rows that were copied can't be trusted; empty when they can."""
+    if run.phase == Phase.PREPARED:
+        return "nothing had been copied"
+    if run.kept["plan"] != fingerprint(plan):
+        return "the move or its tables have changed since"
+    if not sync.is_carrying(plan):
+        return "a trigger that carried writes is missing or disabled"
+    return ""
+
+
+def fingerprint(plan: Plan) -> str:
+    """Of everything that decides what a copied row looks like."""
+    parts = [str(plan.irreversible)]
+    for pair in plan.pairs:
+        parts.append(sql.copy(pair.forward).as_string())
+        parts += [str((c.name, c.type, c.nullable, c.collation)) for t in (pair.source, pair.target) for c in t.columns]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
+    """Leave the database as if the move had not begun: an empty target with its indexes and keys, no triggers.
+
+    One transaction. Raises Refused where other tables' rows point at the target by now.
+    """
+    session = steps.open_session(plan)
+    preflight.check_unreferenced(plan)
+    with session.transaction():
+        session.run(
+            steps.lock_both(plan),
+            *sync.remove_for_copying(plan),
+            *copying.let_go(plan),
+            *copying.empty(plan),
+            *building.invalid_indexes(plan, run.kept, session),
+        )
+        session.run(*copying.put_back(run.kept, session.connection))
+        ledger.forget(run)
+        before = ledger.current(plan)
+        if before and before.phase == Phase.BACK:
+            session.run(*sync.raise_fence(plan))
+    for statement in copying.settle_back(plan):
+        session.run(statement)
