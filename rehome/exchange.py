@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehome import anatomy, catalog, copying, counterparts, grants, identity, renaming, sql, sync, views
-from rehome.catalog import Grant, Table
+from rehome.catalog import Grant, Incoming, Table
 from rehome.counterparts import Counterparts
-from rehome.plan import Plan, TablePair
+from rehome.plan import GONE, Plan, TablePair
 from rehome.preflight import in_place
 from rehome.renaming import Renaming
 from rehome.session import Statement
-from rehome.sql import SQL, Identifier
+from rehome.sql import SQL, Identifier, Literal
 
 KEPT = "in_place"
 """The key under which a run keeps what the way back needs."""
@@ -105,16 +105,15 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> dict[str, Any]:
                 "added_grants": [dataclasses.asdict(g) for g in added_grants(pair, parts)],
                 "grants": [dataclasses.asdict(g) for g in pair.source.grants],
                 "twin_grants": [dataclasses.asdict(g) for g in pair.target.grants],
+                "twin_key_grants": [
+                    (column, dataclasses.asdict(g)) for column, s in pair.target.sequences.items() for g in s.grants
+                ],
             }
             for pair, parts in zip(plan.pairs, found, strict=True)
         ],
         "stay": [(key.schema, key.table, key.name) for pair in plan.pairs for key in pair.source.incoming],
         "validate": [
             *((schema, table, after.name) for schema, _, table, keys in moved for _, after in keys),
-            *((key.schema, key.table, key.name) for key in twins_keys),
-        ],
-        "validate_back": [
-            *((schema, table, before.name) for schema, table, _, keys in moved for before, _ in keys),
             *((key.schema, key.table, key.name) for key in twins_keys),
         ],
     }
@@ -134,15 +133,20 @@ def stay(kept: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 def enter_back(plan: Plan) -> Statement:
     """The view before the table, as whoever reads the view has them."""
-    return sql.lock([table for pair in plan.pairs for table in (pair.source, pair.target)], "ACCESS EXCLUSIVE")
+    both = [table for pair in plan.pairs for table in (pair.source, pair.target)]
+    return sql.lock([table for table in both if table.oid != GONE], "ACCESS EXCLUSIVE")
+
+
+def drop(pair: TablePair) -> list[Statement]:
+    return [] if pair.source.oid == GONE else views.drop(pair)
 
 
 def switch_back(plan: Plan, names: identity.Identity | None, kept: Mapping[str, Any]) -> list[Statement]:
     records = kept[KEPT]["pairs"]
     back = [own_names(plan, pair, record) for pair, record in zip(plan.pairs, records, strict=True)]
-    keys = [key for pair in plan.pairs for key in in_place.foreign(pair, plan, stay(kept))]
+    keys = foreign_keys(plan, kept)
     return [
-        *(statement for pair in plan.pairs for statement in views.drop(pair)),
+        *(statement for pair in plan.pairs for statement in drop(pair)),
         *(sql.drop_incoming(key) for key in keys),
         *(
             statement
@@ -151,16 +155,27 @@ def switch_back(plan: Plan, names: identity.Identity | None, kept: Mapping[str, 
         ),
         *(statement for one in back for statement in renaming.rename(one)),
         *make_twins(plan),
-        *(
-            grants.grant("TABLE", sql.name(pair.target), Grant(**privilege))
-            for pair, record in zip(plan.pairs, records, strict=True)
-            for privilege in record["twin_grants"]
-        ),
+        *(s for pair, record in zip(plan.pairs, records, strict=True) for s in grant_again(pair, record)),
         *identity.give_back(names, dict(kept)),
         *sync.raise_fence(plan),
         *(statement for one in back for statement in renaming.add_foreign_keys(one)),
         *(sql.add_incoming(key) for key in keys),
     ]
+
+
+def to_keep_back(plan: Plan, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """With what is left to validate after the way back."""
+    renamings = [renaming.read(record["renaming"]) for record in kept[KEPT]["pairs"]]
+    validate = [
+        *((own.schema, own.table[0], before.name) for own in renamings for before, _ in own.foreign_keys),
+        *((key.schema, key.table, key.name) for key in foreign_keys(plan, kept)),
+    ]
+    return {**kept, KEPT: {**kept[KEPT], "validate": validate}}
+
+
+def foreign_keys(plan: Plan, kept: Mapping[str, Any]) -> list[Incoming]:
+    """Those of other tables that go back to the empty twin."""
+    return [key for pair in plan.pairs for key in in_place.foreign(pair, plan, stay(kept))]
 
 
 def own_names(plan: Plan, pair: TablePair, record: Mapping[str, Any]) -> Renaming:
@@ -197,13 +212,30 @@ def make_twins(plan: Plan) -> list[Statement]:
     return [*(SQL(text.rstrip("; ")) for text in editor.collected_sql), *owners]
 
 
+def grant_again(pair: TablePair, record: Mapping[str, Any]) -> list[Statement]:
+    """What roles could do with the twin; the name of its sequence is Django's and PostgreSQL's affair."""
+    place = sql.name(pair.target)
+    return [
+        *(grants.grant("TABLE", place, Grant(**privilege)) for privilege in record["twin_grants"]),
+        *(
+            SQL("DO $$ BEGIN EXECUTE replace({}, {}, pg_get_serial_sequence({}, {})); END $$").format(
+                Literal(grants.grant("SEQUENCE", Identifier("its"), Grant(**privilege)).as_string()),
+                Literal('"its"'),
+                Literal(place.as_string()),
+                Literal(column),
+            )
+            for column, privilege in record["twin_key_grants"]
+        ),
+    ]
+
+
 # ----- afterwards
 
 
-def validations(plan: Plan, kept: Mapping[str, Any], which: str) -> list[Statement]:
+def validations(plan: Plan, kept: Mapping[str, Any]) -> list[Statement]:
     return [
         sql.validate(schema, table, name)
-        for schema, table, name in kept[KEPT][which]
+        for schema, table, name in kept[KEPT]["validate"]
         if is_unvalidated(plan, Identifier(schema, table), name)
     ]
 

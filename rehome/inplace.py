@@ -18,20 +18,19 @@ from rehome import (
     steps,
     transactional,
 )
-from rehome import verify as verification
 from rehome.anatomy import Anatomy
 from rehome.counterparts import Counterparts
 from rehome.errors import MoveFailed
 from rehome.ledger import Ledger
 from rehome.models import MoveRun, Phase
-from rehome.plan import Plan, TablePair
+from rehome.plan import GONE, Plan, TablePair
 from rehome.preflight import in_place
 from rehome.progress import Progress
 from rehome.resolve import renew
 from rehome.session import Session
 from rehome.sql import Identifier
 from rehome.steps import Step
-from rehome.verify import Report
+from rehome.verify import Comparison, Report, compare, verify_table
 
 # ----- forward
 
@@ -123,10 +122,10 @@ def refuse_differences(pair: TablePair, twin: Anatomy, plan: Plan) -> None:
         )
 
 
-def settle(plan: Plan, run: MoveRun, which: str = "validate") -> None:
+def settle(plan: Plan, run: MoveRun) -> None:
     """Validate the foreign keys that were added; a failure leaves a move that is complete."""
     session = steps.open_session(plan)
-    for statement in exchange.validations(plan, run.kept, which):
+    for statement in exchange.validations(plan, run.kept):
         session.run(statement)
 
 
@@ -137,7 +136,9 @@ def verify(plan: Plan, session: Session, kept: Mapping[str, Any], *, limit: int 
     """Compare what old code reads with the table, in one snapshot, and look at everything that a rename may lose."""
     started = time.monotonic()
     with session.snapshot():
-        report = verification.verify_table(plan, session, dict(kept), limit=limit)
+        gone = any(pair.source.oid == GONE for pair in plan.pairs)
+        comparison = Comparison(0, 0) if gone else compare(plan, session, limit=limit)
+        report = verify_table(plan, session, dict(kept), comparison)
         records = kept[exchange.KEPT]["pairs"]
         numbered = [
             key in pair.target.sequences
@@ -179,7 +180,7 @@ def backward(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
         steps.explained(plan, "The table has its own names; only the settling is left."),
         progress.step("validate foreign keys"),
     ):
-        settle(plan, run, "validate_back")
+        settle(plan, run)
 
 
 def give_place_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun) -> None:
@@ -188,7 +189,7 @@ def give_place_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun) 
     names = identity.read_identity(plan, session)
     for statement in exchange.switch_back(plan, names, run.kept):
         session.execute(statement)
-    ledger.advance(run, Phase.BACK)
+    ledger.advance(run, Phase.BACK, kept=exchange.to_keep_back(plan, run.kept))
 
 
 # ----- what it would run on this database now, for `sqlmove`
@@ -199,7 +200,7 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
     if run is not None and stands(plan, run):
         if statements := old_names.mend(plan, run.kept):
             yield Step("Mend: all or nothing.", statements)
-        validated = exchange.validations(plan, run.kept, "validate")
+        validated = exchange.validations(plan, run.kept)
     else:
         found = exchange.find(plan)
         in_place.check_parts(plan, found)
@@ -213,5 +214,5 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
 def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     names = identity.read_identity(plan, steps.open_session(plan))
     yield Step("Move back: all or nothing.", [exchange.enter_back(plan), *exchange.switch_back(plan, names, run.kept)])
-    for schema, table, name in run.kept[exchange.KEPT]["validate_back"]:
-        yield Step("Settle: each statement in a transaction of its own.", [sql.validate(schema, table, name)])
+    for place in exchange.to_keep_back(plan, run.kept)[exchange.KEPT]["validate"]:
+        yield Step("Settle: each statement in a transaction of its own.", [sql.validate(*place)])

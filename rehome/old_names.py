@@ -6,10 +6,10 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import catalog, grants, sql, views
+from rehome import catalog, grants, sql
 from rehome.catalog import Grant, Table
-from rehome.exchange import KEPT, renamed
-from rehome.plan import Plan, TablePair
+from rehome.exchange import KEPT, drop, renamed
+from rehome.plan import GONE, Plan, TablePair
 from rehome.session import Statement
 from rehome.sql import SQL
 
@@ -35,6 +35,8 @@ def defects_of(
 
     `given` are those of the old table that its roles still have.
     """
+    if view.oid == GONE:
+        return [f"{view}, the view of {table}, is gone."]
     if view.kind != "v":
         return [f"{view} is no view."]
     defects = []
@@ -102,7 +104,7 @@ def mend(plan: Plan, kept: Mapping[str, Any]) -> list[Statement]:
         for pair, record, defects in find_defects(plan, kept)
         if defects
         for statement in (
-            *views.drop(pair),
+            *drop(pair),
             *map(SQL, record["view"]),
             *(grants.grant("TABLE", sql.name(pair.source), g) for g in old_grants(pair, record)),
         )

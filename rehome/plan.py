@@ -21,6 +21,10 @@ else:
 Model = type[models.Model]
 
 
+GONE = 0
+"""The oid of a view that should be under an old name and is not."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Assignment:
     """One column written, and the SQL of its value, which reads the other table's row as `"new"`."""

@@ -1,16 +1,20 @@
 """Resolves a Move against historical models and the catalog into a Plan, without a write."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from django.apps.registry import Apps
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome import catalog
-from rehome.catalog import Table
+from rehome.catalog import Column, Table
 from rehome.historical import get_model
+from rehome.ledger import Ledger
 from rehome.mapping import FieldMapping
-from rehome.plan import Plan, TablePair
+from rehome.models import Phase
+from rehome.plan import GONE, Plan, TablePair
+from rehome.sql import Identifier
 
 if TYPE_CHECKING:
     from rehome.move import Move
@@ -25,7 +29,7 @@ def make_plan(
     Raises Refused for what the declaration itself gets wrong: models, fields, columns without a counterpart.
     """
     source, target = get_model(apps, move.source), get_model(apps, move.target)
-    mapping = FieldMapping(move, source, target, connection, sources)
+    mapping = FieldMapping(move, source, target, connection, {**find_lost_views(move, connection), **(sources or {})})
     pairs = [mapping.table_pair()]
     pairs += [mapping.many_to_many_pair(*fields) for fields in mapping.many_to_many()]
     return Plan(
@@ -39,6 +43,29 @@ def make_plan(
         irreversible=tuple(mapping.irreversible()),
         search_path=find_schemas(connection, pairs, has_expressions=mapping.has_expressions),
     )
+
+
+def find_lost_views(move: "Move", connection: BaseDatabaseWrapper) -> dict[str, Table]:
+    """By the name of its table, each source of a move in place whose view somebody has dropped."""
+    run = Ledger(connection.alias).latest_named(str(move))
+    if run is None or run.phase != Phase.IN_PLACE:
+        return {}
+    found = {}
+    for record in run.kept["in_place"]["pairs"]:
+        schema, (old, new) = record["renaming"]["schema"], record["renaming"]["table"]
+        target = catalog.read_table(connection, Identifier(schema, new).as_string())
+        if target and catalog.read_table(connection, Identifier(schema, old).as_string()) is None:
+            names = {there: here for here, there in record["renaming"]["columns"].items()}
+            columns = [dataclasses.replace(c, name=names[c.name]) for c in target.columns if c.name in names]
+            found[old] = as_view(target, old, columns)
+    return found
+
+
+def as_view(table: Table, name: str, columns: Iterable[Column]) -> Table:
+    return dataclasses.replace(
+        table, oid=GONE, name=name, kind="v", columns=tuple(columns), constraints=(), indexes=(), incoming=(),
+        triggers=(), grants=(), sequences={},
+    )  # fmt: skip
 
 
 def renew(plan: Plan) -> Plan:

@@ -132,7 +132,7 @@ def verify(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int = 1
     """Verify a live move in one snapshot, while everybody goes on writing."""
     started = time.monotonic()
     with session.snapshot():
-        report = verify_table(plan, session, kept, limit=limit)
+        report = verify_table(plan, session, kept, compare(plan, session, limit=limit))
         return dataclasses.replace(
             report,
             sequence_ok=report.sequence_ok and all(sequences.is_shared(pair, kept) for pair in plan.pairs),
@@ -141,11 +141,11 @@ def verify(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int = 1
         )
 
 
-def verify_table(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int) -> Report:
+def verify_table(plan: Plan, session: Session, kept: dict[str, Any], comparison: Comparison) -> Report:
     """What every move that stands is looked at for, whichever way it went."""
     return Report(
         move=str(plan),
-        comparison=compare(plan, session, limit=limit),
+        comparison=comparison,
         unvalidated=tuple(
             constraint.name for pair in plan.pairs for constraint in pair.target.constraints if not constraint.validated
         ),
