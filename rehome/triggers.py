@@ -5,23 +5,10 @@ import hashlib
 
 from psycopg import sql
 
+from rehome.carrying import carry_body
 from rehome.catalog import Table
-from rehome.plan import Assignment, Flow, TablePair
-from rehome.sql import (
-    OTHER_RECORD,
-    PASSING,
-    SAME_RECORD,
-    changed,
-    changes,
-    columns,
-    in_step,
-    name,
-    names,
-    of,
-    same_key,
-    typed,
-    values,
-)
+from rehome.plan import Flow, TablePair
+from rehome.sql import PASSING, columns, name
 
 SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
 Statement = sql.Composable
@@ -135,7 +122,7 @@ def sync_triggers(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger
     triggers = []
     for flow, kind in ((pair.forward, "forward"), (pair.backward, "backward")):
         row, statement = trigger_name(kind, pair), trigger_name(f"{kind}_truncate", pair)
-        body = sync_body(flow, pair, row)
+        body = carry_body(flow, pair, row, count_write(pair) if kind == "forward" else SQL("true"))
         counter = trigger_name("writes", pair) if kind == "forward" else ""
         triggers += [
             Trigger(flow.origin, row, SYNC_EVENTS, "ROW", body, owner, counter, search_path, settings),
@@ -174,127 +161,15 @@ def truncate_body(flow: Flow) -> str:
     )
 
 
-def sync_body(flow: Flow, pair: TablePair, function: str) -> str:
-    """PL/pgSQL that carries one written row of the origin to the destination.
-
-    Loops end by value: a row that the other table already holds is left alone, whoever wrote it, so that
-    writes by cascades and by other triggers are carried like any other. The row is read again first, for these
-    may have changed it since the event, and what they wrote has been carried by then.
-
-    A statement that writes many rows is carried row by row, and a cascade on the other side may meet rows whose
-    turn has not come. So the side that was written to leads until its row is carried: what the other side's
-    cascades change meanwhile comes back column by column, and neither makes nor deletes a row that the leading
-    side has by then deleted or changed.
-    """
-    forward = flow is pair.forward
-    written = {"source": "written", "target": "kept"} if forward else {"source": "kept", "target": "written"}
-    deleted = {"source": "old", "target": "kept"} if forward else {"source": "kept", "target": "old"}
-    # A trigger does not see the value of a virtual column.
-    read = sorted(c.name for a in flow.carried for c in map(flow.origin.column, a.reads) if not c.generated)
-    return (
-        SQL(
-            """
-#variable_conflict use_column
-<<carry>>
-DECLARE
-  event CONSTANT record := new;
-  written record;
-  lives boolean := false;
-  carried boolean := false;
-  leader CONSTANT text := coalesce(current_setting('rehome.leader', true), '');
-  leads CONSTANT boolean := leader IN ('', {side});{noted}
-BEGIN
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    -- A snapshot that does not see this trigger does not see the rows on the other side either.
-    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgfoid = {function}::regprocedure) THEN
-      RAISE serialization_failure USING MESSAGE = {too_old}, HINT = 'Run the transaction again.';
-    END IF;
-    -- Nor may it see a row that another transaction has deleted since: a lock on that is a serialization failure.
-    PERFORM FROM {origin} AS seen WHERE {seen_here} FOR KEY SHARE;
-    PERFORM FROM {destination} AS seen WHERE {seen_there} FOR KEY SHARE;
-  END IF;
-  IF TG_OP <> 'DELETE' THEN
-    SELECT * INTO new FROM {origin} AS fresh WHERE {fresh};
-    lives := FOUND;
-  END IF;
-  IF lives THEN
-    written := new;
-    IF EXISTS ({settled}) AND (TG_OP = 'INSERT' OR {same_key} OR {unchanged}) THEN
-      RETURN NULL;
-    END IF;
-  END IF;
-  IF leader = '' THEN
-    PERFORM set_config('rehome.leader', {side}, true);{note}
-  END IF;{defer}
-  IF TG_OP = 'UPDATE' AND lives AND NOT leads THEN
-    UPDATE {destination} AS kept SET {differences} WHERE {old_key};
-    carried := true;
-  -- A key that the other table still has was deleted by the same statement: see below.
-  ELSIF TG_OP = 'UPDATE' AND lives AND ({same_key} OR NOT EXISTS ({taken})) THEN
-    UPDATE {destination} AS kept SET {changes} WHERE {old_key};
-    carried := FOUND;
-  END IF;
-  -- A row that was born again under the key by the same statement has an event of its own.
-  IF TG_OP <> 'INSERT' AND NOT carried AND NOT EXISTS (SELECT FROM {origin} AS reborn WHERE {reborn}) THEN
-    DELETE FROM {destination} AS kept WHERE {old_key} AND (carry.leads OR {as_deleted});
-  END IF;
-  IF lives AND NOT carried THEN
-    INSERT INTO {destination} AS kept ({columns}) VALUES ({values})
-    ON CONFLICT ({key}) DO UPDATE SET {changes}
-    WHERE ROW({kept})::record {other_record} ROW({excluded_values})::record;
-  END IF;
-  IF leader = '' THEN
-    PERFORM set_config('rehome.leader', '', true);
-  END IF;
-  RETURN NULL;
-END
-"""
-        )
-        .format(
-            function=Literal(f"{Identifier(flow.origin.schema, function).as_string()}()"),
-            too_old=Literal(f"This transaction began before {flow.origin} and {flow.destination} were kept in step."),
-            side=Literal("source" if forward else "target"),
-            origin=name(flow.origin),
-            destination=name(flow.destination),
-            seen_here=either(same_columns(flow, "old", "seen"), same_columns(flow, "new", "seen")),
-            seen_there=either(same_key(flow, "old", "seen"), same_key(flow, "new", "seen")),
-            fresh=same_columns(flow, "fresh", "new"),
-            reborn=same_columns(flow, "reborn", "old"),
-            same_key=same_columns(flow, "old", "new"),
-            old_key=same_key(flow, "old", "kept"),
-            taken=SQL("SELECT FROM {} AS kept WHERE {}").format(name(flow.destination), same_key(flow, "new", "kept")),
-            settled=SQL("SELECT FROM {} AS kept WHERE {} AND {}").format(
-                name(flow.destination), same_key(flow, "written", "kept"), in_step(pair, **written)
-            ),
-            as_deleted=in_step(pair, **deleted),
-            defer=defer_unique(flow),
-            noted=SQL("\n  noted boolean;" if forward else ""),
-            note=note_write(pair) if forward else SQL(""),
-            changes=changes(flow, pair),
-            differences=SQL(", ").join(difference(assignment, flow, pair) for assignment in flow.carried),
-            columns=columns(assignment.column.name for assignment in flow.assignments),
-            values=values(flow.assignments),
-            key=columns(there for _, there in flow.key),
-            kept=of("kept", names(flow.carried)),
-            excluded_values=of("excluded", names(flow.carried)),
-            unchanged=SQL("ROW({})::record {} ROW({})::record").format(
-                of("event", read), SAME_RECORD, of("written", read)
-            ),
-            other_record=OTHER_RECORD,
-        )
-        .as_string()
-    )
-
-
-def note_write(pair: TablePair) -> Statement:
+def count_write(pair: TablePair) -> Statement:
     """Count a write that came in through the source, and mark its session: see writes.py.
 
-    An assignment is evaluated without a query. Nobody waits for a sequence, nor for a lock that is only shared, and
-    to take one again that the session has is a matter of its own memory.
+    Nobody waits for a sequence, nor for a lock that is only shared, and to take one again that the session has is a
+    matter of its own memory.
     """
-    return SQL(
-        "\n    noted := nextval({}::regclass) > 0 AND pg_try_advisory_lock_shared({}, TG_RELID::integer);"
-    ).format(Literal(Identifier(pair.source.schema, trigger_name("writes", pair)).as_string()), Literal(WRITERS))
+    return SQL("nextval({}::regclass) > 0 AND pg_try_advisory_lock_shared({}, TG_RELID::integer)").format(
+        Literal(Identifier(pair.source.schema, trigger_name("writes", pair)).as_string()), Literal(WRITERS)
+    )
 
 
 def create_counter(schema: str, counter: str, owner: str | None) -> list[Statement]:
@@ -307,40 +182,3 @@ def create_counter(schema: str, counter: str, owner: str | None) -> list[Stateme
 
 def drop_counter(schema: str, counter: str) -> Statement:
     return SQL("DROP SEQUENCE IF EXISTS {}").format(Identifier(schema, counter))
-
-
-def same_columns(flow: Flow, one: str, other: str) -> Statement:
-    """Whether two rows of the origin have one key."""
-    return SQL(" AND ").join(
-        SQL("{} = {}").format(Identifier(one, here), Identifier(other, here)) for here, _ in flow.key
-    )
-
-
-def either(one: Statement, other: Statement) -> Statement:
-    return SQL("({}) OR ({})").format(one, other)
-
-
-def difference(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
-    """`column = value` that leaves a column alone where the leading side has another value than before the event."""
-    column = Identifier(assignment.column.name)
-    if not assignment.plain:
-        return SQL("{} = {}").format(column, changed(assignment, flow, pair))
-    return SQL("{} = CASE WHEN ROW(kept.{})::record {} ROW({})::record THEN {} ELSE kept.{} END").format(
-        column,
-        column,
-        SAME_RECORD,
-        typed(Identifier("old", *assignment.reads), assignment.column),
-        changed(assignment, flow, pair),
-        column,
-    )
-
-
-def defer_unique(flow: Flow) -> Statement:
-    """Values that change places in one statement are carried row by row: the destination's deferrable
-    constraints look at them at the commit, as the origin's do at the end of the statement.
-    """
-    deferrable = [c.name for c in flow.destination.constraints if c.kind in "ux" and c.deferrable]
-    if not deferrable:
-        return SQL("")
-    places = SQL(", ").join(Identifier(flow.destination.schema, constraint) for constraint in deferrable)
-    return SQL("\n  SET CONSTRAINTS {} DEFERRED;").format(places)
