@@ -159,9 +159,10 @@ def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
     again. Every other event finds that the setting says so. An answer compares the event's own row, for a later
     change of it has an event of its own.
 
-    A table with generated columns does without, because an event does not have the values of virtual ones.
+    Where a generated column is carried it is read again each time: an event does not have the value of a virtual one.
     """
-    if any(column.generated for column in flow.origin.columns):
+    read = sorted({column for assignment in flow.carried for column in assignment.reads})
+    if any(flow.origin.column(column).generated for column in read):
         return SQL("")
     side, other = sides(flow, pair)
     plain = all(assignment.plain for way in (pair.forward, pair.backward) for assignment in way.carried)
@@ -186,7 +187,7 @@ def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
     ).format(
         same_key=same_columns(flow, "old", "new"),
         remember=SQL("" if plain else "\n    written := new;"),
-        changed=changed_by_event(flow),
+        changed=SQL("ROW({})::record {} ROW({})::record").format(of("old", read), OTHER_RECORD, of("new", read)),
         lead=let_lead(side),
         nobody=let_lead("nobody"),
         other=Literal(other),
@@ -203,16 +204,6 @@ def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
 def sides(flow: Flow, pair: TablePair) -> tuple[str, str]:
     """Of the origin and of the destination, as the setting and `in_step` call them."""
     return ("source", "target") if flow is pair.forward else ("target", "source")
-
-
-def changed_by_event(flow: Flow) -> Statement:
-    """Whether the event changed what is carried; two whole records are compared faster than two made of columns."""
-    read = {column for assignment in flow.carried for column in assignment.reads}
-    if read == {column.name for column in flow.origin.columns}:
-        return SQL("old {} new").format(OTHER_RECORD)
-    return SQL("ROW({})::record {} ROW({})::record").format(
-        of("old", sorted(read)), OTHER_RECORD, of("new", sorted(read))
-    )
 
 
 def let_lead(leader: str) -> Statement:
@@ -254,4 +245,4 @@ def defer_unique(flow: Flow) -> Statement:
     if not deferrable:
         return SQL("")
     places = SQL(", ").join(Identifier(flow.destination.schema, constraint) for constraint in deferrable)
-    return SQL("\n  SET CONSTRAINTS {} DEFERRED;").format(places)
+    return SQL("\n    SET CONSTRAINTS {} DEFERRED;").format(places)

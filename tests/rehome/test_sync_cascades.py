@@ -9,7 +9,7 @@ from django.db import models
 from rehome import Move
 from tests.rehome.clients import Client
 from tests.rehome.lab import Lab
-from tests.rehome.trio import ALONE, MOVE, SIDES, Trio
+from tests.rehome.trio import ALONE, MOVE, SIDES, Trio, trigger
 
 LATER = "DEFERRABLE INITIALLY DEFERRED"
 BOXES = Move("old.Box", "new.Box")
@@ -150,12 +150,6 @@ def test_each_statement_of_a_transaction_has_a_side_that_leads(lab: Lab, open_cl
 
 
 # ----- other triggers
-
-
-def trigger(lab: Lab, table: str, events: str, body: str) -> None:
-    name = f"a_trigger_on_{table}"
-    lab.sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN new; END $$")
-    lab.sql(f"CREATE TRIGGER {name} {events} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
 
 
 @pytest.mark.parametrize("side", SIDES)

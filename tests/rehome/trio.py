@@ -57,3 +57,10 @@ class Trio:
     def agrees(self) -> bool:
         """Whether all three hold the same rows."""
         return self.rows("old_thing") == self.rows("new_thing") == self.rows(ALONE)
+
+
+def trigger(lab: Lab, table: str, events: str, body: str) -> None:
+    """A trigger that somebody else made; its name sorts before those of the sync."""
+    name = f"a_trigger_on_{table}"
+    lab.sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN new; END $$")
+    lab.sql(f"CREATE TRIGGER {name} {events} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
