@@ -157,7 +157,8 @@ def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
     They are handled here with one statement each; whatever is not as usual is left to what follows. Nothing has
     been carried before a transaction's first event, so nothing newer than its row has been: it need not be read
     again. Every other event finds that the setting says so. An answer compares the event's own row, for a later
-    change of it has an event of its own.
+    change of it has an event of its own. Under a stricter isolation, a row that the UPDATE finds has not been changed
+    since the snapshot, or it is a serialization failure.
 
     Where a generated column is carried it is read again each time: an event does not have the value of a virtual one.
     """
@@ -169,7 +170,7 @@ def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
     row = "new" if plain else "written"
     return SQL(
         """
-  IF TG_OP = 'UPDATE' AND {same_key} AND current_setting('transaction_isolation') = 'read committed' THEN{remember}
+  IF TG_OP = 'UPDATE' AND {same_key} THEN{remember}
     IF coalesce(current_setting('rehome.leader', true), '') = '' AND {changed} THEN
       noted := {lead};{defer}
       UPDATE {destination} AS kept SET {changes} WHERE {old_key};
