@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rehome import catalog, sql
+from rehome.ledger import Ledger
 from rehome.plan import Plan, TablePair
 from rehome.session import Session, Statement
 from rehome.sql import SQL, Identifier, Literal
@@ -134,6 +135,28 @@ def counterparts(keys: Iterable[Key], plan: Plan) -> list[tuple[Key, End | None]
 def stands(session: Session, key: Key) -> bool:
     found = "SELECT FROM pg_constraint WHERE conname = %s AND conrelid = to_regclass(%s)"
     return bool(session.rows(found, [key.name, Identifier(key.schema, key.table).as_string()]))
+
+
+def ends(plan: Plan) -> dict[str, Any]:
+    """What a foreign key to a source leads to while that is a view, as JSON."""
+    return {
+        str(pair.source): {
+            "schema": pair.target.schema,
+            "table": pair.target.name,
+            "columns": {a.column.name: next(iter(a.reads)) for a in pair.backward.assignments if a.plain},
+        }
+        for pair in plan.pairs
+    }
+
+
+def find_end(key: Key, ledger: Ledger) -> End:
+    """Where a foreign key leads whose own end may have become a view meanwhile."""
+    table = catalog.read_table(ledger.connection, Identifier(key.end.schema, key.end.table).as_string())
+    run = ledger.successor(str(key.end))
+    if run is None or (table and table.kind != "v"):
+        return key.end
+    end = run.kept["ends"][str(key.end)]
+    return End(end["schema"], end["table"], tuple(end["columns"][column] for column in key.end.columns))
 
 
 # ----- statements

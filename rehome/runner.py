@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import conf, exchange, inplace, online, preflight, resuming, retiring, steps, transactional
+from rehome import aside, conf, exchange, inplace, online, preflight, resuming, retiring, steps, transactional
 from rehome.historical import is_allowed
 from rehome.ledger import Ledger
 from rehome.models import MoveRun
 from rehome.plan import Plan
-from rehome.resolve import make_plan, renew
+from rehome.resolve import renew
 from rehome.session import Session
 from rehome.steps import Step
 
@@ -111,7 +112,7 @@ def alone(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> Iterator[t
     """The plan and the ledger of the only move that runs in this database until the block ends."""
     preflight.check_connection(connection)
     with Session(connection).only_move(str(move)):
-        yield make_plan(move, apps, connection), Ledger(connection.alias)
+        yield aside.resolve(move, apps, connection), Ledger(connection.alias)
 
 
 def goes_in_place(plan: Plan, run: MoveRun | None) -> bool:
@@ -131,6 +132,8 @@ def went_in_place(run: MoveRun) -> bool:
 
 def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
     """The statements of `forward`; where the move is live, those that mend it."""
+    if run and retiring.stands(plan, run):
+        return retiring.retire_steps(plan, Ledger(plan.connection.alias), run)
     if goes_in_place(plan, run):
         return inplace.forward_steps(plan, run)
     return online.forward_steps(plan) if goes_online(plan, run) else transactional.forward_steps(plan, run)
@@ -140,4 +143,9 @@ def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     """The statements of `backward`, with those that it leaves out where both tables are found equal."""
     if went_in_place(run):
         return inplace.backward_steps(plan, run)
+    if retiring.stands(plan, run):
+        return itertools.chain(
+            retiring.bring_back_steps(plan, Ledger(plan.connection.alias), run),
+            transactional.backward_steps(aside.plan_of(plan, run, own_names=True), run),
+        )
     return transactional.backward_steps(plan, run)

@@ -5,14 +5,13 @@ from collections.abc import Iterable
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import sync, writes
+from rehome import aside, standins, sync, writes
 from rehome.discovery import DeclaredMove
 from rehome.errors import Refused
 from rehome.historical import is_allowed
 from rehome.ledger import LIVE, Ledger
 from rehome.models import MoveRun, Phase
 from rehome.plan import Plan
-from rehome.resolve import make_plan
 
 PLANNED = "planned"
 """The phase of a move that never ran on this database."""
@@ -41,7 +40,19 @@ class Status:
     @property
     def verifiable(self) -> bool:
         """Whether rows can be read under both names."""
-        return self.live or self.phase == Phase.IN_PLACE
+        return self.live or self.phase == Phase.IN_PLACE or (self.phase == Phase.RETIRED and not self.ended)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left of the source: the set-aside table was dropped, and then the view."""
+        return self.phase == Phase.RETIRED and self.plan is None and self.run is not None and not self.run.kept["aside"]
+
+    @property
+    def defects(self) -> list[str]:
+        """What is wrong with the views of a retired move."""
+        if self.plan is None or self.run is None or self.phase != Phase.RETIRED:
+            return []
+        return standins.find_defects(self.plan, self.run.kept)
 
     @property
     def sync(self) -> sync.State | None:
@@ -71,7 +82,7 @@ def belongs(declared: DeclaredMove, connection: BaseDatabaseWrapper) -> bool:
 def read_status(declared: DeclaredMove, connection: BaseDatabaseWrapper) -> Status:
     ledger = Ledger(connection.alias)
     try:
-        plan = make_plan(declared.move, declared.apps, connection)
+        plan = aside.resolve(declared.move, declared.apps, connection)
     except Refused as error:
         return Status(declared, plan=None, problem=str(error), run=ledger.latest_named(str(declared.move)))
     return Status(declared, plan=plan, problem="", run=ledger.current(plan))

@@ -104,3 +104,16 @@ def is_unique(end: End, table: Table) -> bool:
     columns = [c.columns for c in table.constraints if c.kind in "pu" and not c.deferrable]
     columns += [index.columns for index in table.indexes if index.unique]
     return any(set(found) == set(end.columns) for found in columns)
+
+
+def check_retired(plan: Plan, run: MoveRun | None) -> MoveRun:
+    """There is something to bring back, and it is still there; returns the run."""
+    if run is None or run.phase != Phase.RETIRED:
+        phase = f"its phase is {run.phase!r}" if run else "it never ran here"
+        raise Refused(f"{plan} is not retired on database {plan.connection.alias!r}: {phase}.", "Nothing to undo.")
+    if not run.kept["aside"]:
+        raise Refused(
+            f"The old table of {plan} was dropped for good by `retiremoves --drop`, which nothing undoes.",
+            f"{plan.main.source} stays a view of {plan.main.target}.",
+        )
+    return run

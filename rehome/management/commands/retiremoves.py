@@ -127,7 +127,7 @@ class Command(DatabaseCommand):
             question = way.question(status.plan, status.run) if status.run else ""
             if interactive and question and not self.agree(question):
                 return
-        if not dry_run and (not standing or (status.run and retiring.is_unfinished(status.run))):
+        if not dry_run and (not standing or (status.run and retiring.needs_work(status.plan, status.run))):
             way.act(status.declared.move, status.declared.apps, connection)
         self.stdout.write(
             (way.already if standing else way.done).format(

@@ -55,6 +55,10 @@ def note_on(status: Status) -> str:
             f"{status.declared.place} is recorded as applied, but rehome did not run it on this database, "
             "and can neither verify it nor move it back. It was faked, or its SQL was run by hand."
         )
+    if status.ended:
+        return ""
+    if status.defects:
+        return f"{' '.join(status.defects)} `manage.py retiremoves {status.declared.move.target}` makes it again."
     return status.problem or (where_it_stopped(status) if status.phase in HALF_DONE else "")
 
 

@@ -1,15 +1,17 @@
 import argparse
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 
-from rehome import inplace
+from rehome import inplace, retiring
 from rehome.discovery import find_moves
 from rehome.ledger import Ledger
 from rehome.management.base import DatabaseCommand, add_format, as_json, as_table, choose
+from rehome.models import Phase
 from rehome.problems import find_problems
 from rehome.status import Status, read_statuses
 from rehome.steps import open_session
@@ -25,6 +27,12 @@ UNCHECKED: dict[str, Any] = {
     "seconds": None, "differences": [],
 }  # fmt: skip
 """What stands for a move that was not compared, in the shape of a report."""
+WAYS: dict[Phase, Callable[..., Report]] = {
+    Phase.MOVED: verify,
+    Phase.LIVE: verify,
+    Phase.IN_PLACE: inplace.verify,
+    Phase.RETIRED: retiring.verify_views,
+}
 
 
 class Command(DatabaseCommand):
@@ -63,8 +71,9 @@ class Command(DatabaseCommand):
             return None
         if options["verbosity"]:
             self.say(f"Comparing {status} ...")
-        way = verify if status.live else inplace.verify
-        report = way(status.plan, open_session(status.plan), status.run.kept, limit=options["limit"])
+        report = WAYS[Phase(status.run.phase)](
+            status.plan, open_session(status.plan), status.run.kept, limit=options["limit"]
+        )
         if ledger.is_writable():
             ledger.record_verification(status.run, report.as_json())
         else:
@@ -107,6 +116,8 @@ def what_failed(reports: list[tuple[Status, Report | None]], *, named: bool) -> 
 def why_unchecked(status: Status) -> str:
     if status.verifiable:
         return status.problem
+    if status.ended:
+        return "It was retired on this database, and neither its old table nor the view is left."
     return f"It is {status.phase} on this database, not live: only one of its tables is in use."
 
 
