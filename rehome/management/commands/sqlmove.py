@@ -11,6 +11,7 @@ from rehome.conf import LOCK_TIMEOUT_MS
 from rehome.discovery import moves_of
 from rehome.ledger import Ledger
 from rehome.management.base import USAGE, DatabaseCommand
+from rehome.models import Phase
 from rehome.resuming import HALF_DONE
 from rehome.runner import backward_steps, forward_steps
 from rehome.status import Status, read_status
