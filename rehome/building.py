@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from rehome import catalog, sql
+from rehome import catalog, sql, steps
 from rehome.catalog import Table
 from rehome.plan import Plan
 from rehome.session import Session, Statement
@@ -18,7 +18,7 @@ def build_indexes(plan: Plan, kept: dict[str, Any], session: Session) -> None:
     for schema, table, name, _ in kept["unique_indexes"]:
         bearer = find(plan, schema, table)
         if not has_constraint(bearer, name):
-            session.run(add_unique(bearer, name))
+            session.run(*steps.lock([bearer], "ACCESS EXCLUSIVE"), add_unique(bearer, name))
 
 
 def build_index(table: Table, name: str, definition: str, session: Session) -> None:
@@ -42,8 +42,9 @@ def add_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session) -> None
             continue
         table = find(plan, schema, name)
         if not has_constraint(table, constraint):
-            session.run(add_foreign_key(table, constraint, definition))
-        session.execute(sql.validate(schema, name, constraint))
+            locked = steps.lock([table], "SHARE ROW EXCLUSIVE")
+            session.run(*locked, add_foreign_key(table, constraint, definition))
+        session.run_patiently(sql.validate(schema, name, constraint))
 
 
 def all_of_it(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from rehome import anatomy, catalog, copying, counterparts, grants, identity, renaming, sql, sync, views
+from rehome import anatomy, catalog, copying, counterparts, grants, identity, renaming, sql, steps, sync, views
 from rehome.catalog import Grant, Incoming, Table
 from rehome.counterparts import Counterparts
 from rehome.plan import GONE, Plan, TablePair
@@ -32,7 +32,7 @@ def find(plan: Plan) -> list[Counterparts]:
 
 
 def enter(plan: Plan) -> list[Statement]:
-    return [sql.lock([table for pair in plan.pairs for table in (pair.source, pair.target)], "ACCESS EXCLUSIVE")]
+    return steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")
 
 
 def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | None) -> list[Statement]:
@@ -131,10 +131,9 @@ def stay(kept: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [(schema, table, name) for schema, table, name in kept[KEPT]["stay"]]
 
 
-def enter_back(plan: Plan) -> Statement:
+def enter_back(plan: Plan) -> list[Statement]:
     """The view before the table, as whoever reads the view has them."""
-    both = [table for pair in plan.pairs for table in (pair.source, pair.target)]
-    return sql.lock([table for table in both if table.oid != GONE], "ACCESS EXCLUSIVE")
+    return steps.lock([table for table in steps.tables_of(plan) if table.oid != GONE], "ACCESS EXCLUSIVE")
 
 
 def drop(pair: TablePair) -> list[Statement]:

@@ -126,7 +126,7 @@ def settle(plan: Plan, run: MoveRun) -> None:
     """Validate the foreign keys that were added; a failure leaves a move that is complete."""
     session = steps.open_session(plan)
     for statement in exchange.validations(plan, run.kept):
-        session.run(statement)
+        session.run_patiently(statement)
 
 
 # ----- the view that stands
@@ -184,7 +184,8 @@ def backward(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
 
 
 def give_place_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun) -> None:
-    session.execute(exchange.enter_back(plan))
+    for statement in exchange.enter_back(plan):
+        session.execute(statement)
     in_place.check_unreferenced(plan, exchange.stay(run.kept))
     names = identity.read_identity(plan, session)
     for statement in exchange.switch_back(plan, names, run.kept):
@@ -213,6 +214,6 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
 
 def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     names = identity.read_identity(plan, steps.open_session(plan))
-    yield Step("Move back: all or nothing.", [exchange.enter_back(plan), *exchange.switch_back(plan, names, run.kept)])
+    yield Step("Move back: all or nothing.", [*exchange.enter_back(plan), *exchange.switch_back(plan, names, run.kept)])
     for place in exchange.to_keep_back(plan, run.kept)[exchange.KEPT]["validate"]:
         yield Step("Settle: each statement in a transaction of its own.", [sql.validate(*place)])

@@ -91,7 +91,8 @@ def begin(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
 def enter(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
     """One short transaction, which no write is under way in: from its commit on each is carried to the target."""
     with session.transaction():
-        steps.lock_briefly(session, steps.tables_of(plan), "SHARE ROW EXCLUSIVE")
+        for statement in steps.lock_both(plan):
+            session.execute(statement)
         preflight.check_target_empty(plan)
         for statement in sync.install_for_copying(plan):
             session.execute(statement)
@@ -170,7 +171,8 @@ class Finish:
     def switch(self, rows: int) -> None:
         """One short transaction: the fence falls, both tables live."""
         with self.session.transaction():
-            steps.lock_briefly(self.session, steps.tables_of(self.plan), "ACCESS EXCLUSIVE")
+            for statement in steps.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE"):
+                self.session.execute(statement)
             plan = renew(self.plan)
             self.refuse_changes(plan)
             names = identity.read_identity(plan, self.session)
@@ -197,7 +199,7 @@ def forward_steps(plan: Plan) -> Iterator[Step]:
     kept = copying.to_keep_beside_writers(plan)
     for statement in copying.put_away_beside_writers(plan):
         yield Step("Prepare: each statement in a transaction of its own.", [statement])
-    carried = [sql.lock(steps.tables_of(plan), "SHARE ROW EXCLUSIVE"), *sync.install_for_copying(plan)]
+    carried = [*steps.lock_both(plan), *sync.install_for_copying(plan)]
     yield Step("Carry new writes: all or nothing.", carried)
     for pair in plan.pairs:
         copied = sql.copy_blocks(pair.forward, 0, batches.start(session, pair).blocks)
@@ -207,4 +209,4 @@ def forward_steps(plan: Plan) -> Iterator[Step]:
     for statement in copying.vacuum(plan):
         yield Step("Settle: each statement by itself, outside of transactions.", [statement])
     switched = [*sync.remove_for_copying(plan), *steps.switch(plan, names)]
-    yield Step("Switch: all or nothing.", [sql.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"), *switched])
+    yield Step("Switch: all or nothing.", [*steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"), *switched])

@@ -52,7 +52,7 @@ def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
     preflight.check_unreferenced(plan)
     with session.transaction():
         session.run(
-            steps.lock_both(plan),
+            *steps.lock_both(plan),
             *sync.remove_for_copying(plan),
             *copying.let_go(plan),
             *copying.empty(plan),
@@ -64,4 +64,4 @@ def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
         if before and before.phase == Phase.BACK:
             session.run(*sync.raise_fence(plan))
     for statement in copying.settle_back(plan):
-        session.run(statement)
+        session.run_patiently(statement)

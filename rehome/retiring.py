@@ -95,7 +95,7 @@ def replace_by_views(plan: Plan, keys: list[Key]) -> list[Statement]:
     """All locks first: nobody waits for longer than the catalog takes to change."""
     incoming = repointing.counterparts(repointing.incoming(keys, plan), plan)
     return [
-        sql.lock([table for pair in plan.pairs for table in (pair.source, pair.target)], "ACCESS EXCLUSIVE"),
+        *steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"),
         sync.insist(plan),
         *(repointing.drop(key) for key in repointing.own(keys, plan)),
         *(statement for key, end in incoming if end for statement in repointing.move(key, end)),
@@ -110,7 +110,7 @@ def settle(ledger: Ledger, run: MoveRun, session: Session) -> None:
     """Validate the foreign keys that were added, as far as they are still there; blocks nobody."""
     for key in map(repointing.from_json, run.kept.get("unvalidated", [])):
         if repointing.stands(session, key):
-            session.run(sql.validate(key.schema, key.table, key.name))
+            session.run_patiently(sql.validate(key.schema, key.table, key.name))
     ledger.advance(run, Phase(run.phase), kept=without(run.kept, "unvalidated"))
 
 
@@ -184,7 +184,7 @@ def replace_views(plan: Plan, old: Plan) -> list[Statement]:
     views = {str(pair.source): pair.source for pair in plan.pairs if pair.source.kind == "v"}
     return [
         *standins.drop(plan),
-        sql.lock([pair.target for pair in plan.pairs], "SHARE ROW EXCLUSIVE"),
+        *steps.lock([pair.target for pair in plan.pairs], "SHARE ROW EXCLUSIVE"),
         *aside.put_back(old),
         *(s for p in old.pairs if str(p.source) in views for s in grants.follow(views[str(p.source)], p.source)),
     ]

@@ -17,6 +17,8 @@ from rehome.errors import LockNotObtained, Refused
 
 LONGEST_PAUSE_S = 2.0
 TRIES_IN_SILENCE = 3
+PATIENT_MS = 3000
+"""An autovacuum gives way to whoever has waited for a lock for a second."""
 MAINTENANCE_MEMORY = "256MB"
 TIMEOUTS = ["statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"]
 """None of these may end a move halfway; the second came with PostgreSQL 17."""
@@ -165,13 +167,17 @@ class Session:
         """Run statements as `attempt` runs a group; return the number of rows that they touched."""
         return self.attempt(lambda: sum(max(self.execute(statement), 0) for statement in statements))
 
-    def attempt(self, group: Callable[[], Result]) -> Result:
+    def run_patiently(self, statement: Statement) -> int:
+        """`run` for a statement that keeps no writer waiting while it waits itself: it outlasts an autovacuum."""
+        return self.attempt(lambda: self.execute(statement), lock_timeout_ms=PATIENT_MS)
+
+    def attempt(self, group: Callable[[], Result], *, lock_timeout_ms: int | None = None) -> Result:
         """Call `group` all or nothing, and again while a lock that its statements ask for is not granted.
 
         Inside a transaction the group is a savepoint; otherwise it is a transaction of its own. Raises
         LockNotObtained after the last try.
         """
-        timeout = conf.lock_timeout_ms()
+        timeout = lock_timeout_ms or conf.lock_timeout_ms()
 
         def once() -> Result:
             with transaction.atomic(using=self.connection.alias):

@@ -13,9 +13,7 @@ from rehome.errors import LockNotObtained, MoveFailed, RehomeError, one_line
 from rehome.ledger import LIVE
 from rehome.models import MoveRun
 from rehome.plan import Plan
-from rehome.session import Session, Statement
-
-AUTOVACUUM_GIVES_WAY_MS = 3000
+from rehome.session import PATIENT_MS, Session, Statement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,25 +59,27 @@ def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iter
         ) from error
 
 
-def lock_both(plan: Plan) -> Statement:
+def lock_both(plan: Plan) -> list[Statement]:
     """Nobody else writes to either table; readers go on."""
-    return sql.lock(tables_of(plan), "SHARE ROW EXCLUSIVE")
+    return lock(tables_of(plan), "SHARE ROW EXCLUSIVE")
 
 
 def tables_of(plan: Plan) -> list[Table]:
     return [table for pair in plan.pairs for table in (pair.source, pair.target)]
 
 
-def lock_briefly(session: Session, tables: list[Table], mode: str) -> None:
-    """Lock tables for what is short, in the transaction that is open; a try that fails is the caller's to repeat.
+def lock(tables: list[Table], mode: str) -> list[Statement]:
+    """Lock tables, in a transaction; a try that fails is the caller's to repeat.
 
-    An autovacuum gives way only to who has waited for a second, which is too long in a queue of writers. So it is
-    waited for with a lock that keeps no writer waiting.
+    A second's wait, after which an autovacuum gives way, is too long in a queue of writers. So it is waited for with a
+    lock that keeps no writer waiting.
     """
-    session.execute(sql.set_local("lock_timeout", AUTOVACUUM_GIVES_WAY_MS))
-    session.execute(sql.lock(tables, "SHARE UPDATE EXCLUSIVE"))
-    session.execute(sql.set_local("lock_timeout", conf.lock_timeout_ms()))
-    session.execute(sql.lock(tables, mode))
+    return [
+        sql.set_local("lock_timeout", PATIENT_MS),
+        sql.lock(tables, "SHARE UPDATE EXCLUSIVE"),
+        sql.set_local("lock_timeout", conf.lock_timeout_ms()),
+        sql.lock(tables, mode),
+    ]
 
 
 @contextlib.contextmanager
@@ -131,7 +131,7 @@ def mend(plan: Plan) -> list[Statement]:
     statements = sync.install(plan) if sync.state(plan) != "installed" else []
     for pair in plan.pairs:
         statements += [] if sequences.is_ahead(session, pair) else sequences.mend(pair)
-    return [lock_both(plan), *statements] if statements else []
+    return [*lock_both(plan), *statements] if statements else []
 
 
 def refuse_differences(plan: Plan, comparison: verify.Comparison) -> None:

@@ -77,7 +77,7 @@ def move_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveR
 def enter(plan: Plan) -> list[Statement]:
     """Until the commit, the source is read and nobody else touches the target."""
     sources, targets = [pair.source for pair in plan.pairs], [pair.target for pair in plan.pairs]
-    return [sql.lock(sources, "SHARE"), sql.lock(targets, "EXCLUSIVE"), *sync.lower_fence(plan)]
+    return [*steps.lock(sources, "SHARE"), sql.lock(targets, "EXCLUSIVE"), *sync.lower_fence(plan)]
 
 
 def settle(plan: Plan, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
@@ -87,7 +87,7 @@ def settle(plan: Plan, ledger: Ledger, run: MoveRun, progress: Progress) -> None
         for statement in copying.vacuum(plan):
             session.execute(statement)
         for statement in copying.settle(plan):
-            session.run(statement)
+            session.run_patiently(statement)
     ledger.advance(run, Phase.LIVE)
 
 
@@ -113,11 +113,11 @@ def backward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
         progress.step("validate foreign keys that point here"),
     ):
         for statement in copying.settle_back(plan):
-            session.run(statement)
+            session.run_patiently(statement)
 
 
 def return_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    session.run(steps.lock_both(plan))
+    session.run(*steps.lock_both(plan))
     preflight.check_nothing_lost(plan)
     with progress.step("compare every row"):
         comparison = verify.compare(plan, session)
@@ -153,7 +153,7 @@ def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     """The statements of `backward`, with those that it leaves out where both tables are found equal."""
     names = identity.read_identity(plan, steps.open_session(plan))
     statements = [
-        steps.lock_both(plan),
+        *steps.lock_both(plan),
         *copying.let_go(plan),
         *steps.switch_back(plan, names, run.kept, reconcile=True),
     ]
