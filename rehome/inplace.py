@@ -94,12 +94,13 @@ def take_place(plan: Plan, ledger: Ledger) -> MoveRun:
 
 
 def take_place_in_transaction(plan: Plan, session: Session, ledger: Ledger) -> MoveRun:
+    """Everything that can be looked up is known before the first lock is asked for."""
     found = exchange.find(plan)
     twins = [anatomy.read_anatomy(pair.target, plan.connection) for pair in plan.pairs]
+    names = identity.read_identity(plan, session)
     for statement in exchange.enter(plan):
         session.execute(statement)
     preflight.check_target_empty(plan)
-    names = identity.read_identity(plan, session)
     for statement in exchange.switch(plan, found, names):
         session.execute(statement)
     for pair, twin in zip(plan.pairs, twins, strict=True):
@@ -184,11 +185,12 @@ def backward(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
 
 
 def give_place_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun) -> None:
+    names = identity.read_identity(plan, session)
+    statements = exchange.switch_back(plan, names, run.kept)
     for statement in exchange.enter_back(plan):
         session.execute(statement)
     in_place.check_unreferenced(plan, exchange.stay(run.kept))
-    names = identity.read_identity(plan, session)
-    for statement in exchange.switch_back(plan, names, run.kept):
+    for statement in statements:
         session.execute(statement)
     ledger.advance(run, Phase.BACK, kept=exchange.to_keep_back(plan, run.kept))
 
