@@ -131,7 +131,9 @@ def strongest() -> Iterator[dict[str, str]]:
     for statement in statements:
         if statement.text.startswith(("ALTER TABLE", "SELECT EXISTS")) and "VALIDATE" in statement.text:
             break
-        assert not statement.goes_through(["portal_printer", "printers_printer"]), statement
+        # With its name the table changes whose numbers these are.
+        if " RENAME TO " not in statement.text:
+            assert not statement.goes_through(["portal_printer", "printers_printer"]), statement
         for table, modes in statement.held.items():
             for mode in modes & set(order):
                 if order.index(mode) >= order.index(found.get(table, order[0])):
