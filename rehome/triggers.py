@@ -57,10 +57,12 @@ class Trigger:
         return [
             SQL(
                 "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-                "SET search_path = {} SET row_security = off{}{} AS {}"
+                "SET search_path = {} SET row_security = off{}{}{} AS {}"
             ).format(
                 function,
                 columns(["pg_catalog", *self.search_path, "pg_temp"]),
+                # A plan that was made while a table was empty lasts while it fills.
+                SQL(" SET enable_seqscan = off" if self.each == "ROW" else ""),
                 SQL(f" SET {PASSING} = 'on'" if self.passes else ""),
                 SQL("").join(SQL(" SET {} FROM CURRENT").format(SQL(setting)) for setting in self.settings),
                 quoted(self.body),
