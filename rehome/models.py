@@ -13,7 +13,7 @@ class Phase(models.TextChoices):
     LIVE      foreign keys validated, statistics gathered; both tables are used and in step
     IN_PLACE  the source's table has the target's name; the old name is a view of it
     RETIRED   the target alone has the rows; the old name is a view of it
-    BACK      the source has everything again; the target is empty, and fenced unless it was moved in place
+    BACK      the source has everything again; the target is empty and fenced
     """
 
     PREPARED = "prepared"

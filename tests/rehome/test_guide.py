@@ -223,3 +223,15 @@ def test_one_row_changed_through_both_tables_at_once_ends_one_of_the_transaction
     assert sorted(map(str, results)) == ["40P01", "None"]
     written = "new code" if failed else "old code"
     assert (old.objects.get().name, new.objects.get().name) == (written, written)
+
+
+def test_the_view_of_a_move_in_place_goes_with_the_old_model(lab: Lab) -> None:
+    lab.twins(lambda app: {"name": text()})
+    lab.get("old.Thing").objects.create(name="a")
+    lab.forward(Move("old.Thing", "new.Thing", in_place=True))
+    (operation,) = example("in_place_ending")["Migration"].operations
+    with pytest.raises(ProgrammingError, match='"old_thing" is not a table'):
+        lab.sql("DROP TABLE old_thing")
+    lab.apply("old", operation)
+    assert lab.get("new.Thing").objects.get().name == "a"
+    assert lab.sql("SELECT to_regclass('old_thing')") == [(None,)]
