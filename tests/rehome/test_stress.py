@@ -60,8 +60,28 @@ class Farm:
             self.changed.wait_for(lambda: len(self.log) >= number, timeout=max(0, self.deadline - time.monotonic()))
 
 
+# Each returns the row's identity, its version, and its key, which is null when it was deleted.
+STATEMENTS = [
+    """UPDATE {t} SET version = version + 1, token = %(token)s WHERE id = %(key)s RETURNING born, version, id""",
+    """UPDATE {t} SET version = version + 1, token = %(token)s WHERE id BETWEEN %(key)s AND %(key)s + 3
+       RETURNING born, version, id""",
+    """UPDATE {t} SET version = version + 1, token = %(token)s, id = %(other)s WHERE id = %(key)s
+       RETURNING born, version, id""",
+    """DELETE FROM {t} WHERE id = %(key)s RETURNING born, version + 1, NULL""",
+    """INSERT INTO {t} (id, born, version, token) VALUES (%(key)s, %(born)s, 0, %(token)s)
+       ON CONFLICT (id) DO NOTHING RETURNING born, version, id""",
+    """INSERT INTO {t} (id, born, version, token) VALUES (%(key)s, %(born)s, 0, %(token)s)
+       ON CONFLICT (id) DO UPDATE SET version = {t}.version + 1, token = excluded.token RETURNING born, version, id""",
+    """WITH gone AS (DELETE FROM {t} WHERE id = %(key)s RETURNING *)
+       INSERT INTO {t} (id, born, version, token) SELECT id, born, version + 1, %(token)s FROM gone
+       RETURNING born, version, id""",
+]
+
+
 class Writer(threading.Thread):
     """Runs random transactions on one table, and logs what it committed."""
+
+    statements = STATEMENTS
 
     def __init__(self, farm: Farm, lab: Lab, table: str, seed: int) -> None:
         super().__init__(name=f"{table} {seed}")
@@ -102,27 +122,9 @@ class Writer(threading.Thread):
         key, other = self.random.sample(range(KEYS), 2)
         token = f"{self.name}: {next(self.numbers)}"
         row = {"key": key, "other": other, "token": token, "born": next(self.farm.births)}
-        statement = self.random.choice(STATEMENTS).format(t=self.table)
+        statement = self.random.choice(self.statements).format(t=self.table)
         for born, version, at in self.connection.execute(statement, row).fetchall():
             yield Write(born, version, at, token)
-
-
-# Each returns the row's identity, its version, and its key, which is null when it was deleted.
-STATEMENTS = [
-    """UPDATE {t} SET version = version + 1, token = %(token)s WHERE id = %(key)s RETURNING born, version, id""",
-    """UPDATE {t} SET version = version + 1, token = %(token)s WHERE id BETWEEN %(key)s AND %(key)s + 3
-       RETURNING born, version, id""",
-    """UPDATE {t} SET version = version + 1, token = %(token)s, id = %(other)s WHERE id = %(key)s
-       RETURNING born, version, id""",
-    """DELETE FROM {t} WHERE id = %(key)s RETURNING born, version + 1, NULL""",
-    """INSERT INTO {t} (id, born, version, token) VALUES (%(key)s, %(born)s, 0, %(token)s)
-       ON CONFLICT (id) DO NOTHING RETURNING born, version, id""",
-    """INSERT INTO {t} (id, born, version, token) VALUES (%(key)s, %(born)s, 0, %(token)s)
-       ON CONFLICT (id) DO UPDATE SET version = {t}.version + 1, token = excluded.token RETURNING born, version, id""",
-    """WITH gone AS (DELETE FROM {t} WHERE id = %(key)s RETURNING *)
-       INSERT INTO {t} (id, born, version, token) SELECT id, born, version + 1, %(token)s FROM gone
-       RETURNING born, version, id""",
-]
 
 
 def rows_of(log: list[Write]) -> dict[int, tuple[int, int, str]]:
