@@ -16,6 +16,7 @@ from tests.database import url_of
 from tests.manage import manage
 from tests.moves import farm
 from tests.moves.conftest import WORKER, connected_to, database
+from tests.moves.test_locks import other_session
 
 MOVES = ["portal.Profile -> accounts.Profile", "portal.Printer -> printers.Printer"]
 
@@ -123,6 +124,48 @@ def test_how_far_an_online_move_came_and_who_is_at_work_on_it(planned: str, monk
     assert re.fullmatch(r"Copied: nothing yet; at work: pid \d+ \(rehome, since [\d:]+ UTC.*\)\.", noted[0]["note"])
     assert re.match(r"Copied: \d+ % of what becomes public.accounts_profile; at work: pid ", noted[1]["note"])
     assert re.match(r"Copied: \d+ % of what becomes public.accounts_profile; cut short. `mi", shown()["note"][0])
+
+
+def test_writes_through_the_old_table_since_the_move_and_since_the_last_look(live: str) -> None:
+    touch = "UPDATE portal_printer SET printing = NOT printing WHERE id = 20"
+    with other_session() as session:
+        session.execute("SET application_name = 'an old worker'")
+        session.execute(touch)
+        session.execute(touch)
+        ((user,),) = farm.sql("SELECT current_user")
+        columns = shown()
+        assert columns["old_writes"] == columns["old_writes_since_look"] == [0, 2]
+        assert columns["looked_at"] == [None, None]
+        assert columns["writers"] == [[], [{"application_name": "an old worker", "user": user, "sessions": 1}]]
+        session.execute(touch)
+        last = showmoves().splitlines()[-1]
+    assert last == (
+        f"{MOVES[1]}: connected sessions that wrote through public.portal_printer: "
+        f"an old worker (user {user}, 1 session)."
+    )
+    columns = shown()
+    assert (columns["old_writes"], columns["old_writes_since_look"]) == ([0, 3], [0, 0])
+    assert all(when.startswith("20") for when in columns["looked_at"])
+    assert len(showmoves().splitlines()) == 3
+
+
+def test_a_look_that_may_not_write_is_not_recorded(live: str) -> None:
+    farm.sql("UPDATE portal_printer SET printing = NOT printing WHERE id = 20")
+    before = farm.picture(records=True)
+    farm.sql("SET default_transaction_read_only = on")
+    for _ in range(2):
+        assert shown()["old_writes_since_look"] == [0, 1]
+    farm.sql("RESET default_transaction_read_only")
+    assert farm.picture(records=True) == before
+
+
+def test_a_look_does_not_wait_for_a_move_that_is_at_work(live: str) -> None:
+    farm.sql("SET lock_timeout = 1")
+    with other_session() as session, session.transaction():
+        session.execute("SELECT FROM rehome_moverun FOR UPDATE")
+        assert shown()["looked_at"] == [None, None]
+    assert shown()["looked_at"] == [None, None]
+    farm.sql("RESET lock_timeout")
 
 
 def test_a_record_that_rehome_did_not_make_is_noted(planned: str) -> None:
