@@ -88,19 +88,23 @@ def wanted(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger]:
 
 
 def select(pair: TablePair) -> Statement:
+    return SQL("SELECT {} FROM {} AS new").format(listed(pair), name(pair.target))
+
+
+def listed(pair: TablePair) -> Statement:
     """The source's columns in its order; after them, unnamed by old code, those that are filled for each new row."""
     made = {assignment.column.name: assignment for assignment in pair.backward.assignments}
-    listed = [
+    found = [
         SQL("{} AS {}").format(
             generated(column, pair) if column.generated else read(made[column.name]), Identifier(column.name)
         )
         for column in pair.source.columns
     ]
-    listed += [
+    found += [
         SQL("{} AS {}").format(Identifier("new", filled.column.name), Identifier(place))
         for place, filled in fills(pair)
     ]
-    return SQL("SELECT {} FROM {} AS new").format(SQL(", ").join(listed), name(pair.target))
+    return SQL(", ").join(found)
 
 
 def read(assignment: Assignment) -> Statement:
@@ -159,7 +163,8 @@ def body(pair: TablePair) -> str:
     """PL/pgSQL that carries one row, written to the view, to the target; it returns the row as the view then has it.
 
     PostgreSQL neither locks the row of such a view nor looks at it again after a wait. A row that somebody else has
-    changed since the statement read it is a serialization failure, or that change would be lost.
+    changed since the statement read it is a serialization failure, or that change would be lost. What is returned is
+    the row that was written: a snapshot may still show another one under its key.
     """
     flow = pair.forward
     read = [assignment.column.name for assignment in pair.backward.assignments]
@@ -187,11 +192,12 @@ BEGIN
   END IF;
   written := new;
   IF TG_OP = 'INSERT' THEN
-    INSERT INTO {target} ({columns}) VALUES ({values});
+    WITH made AS (INSERT INTO {target} ({columns}) VALUES ({values}) RETURNING *)
+    SELECT {row} INTO new FROM made AS new;
   ELSE
-    UPDATE {target} AS kept SET {changes} WHERE {old_key};
+    WITH made AS (UPDATE {target} AS kept SET {changes} WHERE {old_key} RETURNING *)
+    SELECT {row} INTO new FROM made AS new;
   END IF;
-  SELECT * INTO new FROM {view} AS seen WHERE {same_new};
   RETURN new;
 END
 """
@@ -201,7 +207,7 @@ END
             view=name(pair.source),
             old_key=same_key(flow, "old", "kept"),
             same_old=same_columns(pair, "old"),
-            same_new=same_columns(pair, "written"),
+            row=listed(pair),
             seen=of("seen", read),
             old=of("old", read),
             other_record=OTHER_RECORD,

@@ -185,6 +185,19 @@ def test_nothing_is_lost_when_two_change_one_row_through_a_trigger(
     assert outcome(waiting) == 0
 
 
+def test_what_is_returned_is_what_was_written_whatever_the_snapshot_shows(
+    computed: Lab, open_client: Callable[..., Client]
+) -> None:
+    first, second = open_client(), open_client()
+    first.run("INSERT INTO old_thing (id, email) VALUES (7, 'gone')")
+    second.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    second.run("SELECT FROM old_thing")
+    first.run("DELETE FROM old_thing WHERE id = 7")
+    moved = second.run("UPDATE old_thing SET id = 7 WHERE id = 1 RETURNING id, email")
+    assert moved == [(7, "ada@example")]
+    second.run("ROLLBACK")
+
+
 def test_many_to_many_fields(lab: Lab) -> None:
     for app in ("old", "new"):
         lab.model("tags.Tag", {}) if app == "old" else None
