@@ -189,7 +189,7 @@ def test_what_is_returned_is_what_was_written_whatever_the_snapshot_shows(
     computed: Lab, open_client: Callable[..., Client]
 ) -> None:
     first, second = open_client(), open_client()
-    first.run("INSERT INTO old_thing (id, email) VALUES (7, 'gone')")
+    first.run("INSERT INTO old_thing (id, email, n) VALUES (7, 'gone', 0)")
     second.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
     second.run("SELECT FROM old_thing")
     first.run("DELETE FROM old_thing WHERE id = 7")
