@@ -30,8 +30,8 @@ class Stopped(RehomeError):
 
     def __init__(self, move: object, signal: int) -> None:
         super().__init__(
-            f"{move}: stopped. What is copied stays: run the migration again to go on, or migrate to the one before it "
-            "to give the move up.",
+            f"{move} is not done. What is copied stays: run the migration again to go on, or migrate to the one before "
+            "it to give the move up.",
             returncode=128 + signal,
         )
 

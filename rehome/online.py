@@ -188,8 +188,8 @@ class Finish:
             raise MoveFailed(f"{plan}: {why}. Nothing is switched; run the migration again, which starts over.")
 
     def summary(self) -> str:
-        retries = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.session.retries.items())) or "none"
-        return f"tried again: {retries}."
+        retries = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.session.retries.items()))
+        return f"Tried again after {retries}." if retries else "Nothing had to be tried again."
 
 
 def forward_steps(plan: Plan) -> Iterator[Step]:

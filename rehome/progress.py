@@ -42,8 +42,9 @@ class Progress:
             self.draw(name)
         try:
             yield
-        except BaseException:
-            self.write("\n" if self.terminal else f"{INDENT}[{self.done + 1}/{self.steps}] {name}: failed\n")
+        except BaseException as error:
+            how = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+            self.write("\n" if self.terminal else f"{INDENT}[{self.done + 1}/{self.steps}] {name}: {how}\n")
             raise
         self.done += 1
         ended = time.monotonic()
@@ -60,11 +61,11 @@ class Progress:
             self.write(f"\n{INDENT}{self.title}\n")
 
     def detail(self, text: str) -> None:
-        """How far the current step has come; elsewhere than on a terminal only now and then."""
+        """How far the current step has come, in place of its name; elsewhere than on a terminal now and then."""
         self.waited_for = ""
         now = time.monotonic()
         if self.terminal:
-            self.draw(f"{self.name}: {text}")
+            self.draw(text)
         elif now - self.said >= SECONDS_BETWEEN_LINES:
             self.said = now
             self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: {text}\n")
@@ -72,7 +73,7 @@ class Progress:
     def waits(self, reason: str) -> None:
         """What the current step waits for; elsewhere than on a terminal only when that is news."""
         if self.terminal:
-            self.draw(f"{self.name}: waits for {reason}")
+            self.draw(f"waits for {reason}")
         elif reason != self.waited_for:
             self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: waits for {reason}\n")
         self.waited_for = reason

@@ -329,7 +329,7 @@ def test_a_batch_waits_for_a_row_without_holding_its_own(
     assert begun == [1]
     assert_live(things)
     assert things.sql("SELECT size FROM new_thing WHERE id IN (5, 6, 7) ORDER BY id") == [(50000,), (60000,), (70000,)]
-    assert "tried again: 1 x lock timeout." in capfd.readouterr().err
+    assert "Tried again after 1 x lock timeout." in capfd.readouterr().err
 
 
 def test_a_snapshot_that_holds_up_a_build_is_named(
