@@ -5,6 +5,7 @@ from psycopg import sql
 from rehome.plan import Assignment, Flow, TablePair
 from rehome.sql import (
     OTHER_RECORD,
+    PASSING,
     SAME_RECORD,
     changed,
     changes,
@@ -13,6 +14,7 @@ from rehome.sql import (
     name,
     names,
     of,
+    overriding,
     same_key,
     typed,
     values,
@@ -66,6 +68,16 @@ BEGIN{ordinary}
       -- Nor may it see a row that another transaction has deleted since: a lock on that is a serialization failure.
       PERFORM FROM {origin} AS seen WHERE {seen_here} FOR KEY SHARE;
       PERFORM FROM {destination} AS seen WHERE {seen_there} FOR KEY SHARE;
+      -- Nor one that a batch has copied since, which has to go as well: an insert under its key meets it.
+      IF TG_OP <> 'INSERT' AND current_setting({passing}, true) = 'on'
+         AND NOT EXISTS (SELECT FROM {destination} AS kept WHERE {old_key}) THEN
+        new := old;
+        INSERT INTO {destination} ({columns}) {overriding}VALUES ({values}) ON CONFLICT DO NOTHING;
+        DELETE FROM {destination} AS kept WHERE {old_key};
+        IF TG_OP = 'UPDATE' THEN
+          new := event;
+        END IF;
+      END IF;
     END IF;
     IF TG_OP <> 'DELETE' THEN
       SELECT * INTO new FROM {origin} AS fresh WHERE {fresh};
@@ -122,6 +134,8 @@ END
             nobody=let_lead("nobody"),
             lead=let_lead(side),
             count=count,
+            passing=Literal(PASSING),
+            overriding=overriding(flow),
             origin=name(flow.origin),
             destination=name(flow.destination),
             seen_here=either(same_columns(flow, "old", "seen"), same_columns(flow, "new", "seen")),

@@ -18,6 +18,15 @@ CONTRIB = ["citext", "hstore"]
 WITHOUT_CONTRIB = f"this server lacks {' and '.join(CONTRIB)}"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `make chaos` asks for more of."""
+    chaos = parser.getgroup("chaos")
+    chaos.addoption("--operations", type=int, default=20_000, help="operations that the writers of chaos log")
+    chaos.addoption("--chaos-seed", type=int, help="from which the writers' choices and the moments of kills follow")
+    chaos.addoption("--kills", type=int, default=5, help="how often a migrating process is killed at a random moment")
+    chaos.addoption("--stops", type=int, default=2, help="how often its server is stopped at once")
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Each worker has its own database; nobody waits for the disk where everything is thrown away."""

@@ -384,3 +384,27 @@ def test_old_snapshots_do_not_write_past_the_trigger(
 def test_online_and_in_place_exclude_each_other() -> None:
     with pytest.raises(Refused, match="can't be both online and in place"):
         Move("old.Thing", "new.Thing", online=True, in_place=True)
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("statement", ["DELETE FROM old_thing", "UPDATE old_thing SET id = 9999"])
+def test_a_snapshot_from_before_a_batch_does_not_leave_what_the_batch_copied(
+    things: Lab, stop: Callable[..., None], open_client: Callable[..., Client], level: str, statement: str
+) -> None:
+    """It can't see the copied row, so it could not take it away."""
+    things.sql("DELETE FROM old_thing_tags WHERE thing_id = 7")
+    things.sql("UPDATE old_thing SET parent_id = NULL WHERE parent_id = 7")
+    stop(things, "before the first batch")
+    writer = open_client()
+    writer.run(f"BEGIN ISOLATION LEVEL {level}")
+    writer.run("SELECT count(*) FROM old_thing")
+    stop(things, "before the third batch")
+    stop(things, "before the first index")
+
+    assert outcome(writer.start(f"{statement} WHERE id = 7")) == "40001"
+    writer.run("ROLLBACK")
+    writer.run(f"BEGIN ISOLATION LEVEL {level}")
+    assert writer.run(f"{statement} WHERE id = 7") == 1
+    writer.run("COMMIT")
+    things.forward(MOVE)
+    assert_live(things)

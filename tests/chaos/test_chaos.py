@@ -1,0 +1,48 @@
+"""Old and new code write at random while the farm moves there and back in both ways; their logs are the oracle."""
+
+import contextlib
+import itertools
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rehome.errors import LockNotObtained
+from tests.chaos import stage
+from tests.chaos.crew import at_work
+from tests.moves import farm
+
+LEAST_ROUNDS = 2
+TRIES = 100
+
+
+def insist(run: Callable[[], None]) -> None:
+    """Run it again while writers keep it from a lock: they hold the row that they read, and wait for it to end."""
+    for _ in range(TRIES):
+        with contextlib.suppress(LockNotObtained):
+            return run()
+    raise AssertionError(f"{run} never got its locks.")
+
+
+def test_what_the_writers_committed_is_there_and_nothing_else(
+    planned: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, settings: Any
+) -> None:
+    operations = request.config.getoption("operations")
+    seed = request.config.getoption("chaos_seed") or secrets.randbelow(2**32)
+    print(f"--chaos-seed={seed}")  # noqa: T201
+    # Whoever is not granted a lock at once lets the writers go on, and comes back.
+    settings.REHOME_LOCK_TRIES, settings.REHOME_LOCK_TIMEOUT_MS = 3, 50
+    births = stage.prepare()
+    with at_work(stage.conninfo(), seed=seed, operations=operations) as crew:
+        for number in itertools.count():
+            monkeypatch.setenv("REHOME_ONLINE", str(1 - number % 2))
+            insist(farm.migrate)
+            if number >= LEAST_ROUNDS and not crew.is_busy():
+                break
+            insist(farm.migrate_back)
+    print(f"{crew.operations} operations, {len(crew.writes)} writes, {number} ways back, {dict(crew.refusals)}")  # noqa: T201
+
+    assert crew.operations >= operations
+    stage.assert_nothing_lost(births + crew.writes, "old", "new")
+    farm.assert_in_step()
