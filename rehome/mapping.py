@@ -158,7 +158,7 @@ class FieldMapping:
         target = get_table(self.connection, self.target)
         key = self.key_pairs()
         forward = [self.forward_assignment(name, source, target) for name in self.target_fields]
-        backward = [self.backward_assignment(name, source) for name in self.source_fields]
+        backward = [self.backward_assignment(name, source, target) for name in self.source_fields]
         return TablePair(
             source=source,
             target=target,
@@ -192,24 +192,23 @@ class FieldMapping:
         if field.generated:
             return None
         if name in self.computed:
-            return Assignment(column, self.computed[name].sql, self.computed[name].reads)
+            return Assignment(column, self.computed[name].sql, self.computed[name].reads, limit(column))
         if name in self.plain:
             origin = get_column(source, self.source, self.source_fields[self.plain[name]])
-            return Assignment(column, read_column(origin.name), frozenset({origin.name}))
+            return take(column, origin)
         filled = self.fill(field, column)
-        return None if filled is None else Assignment(column, filled, frozenset())
+        return None if filled is None else Assignment(column, filled, frozenset(), limit(column))
 
-    def backward_assignment(self, name: str, source: Table) -> Assignment | None:
+    def backward_assignment(self, name: str, source: Table, target: Table) -> Assignment | None:
         field = self.source_fields[name]
         column = get_column(source, self.source, field)
         if field.generated:
             return None
         if name in self.computed_back:
-            return Assignment(column, self.computed_back[name].sql, self.computed_back[name].reads)
+            return Assignment(column, self.computed_back[name].sql, self.computed_back[name].reads, limit(column))
         for target_name, source_name in self.plain.items():
             if source_name == name:
-                origin = column_of(self.target_fields[target_name])
-                return Assignment(column, read_column(origin), frozenset({origin}))
+                return take(column, target.column(column_of(self.target_fields[target_name])))
         return None
 
     def fill(self, field: Field, column: Column) -> str | None:
@@ -274,8 +273,8 @@ class FieldMapping:
             (source_field.m2m_column_name(), target_field.m2m_column_name()),
             (source_field.m2m_reverse_name(), target_field.m2m_reverse_name()),
         ]
-        forward = [Assignment(target.column(t), read_column(s), frozenset({s})) for s, t in columns]
-        backward = [Assignment(source.column(s), read_column(t), frozenset({t})) for s, t in columns]
+        forward = [take(target.column(t), source.column(s)) for s, t in columns]
+        backward = [take(source.column(s), target.column(t)) for s, t in columns]
         return TablePair(
             source=source,
             target=target,
@@ -305,6 +304,20 @@ class FieldMapping:
             for field, source, target in repointed([*pairs, *self.many_to_many()])
             if (source, target) != (self.source, self.target)
         ]
+
+
+def take(column: Column, origin: Column) -> Assignment:
+    """The value of `origin` as it is."""
+    return Assignment(column, read_column(origin.name), frozenset({origin.name}), limit(column, origin))
+
+
+def limit(column: Column, origin: Column | None = None) -> int | None:
+    """How many characters `column` holds, unless no value of `origin` has more."""
+    if column.base_type != "character varying" or not column.modifiers:
+        return None
+    (length,) = column.modifiers
+    bounded = origin is not None and origin.base_type == column.base_type and origin.modifiers
+    return None if bounded and origin and origin.modifiers[0] <= length else length
 
 
 def in_table_order(assignments: Iterable[Assignment | None], table: Table) -> tuple[Assignment, ...]:

@@ -32,6 +32,8 @@ class Assignment:
     column: Column
     value: str
     reads: frozenset[str]
+    limit: int | None = None
+    """How many characters the column holds, where the value may have more."""
 
     @property
     def carried(self) -> bool:

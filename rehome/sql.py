@@ -48,8 +48,14 @@ def written(assignment: Assignment) -> Statement:
     unless that could cut it in silence, where the assignment raises an error.
     """
     cut = assignment.column.base_type.removesuffix("[]") in {"character", "bit", "bit varying"}
-    value = SQL(assignment.value)
-    return value if assignment.plain or cut else typed(value, assignment.column)
+    value: Statement = SQL(assignment.value)
+    value = value if assignment.plain or cut else typed(value, assignment.column)
+    return limited(value, assignment.limit) if assignment.limit and assignment.carried else value
+
+
+def limited(value: Statement, limit: int) -> Statement:
+    """`value`, which is an error where it is too long: an assignment cuts blanks at the end in silence, but no dot."""
+    return SQL("CASE WHEN char_length({}) > {} THEN {} || '.' ELSE {} END").format(value, Literal(limit), value, value)
 
 
 def typed(value: Statement, column: Column) -> Statement:

@@ -59,16 +59,13 @@ def refuse_nulls(pair: TablePair, plan: Plan) -> None:
 
 def refuse_long_values(pair: TablePair, plan: Plan) -> None:
     for assignment in pair.forward.assignments:
-        column, origin = assignment.column, origin_of(assignment, pair)
-        if column.base_type != "character varying" or not column.modifiers:
-            continue
-        length = column.modifiers[0]
-        if origin and origin.base_type == column.base_type and origin.modifiers and origin.modifiers[0] <= length:
+        name, limit = assignment.column.name, assignment.limit
+        if limit is None:
             continue
         refuse_rows(
             plan,
-            questions.rows_longer_than(pair.forward, column.name, length),
-            f"{pair.target}.{column.name} holds {length} characters, but rows {{rows}} of {pair.source} have more.",
+            questions.rows_longer_than(pair.forward, name, limit),
+            f"{pair.target}.{name} holds {limit} characters, but rows {{rows}} of {pair.source} have more.",
             "Widen the field, shorten the values, or give an expression in fields={...}.",
         )
 
