@@ -75,7 +75,7 @@ def expected(view: Table, table: Table, columns: Mapping[str, str]) -> set[str]:
             f"{row}{columns[c.name]}" + ("" if columns[c.name] == c.name else f" AS {c.name}") for c in view.columns
         )
         found |= {f"SELECT {listed} FROM {place} new" for place in (table.name, str(table))}  # noqa: S608  Compared.
-    return {text.replace('"', "") for text in found}
+    return {in_short(text) for text in found}
 
 
 # ----- of a whole plan

@@ -42,6 +42,15 @@ def test_a_move_that_stands_is_in_order(things: Lab) -> None:
     assert (report.sync, report.view, report.as_json()["sync"]) == (None, (), None)
 
 
+def test_a_name_may_have_spaces_of_any_kind(lab: Lab) -> None:
+    """PostgreSQL prints the view with spaces of its own."""
+    for app, column in (("old", "two  spaces"), ("new", "no\xa0break\n")):
+        table = f"{app}  thing"
+        lab.model(f"{app}.Thing", {"name": models.CharField(max_length=20, db_column=column)}, db_table=table)
+    lab.forward(MOVE)
+    assert lab.verify(MOVE).ok
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
