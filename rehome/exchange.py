@@ -4,9 +4,23 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from rehome import anatomy, catalog, copying, counterparts, grants, identity, renaming, sql, steps, sync, views
+from rehome import (
+    anatomy,
+    catalog,
+    copying,
+    counterparts,
+    grants,
+    identity,
+    renaming,
+    repointing,
+    sql,
+    steps,
+    sync,
+    views,
+)
 from rehome.catalog import Grant, Incoming, Table
 from rehome.counterparts import Counterparts
+from rehome.ledger import Ledger
 from rehome.plan import GONE, Plan, TablePair
 from rehome.preflight import in_place
 from rehome.renaming import Renaming
@@ -97,6 +111,8 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> dict[str, Any]:
     """What the way back and the settling need, as JSON."""
     moved = [(parts.renaming.schema, *parts.renaming.table, parts.renaming.foreign_keys) for parts in found]
     twins_keys = copying.other_incoming(plan)
+    replaced = {before.name for parts in found for before, _ in parts.renaming.foreign_keys}
+    own_keys = [key for key in repointing.own(repointing.read(plan), plan) if key.name in replaced]
     return {
         "pairs": [
             {
@@ -111,6 +127,7 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> dict[str, Any]:
             }
             for pair, parts in zip(plan.pairs, found, strict=True)
         ],
+        "keys": [key.as_json() for key in own_keys],
         "stay": [(key.schema, key.table, key.name) for pair in plan.pairs for key in pair.source.incoming],
         "validate": [
             *((schema, table, after.name) for schema, _, table, keys in moved for _, after in keys),
@@ -144,6 +161,7 @@ def switch_back(plan: Plan, names: identity.Identity | None, kept: Mapping[str, 
     records = kept[KEPT]["pairs"]
     back = [own_names(plan, pair, record) for pair, record in zip(plan.pairs, records, strict=True)]
     keys = foreign_keys(plan, kept)
+    own, ledger = map(repointing.from_json, kept[KEPT]["keys"]), Ledger(plan.connection.alias)
     return [
         *(statement for pair in plan.pairs for statement in drop(pair)),
         *(sql.drop_incoming(key) for key in keys),
@@ -157,7 +175,7 @@ def switch_back(plan: Plan, names: identity.Identity | None, kept: Mapping[str, 
         *(s for pair, record in zip(plan.pairs, records, strict=True) for s in grant_again(pair, record)),
         *identity.give_back(names, dict(kept)),
         *sync.raise_fence(plan),
-        *(statement for one in back for statement in renaming.add_foreign_keys(one)),
+        *(statement for key in own for statement in repointing.add(key, repointing.find_end(key, ledger))),
         *(sql.add_incoming(key) for key in keys),
     ]
 

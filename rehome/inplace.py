@@ -14,6 +14,7 @@ from rehome import (
     old_names,
     preflight,
     renaming,
+    repointing,
     sql,
     steps,
     transactional,
@@ -97,6 +98,7 @@ def take_place_in_transaction(plan: Plan, session: Session, ledger: Ledger) -> M
     """Everything that can be looked up is known before the first lock is asked for."""
     found = exchange.find(plan)
     twins = [anatomy.read_anatomy(pair.target, plan.connection) for pair in plan.pairs]
+    kept = {exchange.KEPT: exchange.to_keep(plan, found), "ends": repointing.ends(plan)}
     names = identity.read_identity(plan, session)
     for statement in exchange.enter(plan):
         session.execute(statement)
@@ -105,7 +107,7 @@ def take_place_in_transaction(plan: Plan, session: Session, ledger: Ledger) -> M
         session.execute(statement)
     for pair, twin in zip(plan.pairs, twins, strict=True):
         refuse_differences(pair, twin, plan)
-    run = ledger.begin(plan, {exchange.KEPT: exchange.to_keep(plan, found), **identity.to_keep(names, session)})
+    run = ledger.begin(plan, {**kept, **identity.to_keep(names, session)})
     ledger.advance(run, Phase.IN_PLACE)
     return run
 

@@ -153,6 +153,42 @@ def test_a_mixed_farm_goes_in_place_after_it_went_by_copying(monolith: None, dec
     ]
 
 
+def test_printers_come_back_to_profiles_that_were_retired_meanwhile(
+    monolith: None, declare: Callable[..., None]
+) -> None:
+    def leads_to() -> str:
+        key = "SELECT confrelid::regclass::text, convalidated FROM pg_constraint WHERE contype = 'f' AND conrelid = "
+        ((table, validated),) = farm.sql(f"{key} 'portal_printer'::regclass")
+        assert validated
+        return table
+
+    declare("printers")
+    farm.prepare_targets()
+    before = picture()
+    farm.migrate()
+    call_command("retiremoves", "accounts.Profile", interactive=False)
+    farm.migrate("printers", "0001")
+    assert leads_to() == "accounts_profile"
+    call_command("retiremoves", "accounts.Profile", undo=True)
+    assert leads_to() == "portal_profile"
+    farm.migrate_back()
+    farm.sql("DROP SEQUENCE IF EXISTS rehome_writes_adb98c6e4d9a")
+    assert picture() == before
+
+
+def test_printers_go_in_place_while_profiles_are_retired(monolith: None, declare: Callable[..., None]) -> None:
+    declare("printers")
+    farm.migrate("accounts")
+    call_command("retiremoves", "accounts.Profile", interactive=False)
+    farm.migrate()
+    write()
+    call_command("verifymoves", "printers.Printer", verbosity=0)
+    rows = farm.rows("printers_printer")
+    farm.migrate_back()
+    assert farm.rows("portal_printer") == rows
+    assert farm.sql("SELECT count(*) FROM portal_profile WHERE name = 'new code'") == [(1,)]
+
+
 def test_profiles_alone_can_not_go_back_under_printers(ways: tuple[str, ...]) -> None:
     farm.migrate()
     farm.migrate("accounts", "0001")
