@@ -1,5 +1,6 @@
 """A retired table is a view with nothing lost, and a table again with nothing lost either."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rehome import Move
 from rehome.errors import Irreversible
 from rehome.ledger import Ledger
 from tests.database import dump
+from tests.rehome.clients import Client, outcome
 from tests.rehome.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing")
@@ -141,6 +143,22 @@ def test_the_way_back_leads_through_the_old_tables(live: Lab) -> None:
     live.forward(MOVE)
     live.retire(MOVE)
     assert live.get("old.Thing").objects.count() == 3
+
+
+def test_a_snapshot_from_before_the_undo_overwrites_nothing(live: Lab, open_client: Callable[..., Client]) -> None:
+    live.retire(MOVE)
+    live.get("old.Thing").objects.update(code=None, name="while it was a view")
+    client = open_client()
+    for write in ("UPDATE old_thing SET name = name || '!' WHERE id = 1", "INSERT INTO old_thing (name) VALUES ('x')"):
+        client.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        client.run("SELECT FROM rest_owner")
+        live.bring_back(MOVE)
+        assert outcome(client.start(write)) == "40001"
+        client.run("ROLLBACK")
+        live.retire(MOVE)
+        live.sql("UPDATE old_thing SET code = id")
+    live.bring_back(MOVE)
+    assert live.verify(MOVE).ok
 
 
 def test_what_only_the_source_has_is_kept(lab: Lab) -> None:
