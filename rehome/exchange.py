@@ -21,7 +21,7 @@ from rehome import (
 from rehome.catalog import Grant, Incoming, Table
 from rehome.counterparts import Counterparts
 from rehome.ledger import Ledger
-from rehome.plan import GONE, Plan, TablePair
+from rehome.plan import GONE, Assignment, Plan, TablePair, read_column
 from rehome.preflight import in_place
 from rehome.renaming import Renaming
 from rehome.session import Statement
@@ -80,19 +80,25 @@ def is_fenced(table: Table) -> bool:
 
 
 def as_view(pair: TablePair) -> TablePair:
-    """A key that a sequence numbers needs no default in the view: the table's own holds."""
-    columns = tuple(
-        dataclasses.replace(column, default=None, identity="") if column.name in pair.source.sequences else column
+    """The pair that the view is made of. The table's own sequence and its generated columns are the view's too."""
+    columns = {
+        column.name: dataclasses.replace(column, default=None, identity="", generated=False)
+        if column.name in pair.source.sequences or column.generated
+        else column
         for column in pair.source.columns
-    )
-    backward = tuple(
-        dataclasses.replace(a, column=next(c for c in columns if c.name == a.column.name))
-        for a in pair.backward.assignments
-    )
+    }
+    assignments = [
+        *(dataclasses.replace(a, column=columns[a.column.name]) for a in pair.backward.assignments),
+        *(
+            Assignment(columns[column.name], read_column(column.name), frozenset({column.name}))
+            for column in pair.source.columns
+            if column.generated
+        ),
+    ]
     return dataclasses.replace(
         pair,
-        source=dataclasses.replace(pair.source, columns=columns),
-        backward=dataclasses.replace(pair.backward, assignments=backward),
+        source=dataclasses.replace(pair.source, columns=tuple(columns.values())),
+        backward=dataclasses.replace(pair.backward, assignments=tuple(assignments)),
     )
 
 

@@ -27,6 +27,7 @@ def check_pairs(plan: Plan) -> None:
             tables.refuse_drift(
                 pair.source_model if table is pair.source else pair.target_model, table, plan.connection
             )
+        tables.refuse_dropped_keys(pair)
         refuse_other_place(pair)
         refuse_other_columns(pair)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib import import_module
 
 import pytest
@@ -10,6 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
+from django.db import connection
 from django.db.models import Model
 from django.test import Client
 from django.urls import path
@@ -18,9 +20,10 @@ from pytest_django import Settings
 from accounts.models import Profile
 from portal import models as portal
 from printers.models import Printer
+from scripts import seeding
 from tests.database import dump, psql
 from tests.moves import farm
-from tests.moves.conftest import WORKER, connected_to, database
+from tests.moves.conftest import WORKER, Owned, connected_to, database
 from tests.moves.test_faults import Migration
 
 MODELS = {
@@ -275,3 +278,51 @@ def test_a_dump_is_restored_as_it_is(in_place: None) -> None:
         call_command("verifymoves", verbosity=0)
         farm.migrate_back()
         assert farm.rows("portal_printer")
+
+
+def test_the_owner_of_the_tables_is_enough(owned: Owned, declare: Callable[..., None]) -> None:
+    def connected_as(role: str) -> AbstractContextManager[None]:
+        return connected_to(owned.name, USER=role, PASSWORD="secret")
+
+    declare("accounts", "printers")
+    with connected_as(owned.owner):
+        farm.build_monolith()
+        seeding.fill(connection, profiles=20, printers=40)
+        farm.prepare_targets()
+        farm.sql(f'GRANT SELECT, INSERT, UPDATE, DELETE ON portal_profile, portal_printer TO "{owned.clerk}"')
+        farm.sql(f'GRANT SELECT ON auth_user TO "{owned.clerk}"')
+        before = picture()
+        for _ in range(2):
+            farm.migrate()
+            call_command("verifymoves", verbosity=0)
+            farm.migrate_back()
+            assert picture() == before
+        farm.migrate()
+    with connected_as(owned.clerk):
+        write()
+    with connected_as(owned.owner):
+        call_command("verifymoves", verbosity=0)
+        rows = farm.rows("printers_printer")
+        farm.migrate_back()
+        assert farm.rows("portal_printer") == rows
+
+
+def test_a_database_that_the_migrations_make_is_the_same_whichever_way(
+    empty: None, declare: Callable[..., None]
+) -> None:
+    tables = ["accounts_*", "printers_*"]
+    farm.migrate("accounts", "0001")
+    farm.migrate("printers", "0001")
+    farm.migrate("printers", "zero")
+    farm.migrate("accounts", "zero")
+    declare("accounts", "printers")
+    farm.migrate()
+    made = dump(tables=tables, schema_only=True)
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+    assert portal.Printer.objects.create(ip_address="192.0.2.1", api_key="first").pk == 1
+    assert Printer.objects.create(ip_address="192.0.2.2", api_key="second").pk == 2
+    farm.migrate("printers", "zero")
+    farm.migrate("accounts", "zero")
+    assert portal.Printer.objects.count() == 2
+    farm.migrate()
+    assert dump(tables=tables, schema_only=True) == made
