@@ -75,7 +75,9 @@ def give_up(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> bool:
 
     Raises Refused, LockNotObtained; then nothing is undone.
     """
-    if not is_allowed(move, apps, connection):
+    begun = Ledger(connection.alias).latest_named(str(move))
+    # A move that left nothing half done is not resolved: its tables may be gone by then.
+    if begun is None or begun.phase not in resuming.HALF_DONE or not is_allowed(move, apps, connection):
         return False
     with alone(move, apps, connection) as (plan, ledger):
         run = ledger.current(plan)
