@@ -17,7 +17,7 @@ help:
 	@echo "make check-migrations  fail when a model has changed without a migration"
 	@echo "make pytest            the tests; ARGS='-k health' passes arguments on"
 	@echo "make demo              the farm moves house and back"
-	@echo "make bench             measure the move; ARGS='--rows 5000000' passes arguments on"
+	@echo "make bench             measure moves and writers; ARGS='--rows 5000000' passes arguments on"
 	@echo "make clean             remove what the tools left behind (not var/, which holds databases)"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter, VENV=folder the environment, DATABASE_URL the server."
@@ -50,6 +50,7 @@ demo: $(SETUP)
 
 bench: $(SETUP)
 	$(BIN)/python scripts/bench_moves.py $(ARGS)
+	$(BIN)/python scripts/bench_writers.py $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,104 +1,39 @@
 #!/usr/bin/env python
-"""Measures a forward move against plain SQL and an ORM loop, on one server, in one run.
+"""Measures moves, online, in place and back, against plain SQL and an ORM loop, on one server, in one run.
 
 Each way starts from its own copy of one filled database, so none finds what another left behind. Figures are
 ratios within the run; absolute seconds say something about the machine only.
 """
 
 import argparse
-import json
+import functools
 import os
-import resource
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "core.settings")
+import benching
+from benching import copied, run
+from django.core.management import call_command
+from django.db import connection
 
-import django  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.db import connection, connections  # noqa: E402
-
-BASE = "bench_base"
 ORM_SAMPLE = 2_000
-FIRST = [("accounts", "0001"), ("printers", "0001"), ("auth", None), ("admin", None), ("contenttypes", None)]
-
-FILL = (
-    """
-    INSERT INTO auth_user (password, is_superuser, username, first_name, last_name, email,
-                           is_staff, is_active, date_joined)
-    SELECT '', false, 'user' || n, '', '', '', false, true, now() FROM generate_series(1, %(profiles)s) n
-    """,
-    """
-    INSERT INTO portal_profile (user_id, name, username, email, organization)
-    SELECT id, 'Name ' || id, username, username || '@example.com', 'Farm ' || id %% 500 FROM auth_user
-    """,
-    """
-    INSERT INTO portal_printer (profile_id, ip_address, api_key, ping, printing)
-    SELECT 1 + n::bigint * 7919 %% %(profiles)s,
-           '10.' || n %% 250 || '.' || n / 250 %% 250 || '.' || n %% 254,
-           md5(n::text), n %% 3 = 0, n %% 5 = 0
-      FROM generate_series(1, %(printers)s) n
-    """,
-)
+FEW = 10_000
+"""Printers of the small database that an in-place move must not be much faster on."""
 PROFILE = "id, name, username, email, organization, user_id"
 PRINTER = "id, ip_address, api_key, ping, printing, profile_id"
-
-
-# ----- databases
-
-
-def use(name: str) -> None:
-    connections.close_all()
-    connection.settings_dict["NAME"] = name
-
-
-def on_server(statement: str) -> None:
-    use("postgres")
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-    connections.close_all()
-
-
-def run(*statements: str) -> None:
-    with connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-
-
-def make_base(rows: int) -> None:
-    """The monolith with `rows` printers and a tenth as many profiles, and the new apps' empty tables."""
-    on_server(f"DROP DATABASE IF EXISTS {BASE} WITH (FORCE)")
-    on_server(f"CREATE DATABASE {BASE}")
-    use(BASE)
-    for app, name in [("portal", None), *FIRST]:
-        call_command("migrate", app, *filter(None, [name]), verbosity=0)
-    sizes = {"printers": rows, "profiles": max(rows // 10, 1)}
-    with connection.cursor() as cursor:
-        for statement in FILL:
-            cursor.execute(statement, sizes)
-    run("VACUUM ANALYZE")
-    connections.close_all()
-
-
-def fresh_copy(name: str) -> None:
-    on_server(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    on_server(f"CREATE DATABASE {name} TEMPLATE {BASE}")
-    # What the copy left to write would be charged to whoever comes next.
-    use(name)
-    run("CHECKPOINT")
 
 
 # ----- the ways
 
 
-def by_rehome() -> None:
-    call_command("migrate", "accounts", "0002", verbosity=0)
-    call_command("migrate", "printers", "0002", verbosity=0)
+def online() -> None:
+    os.environ["REHOME_ONLINE"] = "1"
+    benching.forward()
+
+
+def in_place(app: str) -> None:
+    benching.declare(in_place=True)
+    benching.forward(app)
 
 
 def by_hand() -> None:
@@ -220,7 +155,11 @@ def by_counting() -> None:
 
 
 WAYS: dict[str, Callable[[], None]] = {
-    "rehome": by_rehome,
+    "move": benching.forward,
+    "back": benching.backward,
+    "online": online,
+    "profiles in place": functools.partial(in_place, "accounts"),
+    "printers in place": functools.partial(in_place, "printers"),
     "by hand": by_hand,
     "plain insert": by_plain_insert,
     "orm loop": by_orm_loop,
@@ -232,61 +171,55 @@ WAYS: dict[str, Callable[[], None]] = {
 # ----- measuring
 
 
-def child(way: str, database: str) -> None:
-    """Run one way in this process, which has done nothing else, and print what it took as JSON."""
-    use(database)
-    run("SELECT 1")
-    started = time.perf_counter()
-    WAYS[way]()
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"seconds": seconds, "peak_mb": peak / (1024 * 1024 if sys.platform == "darwin" else 1024)}))
+def measure(way: str, database: str) -> benching.Figures:
+    return benching.measure(__file__, way, database)
 
 
-def measure(way: str, database: str) -> dict[str, float]:
-    command = [sys.executable, __file__, "--child", way, "--database", database]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{way} failed:\n{done.stdout}{done.stderr}")
-    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    print(f"  {way:13} {figures['seconds']:9.2f} s   peak {figures['peak_mb']:5.0f} MB", flush=True)
-    return figures
-
-
-def main(rows: int, keep: bool) -> None:
+def main(rows: int) -> None:
     print(f"Filling {rows:,} printers and {rows // 10:,} profiles ...", flush=True)
-    make_base(rows)
+    benching.make_base(rows)
     print("Measuring, each way on its own copy:")
     figures = {}
-    for way in ("rehome", "by hand", "plain insert", "orm loop"):
-        name = f"bench_{way.replace(' ', '_')}"
-        fresh_copy(name)
-        figures[way] = measure(way, name)
-        if way == "rehome":
-            for again in ("counting", "verification"):
-                measure(again, name)  # warms the cache for both alike
-                figures[again] = measure(again, name)
-        if not keep:
-            on_server(f"DROP DATABASE {name} WITH (FORCE)")
-    if not keep:
-        on_server(f"DROP DATABASE {BASE} WITH (FORCE)")
-    report(rows, figures)
+    with copied("bench_move") as name:
+        figures["move"] = measure("move", name)
+        for again in ("counting", "verification"):
+            measure(again, name)  # warms the cache for both alike
+            figures[again] = measure(again, name)
+        figures["back"] = measure("back", name)
+    for way in ("online", "by hand", "plain insert", "orm loop"):
+        with copied(f"bench_{way.replace(' ', '_')}") as name:
+            figures[way] = measure(way, name)
+    figures |= measure_in_place()
+    benching.drop(benching.BASE)
+    benching.report(compare(rows, figures))
 
 
-def report(rows: int, figures: dict[str, dict[str, float]]) -> None:
+def measure_in_place() -> dict[str, benching.Figures]:
+    """The printers, with few rows and with all; the profiles that they point at have moved before."""
+    benching.make_base(FEW, "bench_few")
+    found = {}
+    for label, base in (("few in place", "bench_few"), ("in place", benching.BASE)):
+        with copied("bench_in_place", base) as name:
+            measure("profiles in place", name)
+            found[label] = measure("printers in place", name)
+    benching.drop("bench_few")
+    return found
+
+
+def compare(rows: int, figures: dict[str, benching.Figures]) -> list[tuple[str, float, str]]:
     seconds = {way: figure["seconds"] for way, figure in figures.items()}
-    total = rows + rows // 10
     loop_rate = ORM_SAMPLE / seconds["orm loop"]
-    lines = [
-        ("move / the same steps by hand", seconds["rehome"] / seconds["by hand"], "<= 1.25"),
-        ("plain INSERT ... SELECT / move", seconds["plain insert"] / seconds["rehome"], ">= 4"),
-        ("rows/s of move / of ORM loop", total / seconds["rehome"] / loop_rate, ">= 100"),
-        ("verification / two counts a move", seconds["verification"] / seconds["counting"], "<= 4"),
-        ("peak memory of the process, MB", figures["rehome"]["peak_mb"], "<= 120"),
+    return [
+        ("time of the move / of the same steps by hand", seconds["move"] / seconds["by hand"], "<= 1.25"),
+        ("time of plain INSERT ... SELECT / of the move", seconds["plain insert"] / seconds["move"], ">= 4"),
+        ("rows/s of the move / of the ORM loop", (rows + rows // 10) / seconds["move"] / loop_rate, ">= 100"),
+        ("time of the verification / of two counts a move", seconds["verification"] / seconds["counting"], "<= 4"),
+        ("peak memory of the process, MB", figures["move"]["peak_mb"], "<= 120"),
+        ("rate of the online move / of the move", seconds["move"] / seconds["online"], ">= 0.4"),
+        ("time of the way back / of the move", seconds["back"] / seconds["move"], "<= 0.2"),
+        (f"time in place / with {FEW:,} rows", seconds["in place"] / seconds["few in place"], "<= 2"),
+        ("time in place, s", seconds["in place"], "< 1"),
     ]
-    print()
-    for name, value, goal in lines:
-        print(f"{name:34} {value:9.2f}   (goal {goal})")
 
 
 if __name__ == "__main__":
@@ -294,12 +227,10 @@ if __name__ == "__main__":
     parser.add_argument(
         "--rows", type=int, default=5_000_000, help="printers; a tenth as many profiles (default 5000000)"
     )
-    parser.add_argument("--keep", action="store_true", help="keep the databases bench_*")
     parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--database", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    django.setup()
     if options.child:
-        child(options.child, options.database)
+        benching.child(WAYS[options.child], options.database)
     else:
-        main(options.rows, options.keep)
+        main(options.rows)
