@@ -156,7 +156,7 @@ def bring_back(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
 
 
 def refill(plan: Plan) -> list[Statement]:
-    filled = [statement for pair in plan.pairs for statement in sql.refill(pair)]
+    filled = [sql.refill(pair) for pair in plan.pairs]
     # What is checked at the end of a transaction would forbid the ALTER TABLEs that follow.
     return [*filled, sql.SQL("SET CONSTRAINTS ALL IMMEDIATE")]
 

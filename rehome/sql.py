@@ -182,9 +182,53 @@ def reconcile(pair: TablePair) -> list[Statement]:
     return [delete_gone(pair), update_changed(pair), insert_missing(pair)]
 
 
-def refill(pair: TablePair) -> list[Statement]:
-    """The same for a source that nobody else uses: rows may have changed their unique values with each other."""
-    return [delete_gone(pair), replace_changed(pair), insert_missing(pair)]
+def refill(pair: TablePair) -> Statement:
+    """The same in one statement, for a source that nobody else uses and that no foreign key leads to.
+
+    Rows may have changed their unique values with each other, so each row that is not in step is deleted before the
+    first is inserted: the INSERT waits for the count.
+    """
+    flow = pair.backward
+    here, there = flow.key[0]
+    return SQL(
+        "WITH changed AS MATERIALIZED (SELECT {keys}, {there} IS NOT NULL AS lives, {values} "
+        "FROM {source} AS kept FULL JOIN ({target} AS {row} CROSS JOIN LATERAL (SELECT {row}.*) AS written) ON {same} "
+        "WHERE {here} IS NULL OR {there} IS NULL OR NOT ({equal})), "
+        "gone AS (DELETE FROM {source} AS old USING changed WHERE {deleted} RETURNING 1) "
+        "INSERT INTO {source} ({columns}) {overriding}"
+        "SELECT {changed} FROM changed, (SELECT count(*) FROM gone) AS all_gone WHERE lives"
+    ).format(
+        keys=SQL(", ").join(
+            SQL("{} AS {}").format(Identifier("kept", column), Identifier(f"key {number}"))
+            for number, (_, column) in enumerate(flow.key)
+        ),
+        here=Identifier("kept", there),
+        there=Identifier(ROW, here),
+        values=SQL(", ").join(refilled(assignment, pair) for assignment in flow.assignments),
+        source=name(flow.destination),
+        target=name(flow.origin),
+        row=Identifier(ROW),
+        same=same_key(flow, ROW, "kept"),
+        equal=in_step(pair, source="kept", target="written"),
+        deleted=SQL(" AND ").join(
+            SQL("{} = {}").format(Identifier("old", column), Identifier("changed", f"key {number}"))
+            for number, (_, column) in enumerate(flow.key)
+        ),
+        columns=columns(names(flow.assignments)),
+        overriding=overriding(flow),
+        changed=of("changed", names(flow.assignments)),
+    )
+
+
+def refilled(assignment: Assignment, pair: TablePair) -> Statement:
+    """A row that stays keeps what the target does not know, and a computed value that still says the same."""
+    flow, column = pair.backward, Identifier("kept", assignment.column.name)
+    new = written(assignment)
+    stays = changed(assignment, flow, pair) if assignment.carried else column
+    if assignment.carried and not pair.counterparts(assignment, flow):
+        return SQL("{} AS {}").format(new, Identifier(assignment.column.name))
+    born = SQL("{} IS NULL").format(Identifier("kept", flow.key[0][1]))
+    return SQL("CASE WHEN {} THEN {} ELSE {} END AS {}").format(born, new, stays, Identifier(assignment.column.name))
 
 
 def delete_gone(pair: TablePair) -> Statement:
@@ -202,35 +246,6 @@ def update_changed(pair: TablePair) -> Statement:
         row_twice(flow),
         same_key(flow, ROW, "kept"),
         in_step(pair, source="kept", target="written"),
-    )
-
-
-def replace_changed(pair: TablePair) -> Statement:
-    """Every changed row is gone before the first is there again: the one INSERT waits for the count."""
-    flow = pair.backward
-    key = [there for _, there in flow.key]
-    return SQL(
-        "WITH changed AS MATERIALIZED "
-        "(SELECT {values} FROM {there} AS kept JOIN ({row}) ON {same} WHERE NOT ({equal})), "
-        "gone AS (DELETE FROM {there} AS old USING changed WHERE {deleted} RETURNING 1) "
-        "INSERT INTO {there} ({columns}) {overriding}"
-        "SELECT {changed} FROM changed, (SELECT count(*) FROM gone) AS all_gone"
-    ).format(
-        values=SQL(", ").join(
-            SQL("{} AS {}").format(
-                changed(assignment, flow, pair) if assignment.carried else Identifier("kept", assignment.column.name),
-                Identifier(assignment.column.name),
-            )
-            for assignment in flow.assignments
-        ),
-        there=name(flow.destination),
-        row=row_twice(flow),
-        same=same_key(flow, ROW, "kept"),
-        equal=in_step(pair, source="kept", target="written"),
-        deleted=SQL(" AND ").join(SQL("{} = {}").format(Identifier("old", c), Identifier("changed", c)) for c in key),
-        columns=columns(names(flow.assignments)),
-        overriding=overriding(flow),
-        changed=of("changed", names(flow.assignments)),
     )
 
 

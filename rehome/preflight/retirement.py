@@ -55,6 +55,8 @@ def refuse_irreversible(plan: Plan) -> None:
 
 
 def refuse_unsettled(plan: Plan, run: MoveRun | None) -> MoveRun:
+    if run is not None and run.phase == Phase.IN_PLACE:
+        raise Refused(f"{plan} went in place: {plan.main.source} is a view already.", "There is nothing to retire.")
     if run is None or run.phase != Phase.LIVE:
         phase = f"its phase is {run.phase!r}" if run else "it never ran here"
         raise Refused(

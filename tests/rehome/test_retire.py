@@ -1,15 +1,17 @@
 """A retired table is a view with nothing lost, and a table again with nothing lost either."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, models, transaction
 from django.db.models import Value
-from django.db.models.functions import Lower
+from django.db.models.functions import Length, Lower
+from django.utils import timezone
 
-from rehome import Move
-from rehome.errors import Irreversible
+from rehome import Move, writes
+from rehome.errors import Irreversible, Refused
 from rehome.ledger import Ledger
 from tests.database import dump
 from tests.rehome.clients import Client, outcome
@@ -159,6 +161,61 @@ def test_a_snapshot_from_before_the_undo_overwrites_nothing(live: Lab, open_clie
         live.sql("UPDATE old_thing SET code = id")
     live.bring_back(MOVE)
     assert live.verify(MOVE).ok
+
+
+def test_rows_of_many_types_under_a_key_of_two_columns(lab: Lab) -> None:
+    lab.twins(
+        lambda app: {
+            "pk": models.CompositePrimaryKey("place", "number"),
+            "place": text(db_column="the place"),
+            "number": models.UUIDField(default=uuid.uuid4),
+            "data": models.JSONField(null=True),
+            "price": models.DecimalField(max_digits=9, decimal_places=3, null=True),
+            "raw": models.BinaryField(null=True),
+            "when": models.DateTimeField(null=True),
+            "size": models.GeneratedField(
+                expression=Length("place"), output_field=models.IntegerField(), db_persist=True
+            ),
+        }
+    )
+    old, new = lab.get("old.Thing"), lab.get("new.Thing")
+    values = {"data": {"a": [1, None]}, "price": "1.500", "raw": b"\0x", "when": timezone.now()}
+    old.objects.bulk_create([old(place=place, **values) for place in ("here", "there", "é, 'far'")])
+    lab.forward(MOVE)
+    lab.retire(MOVE)
+    assert [row.size for row in old.objects.order_by("place")] == [4, 5, 8]
+    old.objects.filter(place="here").update(data=None, price="1.50")
+    new.objects.filter(place="there").delete()
+    old.objects.create(place="new", **values)
+    lab.bring_back(MOVE)
+    assert lab.verify(MOVE).ok
+    rows = [lab.sql(f'SELECT * FROM {table} ORDER BY "the place"') for table in ("old_thing", "new_thing")]
+    assert rows[0] == rows[1]
+    assert [row[0] for row in rows[0]] == ["here", "new", "é, 'far'"]
+
+
+def test_what_was_moved_online_is_retired_like_anything_else(lab: Lab) -> None:
+    lab.twins(lambda app: {"name": text()})
+    old, move = lab.get("old.Thing"), Move("old.Thing", "new.Thing", online=True)
+    old.objects.create(name="one")
+    lab.forward(move)
+    old.objects.create(name="two")
+    assert writes.read(lab.plan(move), Ledger(lab.alias).current(lab.plan(move))).total == 1
+    lab.retire(move)
+    old.objects.create(name="three")
+    lab.bring_back(move)
+    assert lab.verify(move).ok
+    lab.retire(move)
+    lab.back(move)
+    assert (old.objects.count(), lab.get("new.Thing").objects.count()) == (3, 0)
+
+
+def test_what_was_moved_in_place_has_nothing_to_retire(lab: Lab) -> None:
+    lab.twins(lambda app: {"name": text()})
+    move = Move("old.Thing", "new.Thing", in_place=True)
+    lab.forward(move)
+    with pytest.raises(Refused, match="went in place: public.old_thing is a view already"):
+        lab.retire(move)
 
 
 def test_what_only_the_source_has_is_kept(lab: Lab) -> None:
