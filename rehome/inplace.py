@@ -15,6 +15,7 @@ from rehome import (
     preflight,
     renaming,
     repointing,
+    restoring,
     sql,
     steps,
     transactional,
@@ -55,7 +56,8 @@ def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     else:
         progress = Progress(f"{plan}: settling, database {plan.connection.alias!r}", steps=1)
         with steps.explained(plan, "The move stands, and what it lacks is not mended."):
-            steps.open_session(plan).run(*old_names.mend(plan, run.kept))
+            session = steps.open_session(plan)
+            session.run(*old_names.mend(plan, session, run.kept))
     with (
         steps.explained(plan, "The move is complete; only the settling is left."),
         progress.step("validate foreign keys"),
@@ -171,7 +173,7 @@ def backward(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
     returned = run.phase == Phase.BACK
     progress = Progress(f"{plan}: moving back in place, database {plan.connection.alias!r}", steps=2 - returned)
     if not returned:
-        in_place.check_back(plan, exchange.stay(run.kept))
+        in_place.check_back(plan, restoring.stay(run.kept))
         with (
             steps.explained(plan, "Nothing has been moved back."),
             progress.step("give the table its own names"),
@@ -188,13 +190,13 @@ def backward(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
 
 def give_place_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun) -> None:
     names = identity.read_identity(plan, session)
-    statements = exchange.switch_back(plan, names, run.kept)
-    for statement in exchange.enter_back(plan):
+    statements = restoring.switch(plan, names, run.kept)
+    for statement in restoring.enter(plan):
         session.execute(statement)
-    in_place.check_unreferenced(plan, exchange.stay(run.kept))
+    in_place.check_unreferenced(plan, restoring.stay(run.kept))
     for statement in statements:
         session.execute(statement)
-    ledger.advance(run, Phase.BACK, kept=exchange.to_keep_back(plan, run.kept))
+    ledger.advance(run, Phase.BACK, kept=restoring.to_keep(plan, run.kept))
 
 
 # ----- what it would run on this database now, for `sqlmove`
@@ -203,10 +205,11 @@ def give_place_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun) 
 def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
     """The statements of `forward`; where the move stands, those that settle it."""
     if run is not None and stands(plan, run):
-        if statements := old_names.mend(plan, run.kept):
+        if statements := old_names.mend(plan, steps.open_session(plan), run.kept):
             yield Step("Mend: all or nothing.", statements)
         validated = exchange.validations(plan, run.kept)
     else:
+        in_place.check_pairs(plan)
         found = exchange.find(plan)
         in_place.check_parts(plan, found)
         names = identity.read_identity(plan, steps.open_session(plan))
@@ -218,6 +221,6 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
 
 def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     names = identity.read_identity(plan, steps.open_session(plan))
-    yield Step("Move back: all or nothing.", [*exchange.enter_back(plan), *exchange.switch_back(plan, names, run.kept)])
-    for place in exchange.to_keep_back(plan, run.kept)[exchange.KEPT]["validate"]:
+    yield Step("Move back: all or nothing.", [*restoring.enter(plan), *restoring.switch(plan, names, run.kept)])
+    for place in restoring.to_keep(plan, run.kept)[exchange.KEPT]["validate"]:
         yield Step("Settle: each statement in a transaction of its own.", [sql.validate(*place)])

@@ -6,11 +6,12 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import catalog, grants, sql
+from rehome import catalog, grants, sequences, sql
 from rehome.catalog import Grant, Table
-from rehome.exchange import KEPT, drop, renamed
+from rehome.exchange import KEPT, renamed
 from rehome.plan import GONE, Plan, TablePair
-from rehome.session import Statement
+from rehome.restoring import drop
+from rehome.session import Session, Statement
 from rehome.sql import SQL
 
 INSERT_UPDATE_DELETE = 8 | 16 | 4
@@ -97,15 +98,15 @@ def old_grants(pair: TablePair, record: Mapping[str, Any]) -> list[Grant]:
     return [g for g in given if holds(pair.target, renamed(g, columns))]
 
 
-def mend(plan: Plan, kept: Mapping[str, Any]) -> list[Statement]:
-    """Make each view again that is not what the move made; nothing where all are."""
-    return [
-        statement
-        for pair, record, defects in find_defects(plan, kept)
-        if defects
-        for statement in (
-            *drop(pair),
-            *map(SQL, record["view"]),
-            *(grants.grant("TABLE", sql.name(pair.source), g) for g in old_grants(pair, record)),
-        )
-    ]
+def mend(plan: Plan, session: Session, kept: Mapping[str, Any]) -> list[Statement]:
+    """Make each view again that is not what the move made, and put a sequence right that fell behind."""
+    statements: list[Statement] = []
+    for pair, record, defects in find_defects(plan, kept):
+        if defects:
+            statements += [
+                *drop(pair),
+                *map(SQL, record["view"]),
+                *(grants.grant("TABLE", sql.name(pair.source), given) for given in old_grants(pair, record)),
+            ]
+        statements += [] if sequences.is_ahead(session, pair) else sequences.mend(pair)
+    return statements

@@ -61,19 +61,31 @@ class Renaming:
         )
 
     def of_what_is_there(self, table: Table, not_nulls: Iterable[str]) -> "Renaming":
-        """Without what somebody has dropped from `table` meanwhile."""
+        """Without what somebody has dropped from `table` or revoked meanwhile."""
         columns = {column.name for column in table.columns}
         constraints = {constraint.name for constraint in table.constraints} | set(not_nulls)
         indexes = {index.name for index in table.indexes}
         return dataclasses.replace(
             self,
+            owner=table.owner,
             columns={old: new for old, new in self.columns.items() if old in columns},
             constraints={old: new for old, new in self.constraints.items() if old in constraints},
             indexes={old: new for old, new in self.indexes.items() if old in indexes},
-            keys={column: pair for column, pair in self.keys.items() if column in table.sequences},
+            keys={
+                column: (that_stands(before, table.sequences[column]), that_stands(after, table.sequences[column]))
+                for column, (before, after) in self.keys.items()
+                if column in table.sequences
+            },
             defaults=tuple(pair for pair in self.defaults if pair[0].name in columns),
             comments=tuple(pair for pair in self.comments if pair[0].name in {"", *columns}),
         )
+
+
+def that_stands(key: Key, sequence: Sequence) -> Key:
+    """With those of its grants alone that the sequence has by now."""
+    held = {(given.grantee, given.privilege) for given in sequence.grants}
+    standing = tuple(given for given in key.sequence.grants if (given.grantee, given.privilege) in held)
+    return dataclasses.replace(key, sequence=dataclasses.replace(key.sequence, grants=standing))
 
 
 def turned(pair: tuple[Any, Any]) -> tuple[Any, Any]:

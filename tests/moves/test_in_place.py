@@ -326,3 +326,16 @@ def test_a_database_that_the_migrations_make_is_the_same_whichever_way(
     assert portal.Printer.objects.count() == 2
     farm.migrate()
     assert dump(tables=tables, schema_only=True) == made
+
+
+def test_another_database_goes_in_place_and_the_default_one_stays(other: str, declare: Callable[..., None]) -> None:
+    declare("accounts", "printers")
+    before = dump()
+    for _ in range(2):
+        farm.migrate(database=other)
+        call_command("verifymoves", database=other, verbosity=0)
+        born = portal.Printer.objects.using(other).create(ip_address="192.0.2.1", api_key="other")
+        assert Printer.objects.using(other).get(pk=born.pk).api_key == "other"
+        born.delete()
+        farm.migrate_back(other)
+    assert dump() == before

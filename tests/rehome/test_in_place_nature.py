@@ -9,6 +9,7 @@ from rehome import Move
 from tests.database import dump
 from tests.rehome.lab import Lab
 from tests.rehome.test_in_place import RECORD, drop_traces
+from tests.rehome.test_in_place_names import make_serial
 
 MOVE = Move("old.Thing", "new.Thing", in_place=True)
 BY_COPYING = Move("old.Thing", "new.Thing")
@@ -174,6 +175,23 @@ def test_privileges_of_the_twin_are_the_tables_and_go_away_again(things: Lab, ma
         things.back(MOVE)
     drop_traces(things)
     assert sorted(dump(without_data=RECORD).splitlines()) == sorted(before.splitlines())
+
+
+@pytest.mark.parametrize("kind", ["identity", "serial"])
+def test_a_role_that_is_gone_by_then_keeps_nothing_from_going_back(things: Lab, kind: str) -> None:
+    if kind == "serial":
+        make_serial(things, "old_thing")
+        things.sql("SELECT setval('old_thing_id_seq', 20)")
+    things.sql("CREATE ROLE gone")
+    for place in ("old_thing, new_thing", "SEQUENCE old_thing_id_seq, new_thing_id_seq"):
+        things.sql(f"GRANT ALL ON {place} TO gone WITH GRANT OPTION")
+    things.sql("GRANT SELECT (name) ON new_thing TO gone")
+    things.forward(MOVE)
+    things.sql("DROP OWNED BY gone; DROP ROLE gone")
+    assert things.verify(MOVE).ok
+    things.forward(MOVE)
+    things.back(MOVE)
+    assert things.sql("SELECT count(*) FROM old_thing") == [(20,)]
 
 
 def test_it_goes_in_place_after_it_came_back_from_a_copy(things: Lab) -> None:
