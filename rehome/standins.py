@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rehome import catalog, sync, views
+from rehome import catalog, views
 from rehome.catalog import Table
 from rehome.old_names import in_short
 from rehome.plan import Plan, TablePair
@@ -44,6 +44,7 @@ def to_keep(plan: Plan) -> dict[str, Any]:
         str(pair.source): {
             "statements": [statement.as_string() for statement in views.create(pair, plan.search_path)],
             "definition": read_definition(pair, plan),
+            "triggers": {trigger.name: trigger.body for trigger in views.wanted(pair, plan.search_path)},
         }
         for pair in plan.pairs
     }
@@ -67,16 +68,12 @@ def find_in(pair: TablePair, plan: Plan, record: dict[str, Any]) -> Iterator[str
     ((_, writable),) = catalog.query(plan.connection, STANDING, [place(pair).as_string()])
     if read_definition(pair, plan) != record["definition"]:
         yield f"{pair.source} is not the view of {pair.target} that the retirement made."
-    elif writable & WRITABLE != WRITABLE or pair.source.rules or not has_triggers(pair, plan):
+    elif (
+        writable & WRITABLE != WRITABLE
+        or pair.source.rules
+        or record["triggers"] != {trigger.name: trigger.body for trigger in pair.source.triggers if trigger.enabled}
+    ):
         yield f"{pair.source} does not carry every write to {pair.target}."
-
-
-def has_triggers(pair: TablePair, plan: Plan) -> bool:
-    """Whether the view has the trigger that it needs, and none else."""
-    wanted = views.wanted(pair, plan.search_path)
-    return {t.name for t in pair.source.triggers} == {t.name for t in wanted} and all(
-        sync.state_of(trigger, pair.source) == "installed" for trigger in wanted
-    )
 
 
 def mend(plan: Plan, kept: dict[str, Any]) -> list[Statement]:

@@ -10,9 +10,11 @@ from django.db.models import Value
 from django.db.models.functions import Length, Lower
 from django.utils import timezone
 
-from rehome import Move, writes
+from rehome import Move, retiring, writes
 from rehome.errors import Irreversible, Refused
 from rehome.ledger import Ledger
+from rehome.steps import open_session
+from rehome.verify import Report
 from tests.database import dump
 from tests.rehome.clients import Client, outcome
 from tests.rehome.lab import Lab
@@ -245,6 +247,40 @@ def test_computed_values_stay_as_they_were_written(lab: Lab) -> None:
     lab.bring_back(move)
     assert list(old.objects.order_by("pk").values_list("email", "n")) == [("Ada@Example", 1), ("Grace@Example", 0)]
     assert new.objects.order_by("pk").last().email == "Grace@Example"
+
+
+def test_a_view_with_a_trigger_is_verified_and_made_again(lab: Lab) -> None:
+    lab.twins(
+        lambda app: {
+            "email": text(),
+            "size": models.GeneratedField(
+                expression=Length("email"), output_field=models.IntegerField(), db_persist=True
+            ),
+        }
+    )
+    move = Move("old.Thing", "new.Thing", fields={"email": Lower("email")}, backwards={"email": "email"})
+    lab.get("old.Thing").objects.create(email="Ada@Example")
+    lab.forward(move)
+    lab.retire(move)
+    lab.get("new.Thing").objects.create(email="Grace@Example")
+    assert verify_retired(lab, move).ok
+    (trigger,) = lab.plan(move).main.source.triggers
+    for damage in (
+        f"DROP TRIGGER {trigger.name} ON old_thing",
+        f"CREATE OR REPLACE FUNCTION {trigger.name}() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    ):
+        lab.sql(damage)
+        assert verify_retired(lab, move).view == ("public.old_thing does not carry every write to public.new_thing.",)
+        lab.retire(move)
+        assert verify_retired(lab, move).ok
+        lab.get("old.Thing").objects.create(email="Again@Example")
+
+
+def verify_retired(lab: Lab, move: Move) -> Report:
+    plan = lab.plan(move)
+    run = Ledger(lab.alias).current(plan)
+    assert run is not None
+    return retiring.verify_views(plan, open_session(plan), run.kept)
 
 
 def test_a_move_without_a_way_back_stays_frozen(lab: Lab) -> None:
