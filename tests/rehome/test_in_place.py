@@ -1,14 +1,19 @@
 """In place: the table takes its twin's names, the old name becomes a view, and both come back at once."""
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import models
 from django.db.models.functions import Lower
 
-from rehome import Move
+from rehome import Move, exchange
+from rehome.counterparts import Counterparts
+from rehome.errors import MoveFailed
 from rehome.ledger import Ledger
 from rehome.models import Phase
+from rehome.plan import Plan
 from tests.database import dump
 from tests.rehome.lab import Lab
 
@@ -92,3 +97,25 @@ def test_it_goes_there_and_back_any_number_of_times(things: Lab) -> None:
         things.back(MOVE)
     drop_traces(things)
     assert dump(without_data=RECORD) == before
+
+
+@pytest.mark.parametrize("forgotten", ["constraints", "indexes", "defaults", "comments", "keys"])
+def test_a_name_that_was_forgotten_undoes_everything(
+    things: Lab, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, forgotten: str
+) -> None:
+    """Whatever the matching overlooks, PostgreSQL is asked before the commit."""
+    find = exchange.find
+
+    def forget(plan: Plan) -> list[Counterparts]:
+        nothing: Any = {} if forgotten in {"constraints", "indexes", "keys"} else ()
+        return [
+            dataclasses.replace(found, renaming=dataclasses.replace(found.renaming, **{forgotten: nothing}))
+            for found in find(plan)
+        ]
+
+    things.forward(MOVE)
+    things.back(MOVE)
+    monkeypatch.setattr(exchange, "find", forget)
+    message = refused(MOVE, error=MoveFailed)
+    assert "with its new names public.old_thing is not what public.new_gadget was: it lacks" in message
+    assert "Everything is undone" in message
