@@ -7,7 +7,11 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup
 
-.PHONY: help setup test lint types check-migrations pytest demo bench clean
+ifndef SEED
+SEED := $(shell date +%s)
+endif
+
+.PHONY: help setup test lint types check-migrations pytest properties demo bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +20,7 @@ help:
 	@echo "make lint|types        ruff | mypy"
 	@echo "make check-migrations  fail when a model has changed without a migration"
 	@echo "make pytest            the tests; ARGS='-k health' passes arguments on"
+	@echo "make properties        random models, rows and writes, 2100 times; SEED=1 repeats a run"
 	@echo "make demo              the farm moves house and back"
 	@echo "make bench             measure moves and writers; ARGS='--rows 5000000' passes arguments on"
 	@echo "make clean             remove what the tools left behind (not var/, which holds databases)"
@@ -44,6 +49,10 @@ check-migrations: $(SETUP)
 
 pytest: $(SETUP)
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+properties: $(SETUP)
+	@echo "SEED=$(SEED)"
+	$(BIN)/python -m pytest -n 0 --timeout=0 --hypothesis-profile=long --hypothesis-seed=$(SEED) tests/properties $(ARGS)
 
 demo: $(SETUP)
 	$(BIN)/python scripts/demo.py $(ARGS)
