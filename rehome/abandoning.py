@@ -8,6 +8,7 @@ from django.db.migrations.loader import MigrationLoader
 from rehome import runner
 from rehome.discovery import DeclaredMove, find_moves
 from rehome.ledger import Ledger
+from rehome.resuming import HALF_DONE
 
 Key = tuple[str, str]
 
@@ -29,9 +30,12 @@ def taken_back(loader: MigrationLoader, app_label: str, name: str) -> set[Key]:
 
 def give_up(keys: set[Key], loader: MigrationLoader, connection: BaseDatabaseWrapper) -> Iterator[DeclaredMove]:
     """The moves of migrations `keys` that were cut short, each after it has been given up, the last one first."""
-    if connection.vendor != "postgresql" or not Ledger(connection.alias).exists():
+    ledger = Ledger(connection.alias)
+    if connection.vendor != "postgresql" or not ledger.exists():
         return
-    found = [declared for declared in find_moves(loader) if declared.key in keys]
-    for declared in reversed(found):
-        if declared.key not in loader.applied_migrations and runner.give_up(declared.move, declared.apps, connection):
+    for declared in reversed(list(find_moves(loader))):
+        run = ledger.latest_named(str(declared))
+        cut_short = run is not None and run.phase in HALF_DONE
+        unrecorded = declared.key in keys and declared.key not in loader.applied_migrations
+        if cut_short and unrecorded and runner.give_up(declared.move, declared.apps, connection):
             yield declared

@@ -16,9 +16,9 @@ from rehome import (
     renaming,
     repointing,
     restoring,
+    resuming,
     sql,
     steps,
-    transactional,
 )
 from rehome.anatomy import Anatomy
 from rehome.counterparts import Counterparts
@@ -40,7 +40,7 @@ from rehome.verify import Comparison, Report, compare, verify_table
 def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     """Rename the table and put a view in its place; where that is done, validate what is left."""
     if run and run.phase == Phase.PREPARED:
-        transactional.undo_preparation(run, ledger, steps.open_session(plan))
+        resuming.give_up(plan, ledger, run)
         plan = renew(plan)
     noticed: list[str] = []
     if run is None or not stands(plan, run):

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from rehome import (
     batches,
     building,
-    conf,
     copying,
     grants,
     identity,
@@ -84,19 +83,16 @@ def begin(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
             for statement in copying.put_away_beside_writers(plan):
                 session.run(statement)
         with progress.step("carry new writes"):
-            session.retry(lambda: enter(plan, ledger, run, session), lock_timeout_ms=conf.lock_timeout_ms())
+            session.retry_transaction(lambda: enter(plan, ledger, run, session))
     return run
 
 
 def enter(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
     """One short transaction, which no write is under way in: from its commit on each is carried to the target."""
-    with session.transaction():
-        for statement in steps.lock_both(plan):
-            session.execute(statement)
-        preflight.check_target_empty(plan)
-        for statement in sync.install_for_copying(plan):
-            session.execute(statement)
-        ledger.advance(run, Phase.COPYING)
+    session.execute_all(steps.lock_both(plan))
+    preflight.check_target_empty(plan)
+    session.execute_all(sync.install_for_copying(plan))
+    ledger.advance(run, Phase.COPYING)
 
 
 class Finish:
@@ -120,7 +116,7 @@ class Finish:
         with self.progress.step("compare every row"):
             rows = self.compare()
         with self.progress.step("switch: sequences, triggers, permissions"):
-            self.session.retry(lambda: self.switch(rows), lock_timeout_ms=conf.lock_timeout_ms())
+            self.session.retry_transaction(lambda: self.switch(rows))
         identity.forget_cached()
 
     def copy(self, pair: TablePair) -> None:
@@ -170,17 +166,14 @@ class Finish:
 
     def switch(self, rows: int) -> None:
         """One short transaction: the fence falls, both tables live."""
-        with self.session.transaction():
-            for statement in steps.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE"):
-                self.session.execute(statement)
-            plan = renew(self.plan)
-            self.refuse_changes(plan)
-            names = identity.read_identity(plan, self.session)
-            kept = {**self.run.kept, **sequences.to_keep(plan), **grants.to_keep(plan)}
-            for statement in [*sync.remove_for_copying(plan), *steps.switch(plan, names)]:
-                self.session.execute(statement)
-            kept |= identity.to_keep(names, self.session)
-            self.ledger.advance(self.run, Phase.LIVE, rows=rows, kept=kept)
+        self.session.execute_all(steps.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE"))
+        plan = renew(self.plan)
+        self.refuse_changes(plan)
+        names = identity.read_identity(plan, self.session)
+        kept = {**self.run.kept, **sequences.to_keep(plan), **grants.to_keep(plan)}
+        self.session.execute_all([*sync.remove_for_copying(plan), *sequences.share(plan), *steps.switch(plan, names)])
+        kept |= identity.to_keep(names, self.session)
+        self.ledger.advance(self.run, Phase.LIVE, rows=rows, kept=kept)
 
     def refuse_changes(self, plan: Plan) -> None:
         """What was compared is what is switched to."""
@@ -208,5 +201,5 @@ def forward_steps(plan: Plan) -> Iterator[Step]:
         yield Step("Build: each statement by itself, outside of transactions.", [statement])
     for statement in copying.vacuum(plan):
         yield Step("Settle: each statement by itself, outside of transactions.", [statement])
-    switched = [*sync.remove_for_copying(plan), *steps.switch(plan, names)]
+    switched = [*sync.remove_for_copying(plan), *sequences.share(plan), *steps.switch(plan, names)]
     yield Step("Switch: all or nothing.", [*steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"), *switched])

@@ -2,10 +2,12 @@
 
 import hashlib
 
-from rehome import building, copying, preflight, sql, steps, sync
+from rehome import building, copying, preflight, sequences, sql, steps, sync
 from rehome.ledger import Ledger
 from rehome.models import MoveRun, Phase
 from rehome.plan import Plan
+from rehome.resolve import renew
+from rehome.session import Session
 
 HALF_DONE = {Phase.PREPARED, Phase.COPYING, Phase.BUILDING}
 """What a crash leaves that a later run resumes or gives up."""
@@ -43,12 +45,27 @@ def fingerprint(plan: Plan) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def undo_preparation(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
+    """Touches only what was changed, for the lock that was not granted may be the reason."""
+    sharing = sequences.is_sharing(plan)
+    unshared = sequences.stop_sharing(run.kept, plan) if sharing else []
+    locked = steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE") if sharing else []
+    with session.transaction():
+        session.run(*locked, *unshared, *copying.put_back(run.kept, session.connection))
+        ledger.forget(run)
+
+
 def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
     """Leave the database as if the move had not begun: an empty target with its indexes and keys, no triggers.
 
     One transaction. Raises Refused where other tables' rows point at the target by now.
     """
+    plan = renew(plan)
     session = steps.open_session(plan)
+    run.refresh_from_db(using=plan.connection.alias)  # A transaction that failed has changed the object alone.
+    if run.phase == Phase.PREPARED:
+        undo_preparation(plan, ledger, run, session)
+        return
     preflight.check_unreferenced(plan)
     with session.transaction():
         session.run(

@@ -45,7 +45,6 @@ def share(plan: Plan) -> list[Statement]:
     for pair in plan.pairs:
         statements += [generate(Identifier(t.schema, t.name), c, "BY DEFAULT") for t, c in always_generated(pair)]
         if pair.shared_sequence is None:
-            statements += follow_largest_key(pair)
             continue
         source_column, source, target_column, target = pair.shared_sequence
         shared = dataclasses.replace(
@@ -134,28 +133,46 @@ def follow_largest_key(pair: TablePair) -> list[Statement]:
     return statements
 
 
+def follow(plan: Plan) -> list[Statement]:
+    """After the rows have come: where the target alone numbers its rows, it goes on after the largest key."""
+    return [s for pair in plan.pairs if pair.shared_sequence is None for s in follow_largest_key(pair)]
+
+
 def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
-    """Undo `share`: the source's own sequence goes on after the last key given out."""
+    """Undo `share` and `follow`: the source's own sequence goes on after the last key given out."""
+    alone = [pair for pair in plan.pairs if str(pair.target) not in kept["sequences"]]
+    return [*stop_sharing(kept, plan), *(statement for pair in alone for statement in part(pair))]
+
+
+def stop_sharing(kept: dict[str, Any], plan: Plan) -> list[Statement]:
+    """Undo `share`."""
     statements = [generate(Identifier(schema, table), column, "ALWAYS") for schema, table, column in kept["always"]]
     for pair in plan.pairs:
-        if (record := kept["sequences"].get(str(pair.target))) is None:
-            statements += part(pair)
-            continue
-        source, target = read(record["source"]["sequence"]), read(record["target"]["sequence"])
-        own, shared = Identifier(source.schema, source.name), Identifier(target.schema, target.name)
-        table, column = name(pair.source), Identifier(record["source"]["column"])
-        statements.append(SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(table, column))
-        if record["source"]["identity"]:
-            statements += [
-                add_identity(table, column, record["source"]["identity"], source),
-                *(grant("SEQUENCE", own, privilege) for privilege in source.grants),
-            ]
-        else:
-            default = SQL("nextval({}::regclass)").format(Literal(own.as_string()))
-            statements.append(SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(table, column, default))
-        statements.append(continue_from(own, shared, pair.source, record["source"]["column"], source))
-        statements += give_target_back(record["target"], target, pair.target)
+        if record := kept["sequences"].get(str(pair.target)):
+            source, target = read(record["source"]["sequence"]), read(record["target"]["sequence"])
+            statements += give_source_back(record["source"], source, target, pair.source)
+            statements += give_target_back(record["target"], target, pair.target)
     return statements
+
+
+def is_sharing(plan: Plan) -> bool:
+    """Whether `share` has been done, and not undone."""
+    return any(draw_from_one(pair) for pair in plan.pairs)
+
+
+def give_source_back(record: dict[str, Any], sequence: Sequence, shared: Sequence, table: Table) -> list[Statement]:
+    own, place, column = Identifier(sequence.schema, sequence.name), name(table), Identifier(record["column"])
+    statements: list[Statement] = [SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(place, column)]
+    if record["identity"]:
+        statements += [
+            add_identity(place, column, record["identity"], sequence),
+            *(grant("SEQUENCE", own, privilege) for privilege in sequence.grants),
+        ]
+    else:
+        default = SQL("nextval({}::regclass)").format(Literal(own.as_string()))
+        statements.append(SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(place, column, default))
+    shared_place = Identifier(shared.schema, shared.name)
+    return [*statements, continue_from(own, shared_place, table, record["column"], sequence)]
 
 
 def part(pair: TablePair) -> list[Statement]:

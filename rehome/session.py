@@ -159,6 +159,10 @@ class Session:
             touched: int = cursor.rowcount
         return touched
 
+    def execute_all(self, statements: Iterable[Statement]) -> None:
+        for statement in statements:
+            self.execute(statement)
+
     def rows(self, statement: str | Statement, params: Any = None) -> list[tuple[Any, ...]]:
         text = statement if isinstance(statement, str) else statement.as_string()
         return catalog.query(self.connection, text, params)
@@ -186,6 +190,17 @@ class Session:
                 return group()
 
         return self.retry(once, lock_timeout_ms=timeout)
+
+    def retry_transaction(self, group: Callable[[], Result]) -> Result:
+        """Like `attempt`, but each try is a transaction of its own that sees what others commit meanwhile, and lets
+        go of every lock that it has. `group` sets its `lock_timeout`.
+        """
+
+        def once() -> Result:
+            with self.transaction():
+                return group()
+
+        return self.retry(once, lock_timeout_ms=conf.lock_timeout_ms())
 
     def retry(
         self, attempt: Callable[[], Result], *, lock_timeout_ms: int, too_long: Callable[[], object] | None = None

@@ -99,7 +99,7 @@ def undone_on_failure(plan: Plan, undo: Callable[[], object]) -> Iterator[None]:
 def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
     """From here both tables live."""
     return [
-        *sequences.share(plan),
+        *sequences.follow(plan),
         *sync.install(plan),
         *writes.restart(plan),
         *grants.carry(plan),

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from rehome import sql, triggers
+from rehome import catalog, sql, triggers
 from rehome.catalog import Table
 from rehome.plan import Plan, TablePair
 from rehome.session import Statement
@@ -127,6 +127,17 @@ def state_of(trigger: Trigger, table: Table) -> State:
         return "missing"
     calls = (found.function_schema, found.function, found.body) == (table.schema, trigger.name, trigger.body)
     return "installed" if calls and found.type == trigger.type and found.whole else "outdated"
+
+
+STAMPS = """
+SELECT tgrelid::bigint, tgname, xmin::text FROM pg_trigger WHERE tgrelid = ANY(%s) AND NOT tgisinternal ORDER BY 1, 2
+"""
+
+
+def stamps(plan: Plan) -> list[tuple[int, str, str]]:
+    """Equal at two moments if nobody made, dropped, disabled or enabled a trigger in between."""
+    oids = [table.oid for pair in plan.pairs for table in (pair.source, pair.target)]
+    return catalog.query(plan.connection, STAMPS, [oids])
 
 
 def of_user(table: Table) -> list[str]:

@@ -1,8 +1,22 @@
-"""The default way: one transaction forwards, and every way back, with writers of the source waiting for it."""
+"""The default way: one transaction forwards, with writers of the source waiting for it, and every way back."""
 
 from collections.abc import Iterator
 
-from rehome import copying, grants, identity, notices, preflight, sequences, sql, steps, sync, verify
+from rehome import (
+    building,
+    copying,
+    grants,
+    identity,
+    notices,
+    preflight,
+    resuming,
+    sequences,
+    sql,
+    steps,
+    sync,
+    verify,
+)
+from rehome.errors import MoveFailed
 from rehome.ledger import Ledger
 from rehome.models import MoveRun, Phase
 from rehome.plan import Plan
@@ -15,7 +29,7 @@ from rehome.steps import Step
 def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     """Move the rows, or finish the move that a crash cut short; where it is live, mend and settle it again."""
     if run and run.phase == Phase.PREPARED:
-        undo_preparation(run, ledger, steps.open_session(plan))
+        resuming.give_up(plan, ledger, run)
         plan, run = renew(plan), None
     if run is None or not steps.is_live(plan, run):
         preflight.check_forward(plan, ledger)
@@ -36,66 +50,66 @@ def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
 
 
 def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
-    """Prepare, then everything else in one transaction; whatever fails, the target is left as it was."""
+    """Prepare, then everything else in one transaction; whatever fails, the tables are left as they were."""
     session = steps.open_session(plan)
     with session.transaction():
-        run = ledger.begin(plan, copying.to_keep(plan))
-    with steps.undone_on_failure(plan, lambda: undo_preparation(run, ledger, session)):
+        run = ledger.begin(plan, {**copying.to_keep(plan), **sequences.to_keep(plan)})
+    with steps.undone_on_failure(plan, lambda: resuming.give_up(plan, ledger, run)):
         with progress.step("put the target's indexes and foreign keys away"):
-            for statement in copying.put_away(plan):
-                session.run(statement)
+            for group in prepare(plan):
+                session.run(*group)
         with session.transaction():
             move_in_transaction(plan, session, ledger, run, progress)
     return run
 
 
+def prepare(plan: Plan) -> list[list[Statement]]:
+    """What takes a lock that others would notice, or that a waiting writer who has read the source would not let go
+    of: each group is a short transaction of its own.
+    """
+    shared = sequences.share(plan)
+    locked = [*steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"), *shared]
+    return [*([statement] for statement in copying.put_away(plan)), *([locked] if shared else [])]
+
+
 def move_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    """Copy, build, compare, and only then take the locks that others would notice, just before the commit."""
+    """Copy, build, compare, and only then what others would notice, just before the commit."""
     session.run(*enter(plan))
     preflight.check_target_empty(plan)
     with progress.step(f"copy {', '.join(str(pair.source) for pair in plan.pairs)}"):
         copied = [session.execute(statement) for statement in copying.copy(plan)]
     with progress.step("build indexes"):
-        for statement in copying.build(plan):
-            session.execute(statement)
+        session.execute_all(copying.build(plan))
     with progress.step("compare every row"):
         steps.refuse_differences(plan, verify.compare(plan, session))
-    with progress.step("sequences, triggers, permissions, foreign keys"):
+    with progress.step("triggers, permissions"):
         names = identity.read_identity(plan, session)
-        # Foreign keys are last: their lock on the table they point at is the widest.
-        session.run(*steps.switch(plan, names), *copying.add_foreign_keys(plan))
-        kept = {
-            **run.kept,
-            **sequences.to_keep(plan),
-            **grants.to_keep(plan),
-            **identity.to_keep(names, session),
-        }
+        session.run(*steps.switch(plan, names))
+        kept = {**run.kept, **grants.to_keep(plan), **identity.to_keep(names, session)}
         ledger.advance(run, Phase.MOVED, rows=sum(copied), kept=kept)
     identity.forget_cached()
 
 
 def enter(plan: Plan) -> list[Statement]:
-    """Until the commit, the source is read and nobody else touches the target."""
+    """Until the commit, the source is read and nobody else touches the target. No lock of the source is raised later:
+    a writer who has read the source and waits to write to it would be waited for.
+    """
     sources, targets = [pair.source for pair in plan.pairs], [pair.target for pair in plan.pairs]
-    return [*steps.lock(sources, "SHARE"), sql.lock(targets, "EXCLUSIVE"), *sync.lower_fence(plan)]
+    return [*steps.lock(sources, "SHARE ROW EXCLUSIVE"), sql.lock(targets, "ACCESS EXCLUSIVE"), *sync.lower_fence(plan)]
 
 
 def settle(plan: Plan, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    """Vacuum and validate; a failure leaves a move that is complete, and the next run settles it."""
+    """Vacuum, add and validate the foreign keys; a failure leaves a move that is complete, and the next run settles it.
+
+    Before the commit they would wait for writers of the tables that they point at, who may wait for the source.
+    Until they are there, those of the source hold, for every write to the target is carried there.
+    """
+    plan = renew(plan)
     session = steps.open_session(plan)
-    with progress.step("validate foreign keys, gather statistics"):
-        for statement in copying.vacuum(plan):
-            session.execute(statement)
-        for statement in copying.settle(plan):
-            session.run_patiently(statement)
+    with progress.step("foreign keys, statistics"):
+        session.execute_all(copying.vacuum(plan))
+        building.add_foreign_keys(plan, run.kept, session)
     ledger.advance(run, Phase.LIVE)
-
-
-def undo_preparation(run: MoveRun, ledger: Ledger, session: Session) -> None:
-    """Give the empty target its indexes and foreign keys again, and forget the run."""
-    with session.transaction():
-        session.run(*copying.put_back(run.kept, session.connection))
-        ledger.forget(run)
 
 
 def backward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
@@ -106,8 +120,9 @@ def backward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     progress = Progress(f"{plan}: moving back, database {plan.connection.alias!r}", steps=1 if returned else 3)
     if not returned:
         run = preflight.check_backward(plan, ledger)
-        with steps.explained(plan, "Nothing has been moved back."), session.transaction():
-            return_in_transaction(plan, session, ledger, run, progress)
+        with steps.explained(plan, "Nothing has been moved back."):
+            return_rows(plan, session, ledger, run, progress)
+        identity.forget_cached()
     with (
         steps.explained(plan, "The rows are back in the source; only the settling is left."),
         progress.step("validate foreign keys that point here"),
@@ -116,19 +131,50 @@ def backward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
             session.run_patiently(statement)
 
 
-def return_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    session.run(*steps.lock_both(plan))
+def return_rows(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
+    """Compare beside the writers, for the triggers keep equal what was equal; where that can't be, keep them away."""
+    stamps = sync.stamps(plan)
+    if sync.state(plan) != "missing":
+        with progress.step("compare every row"), session.snapshot():
+            comparison = verify.compare(plan, session)
+        if comparison.same_rows:
+            with progress.step("sequences, triggers, permissions; empty the target"):
+                session.retry_transaction(lambda: return_at_once(plan, session, ledger, run, comparison, stamps))
+            return
+        progress.steps += 1
+    with session.transaction():
+        return_corrected(plan, session, ledger, run, progress)
+
+
+def return_at_once(
+    plan: Plan, session: Session, ledger: Ledger, run: MoveRun, comparison: verify.Comparison, stamps: object
+) -> None:
+    """What was compared is what goes back: every write since has been carried."""
+    session.execute_all(steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"))
+    plan = renew(plan)
+    if sync.stamps(plan) != stamps:
+        raise MoveFailed(f"{plan}: somebody changed a trigger during the comparison. Run the migration again.")
     preflight.check_nothing_lost(plan)
-    with progress.step("compare every row"):
+    give_back(plan, session, ledger, run, comparison)
+
+
+def return_corrected(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
+    """The slow way, for tables that differ or lack a trigger: readers and writers wait for the comparison."""
+    session.run(*steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"))
+    preflight.check_nothing_lost(plan)
+    with progress.step("compare every row, with everybody waiting"):
         comparison = verify.compare(plan, session)
         preflight.check_source_knows(plan, comparison)
     with progress.step("sequences, triggers, permissions; empty the target"):
-        names = identity.read_identity(plan, session)
-        session.run(*copying.let_go(plan))
-        preflight.check_unreferenced(plan)
-        session.run(*steps.switch_back(plan, names, run.kept, reconcile=not comparison.equal))
-        ledger.advance(run, Phase.BACK, rows=comparison.target_rows)
-    identity.forget_cached()
+        session.attempt(lambda: give_back(plan, session, ledger, run, comparison))
+
+
+def give_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, comparison: verify.Comparison) -> None:
+    names = identity.read_identity(plan, session)
+    session.execute_all(copying.let_go(plan))
+    preflight.check_unreferenced(plan)
+    session.execute_all(steps.switch_back(plan, names, run.kept, reconcile=not comparison.same_rows))
+    ledger.advance(run, Phase.BACK, rows=comparison.target_rows)
 
 
 # ----- what it would run on this database now, for `sqlmove`
@@ -138,14 +184,14 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
     """The statements of `forward`; where the move is live, those that mend it."""
     if run is None or not steps.is_live(plan, run):
         names = identity.read_identity(plan, steps.open_session(plan))
-        for statement in copying.put_away(plan):
-            yield Step("Prepare: each statement in a transaction of its own.", [statement])
-        statements = [*enter(plan), *copying.copy(plan), *copying.build(plan)]
-        statements += [*steps.switch(plan, names), *copying.add_foreign_keys(plan)]
+        for group in prepare(plan):
+            yield Step("Prepare: each transaction is short.", group)
+        statements = [*enter(plan), *copying.copy(plan), *copying.build(plan), *steps.switch(plan, names)]
         yield Step("Move: all or nothing.", statements)
     elif statements := steps.mend(plan):
         yield Step("Mend: all or nothing.", statements)
-    for statement in [*copying.vacuum(plan), *copying.settle(plan)]:
+    settled = [*copying.vacuum(plan), *copying.add_foreign_keys(plan), *copying.settle(plan)]
+    for statement in settled if run is None or not steps.is_live(plan, run) else [*copying.vacuum(plan)]:
         yield Step("Settle: each statement in a transaction of its own.", [statement])
 
 
@@ -153,7 +199,7 @@ def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     """The statements of `backward`, with those that it leaves out where both tables are found equal."""
     names = identity.read_identity(plan, steps.open_session(plan))
     statements = [
-        *steps.lock_both(plan),
+        *steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"),
         *copying.let_go(plan),
         *steps.switch_back(plan, names, run.kept, reconcile=True),
     ]

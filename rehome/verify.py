@@ -37,9 +37,12 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        return not (self.missing or self.extra or self.different or self.orphans) and (
-            self.source_rows == self.target_rows
-        )
+        return self.same_rows and not self.orphans
+
+    @property
+    def same_rows(self) -> bool:
+        differences = self.missing or self.extra or self.different
+        return not differences and self.source_rows == self.target_rows
 
     def __add__(self, other: "Comparison") -> "Comparison":
         return Comparison(

@@ -61,7 +61,7 @@ def test_on_a_terminal_one_line_is_drawn_again_and_never_wraps(monkeypatch: pyte
 
 @pytest.mark.parametrize(
     ("terminal", "said"),
-    [(False, "    [1/2] copy: failed\n"), (True, "\r\033[K    [................] 0/2 copy\n")],
+    [(False, "    [1/2] copy: stopped\n"), (True, "\r\033[K    [................] 0/2 copy\n")],
 )
 def test_what_is_said_after_a_failure_begins_a_new_line(terminal: bool, said: str) -> None:
     progress, stream = start(terminal=terminal)
