@@ -14,7 +14,6 @@ from rehome.sql import (
     name,
     names,
     of,
-    overriding,
     same_key,
     typed,
     values,
@@ -72,7 +71,7 @@ BEGIN{ordinary}
       IF TG_OP <> 'INSERT' AND current_setting({passing}, true) = 'on'
          AND NOT EXISTS (SELECT FROM {destination} AS kept WHERE {old_key}) THEN
         new := old;
-        INSERT INTO {destination} ({columns}) {overriding}VALUES ({values}) ON CONFLICT DO NOTHING;
+        INSERT INTO {destination} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({values}) ON CONFLICT DO NOTHING;
         DELETE FROM {destination} AS kept WHERE {old_key};
         IF TG_OP = 'UPDATE' THEN
           new := event;
@@ -135,7 +134,6 @@ END
             lead=let_lead(side),
             count=count,
             passing=Literal(PASSING),
-            overriding=overriding(flow),
             origin=name(flow.origin),
             destination=name(flow.destination),
             seen_here=either(same_columns(flow, "old", "seen"), same_columns(flow, "new", "seen")),
