@@ -69,3 +69,44 @@ def test_what_is_said_after_a_failure_begins_a_new_line(terminal: bool, said: st
         raise KeyboardInterrupt
 
     assert stream.getvalue() == f"\n    a move\n{said}"
+
+
+def test_on_a_terminal_details_take_the_place_of_the_step_s_name() -> None:
+    progress, stream = start(terminal=True)
+    with progress.step("copy"):
+        progress.detail("half of it")
+        progress.waits("a lock")
+
+    assert re.findall(r"0/2 ([^\r\n]*)", stream.getvalue()) == ["copy", "half of it", "waits for a lock"]
+
+
+def test_elsewhere_a_detail_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("rehome.progress.time.monotonic", lambda: now[0])
+    progress, stream = start()
+    with progress.step("copy"):
+        for second in (0, 14, 15, 16, 29, 30):
+            now[0] = float(second)
+            progress.detail(f"at {second}")
+
+    assert re.findall(r"copy: at (\d+)", stream.getvalue()) == ["15", "30"]
+
+
+def test_elsewhere_what_is_waited_for_is_said_once_until_the_step_goes_on() -> None:
+    progress, stream = start()
+    with progress.step("copy"):
+        for reason in ("a lock", "a lock", "a replica"):
+            progress.waits(reason)
+        progress.detail("going on")
+        progress.waits("a replica")
+
+    assert re.findall(r"waits for (.*)\n", stream.getvalue()) == ["a lock", "a replica", "a replica"]
+
+
+def test_a_run_that_goes_on_counts_the_steps_of_the_one_before() -> None:
+    stream = Stream(terminal=False)
+    with contextlib.redirect_stderr(stream):
+        progress = Progress("a move", steps=3, done=2)
+    run(progress, "switch")
+
+    assert stream.getvalue() == "\n    a move\n    [3/3] switch (0.0 s)\n"
