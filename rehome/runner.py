@@ -48,6 +48,8 @@ def backward(move: Move, apps: Apps, connection: BaseDatabaseWrapper) -> None:
     with alone(move, apps, connection) as (plan, ledger):
         run = ledger.current(plan)
         if run and retiring.stands(plan, run):
+            # A way back that ends here must not have brought the old table back for nothing.
+            preflight.check_nothing_lost(plan)
             retiring.bring_back(plan, ledger, run)
             plan, run = renew(plan), ledger.current(plan)
         if run and went_in_place(run):

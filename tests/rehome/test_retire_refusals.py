@@ -193,3 +193,15 @@ def test_a_sequence_that_only_the_old_table_had_goes_on_without_it(lab: Lab) -> 
     assert lab.sql("INSERT INTO old_thing (name) VALUES ('three') RETURNING id") == [(3,)]
     lab.sql("DROP VIEW old_thing")
     assert lab.sql("SELECT to_regclass('numbers')") == [(None,)]
+
+
+def test_a_way_back_that_is_refused_leaves_the_move_retired(lab: Lab) -> None:
+    lab.model("old.Thing", {"name": text()})
+    lab.model("new.Thing", {"name": text(), "note": text(null=True)})
+    lab.forward(MOVE)
+    lab.retire(MOVE)
+    lab.get("new.Thing").objects.create(name="one", note="only here")
+    before = dump(lab.alias)
+    with pytest.raises(Refused, match="note has values that public.old_thing can't hold"):
+        lab.back(MOVE)
+    assert dump(lab.alias) == before
