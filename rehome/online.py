@@ -105,6 +105,7 @@ class Finish:
         self.progress = progress
         self.session = steps.open_session(plan)
         self.session.waits = progress.waits
+        self.stamps: object = None
 
     def __call__(self) -> None:
         if self.run.phase == Phase.COPYING:
@@ -157,6 +158,7 @@ class Finish:
         """
         for statement in copying.vacuum(self.plan):
             self.session.execute(statement)
+        self.stamps = sync.stamps(self.plan)
         with self.session.snapshot():
             comparison = verify.compare(self.plan, self.session)
         if not comparison.equal:
@@ -179,6 +181,11 @@ class Finish:
         """What was compared is what is switched to."""
         if why := resuming.why_start_over(plan, self.run):
             raise MoveFailed(f"{plan}: {why}. Nothing is switched; run the migration again, which starts over.")
+        if sync.stamps(plan) != self.stamps:
+            raise MoveFailed(
+                f"{plan}: somebody changed a trigger after the comparison. Nothing is switched; run the migration "
+                "again, which compares again."
+            )
 
     def summary(self) -> str:
         retries = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.session.retries.items()))

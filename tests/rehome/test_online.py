@@ -25,6 +25,7 @@ POINTS: dict[str, tuple[Any, str, int]] = {
     "before the foreign keys": (building, "add_foreign_keys", 1),
     "after the foreign keys": (copying, "vacuum", 1),
     "before the comparison": (verify, "compare", 1),
+    "before the switch": (online.Finish, "switch", 1),
     "in the switch": (steps, "switch", 1),
 }
 """Where a run is interrupted: the function, and which call of it."""
@@ -258,6 +259,25 @@ def test_a_trigger_that_goes_before_the_switch_stops_it(things: Lab, stop: Calla
         stop(things, "after the foreign keys", lambda: things.sql("ALTER TABLE old_thing DISABLE TRIGGER USER"))
 
     things.sql("UPDATE old_thing SET size = 1")
+    things.forward(MOVE)
+    assert_live(things)
+
+
+def test_a_trigger_that_was_away_after_the_comparison_stops_it(
+    things: Lab, stop: Callable[..., None], open_client: Callable[..., Client]
+) -> None:
+    client = open_client()
+
+    def write_past_it() -> None:
+        client.run("ALTER TABLE old_thing DISABLE TRIGGER USER")
+        client.run("UPDATE old_thing SET size = 7, place = NULL WHERE id = 5")
+        client.run("ALTER TABLE old_thing ENABLE TRIGGER USER")
+
+    with pytest.raises(MoveFailed, match="somebody changed a trigger after the comparison. Nothing is switched"):
+        stop(things, "before the switch", write_past_it)
+
+    with pytest.raises(MoveFailed, match="1 different"):
+        things.forward(MOVE)
     things.forward(MOVE)
     assert_live(things)
 
