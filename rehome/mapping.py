@@ -312,8 +312,8 @@ def take(column: Column, origin: Column) -> Assignment:
 
 
 def limit(column: Column, origin: Column | None = None) -> int | None:
-    """How many characters `column` holds, unless no value of `origin` has more."""
-    if column.base_type != "character varying" or not column.modifiers:
+    """How many characters `column`, or an element of it, holds, unless no value of `origin` has more."""
+    if column.base_type.removesuffix("[]") != "character varying" or not column.modifiers:
         return None
     (length,) = column.modifiers
     bounded = origin is not None and origin.base_type == column.base_type and origin.modifiers

@@ -33,7 +33,7 @@ class Assignment:
     value: str
     reads: frozenset[str]
     limit: int | None = None
-    """How many characters the column holds, where the value may have more."""
+    """How many characters the column, or an element of it, holds, where the value may have more."""
 
     @property
     def carried(self) -> bool:

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
-from rehome.catalog import Constraint, Table
+from rehome.catalog import Column, Constraint, Table
 from rehome.expressions import ROW
 from rehome.plan import Assignment, Flow, LostColumn, TablePair
 from rehome.sql import (
     OTHER_RECORD,
     SQL,
     Identifier,
-    Literal,
     Statement,
     columns,
+    is_longer,
     name,
     names,
     of,
@@ -52,8 +52,8 @@ def rows_with_null(flow: Flow, column: str) -> Statement:
     return projected(flow, keys_as_text(flow), SQL("{} IS NULL").format(Identifier(column)))
 
 
-def rows_longer_than(flow: Flow, column: str, length: int) -> Statement:
-    return projected(flow, keys_as_text(flow), SQL("char_length({}) > {}").format(Identifier(column), Literal(length)))
+def rows_longer_than(flow: Flow, column: Column, limit: int) -> Statement:
+    return projected(flow, keys_as_text(flow), is_longer(Identifier(column.name), column, limit))
 
 
 def rows_violating(flow: Flow, check: str) -> Statement:

@@ -50,12 +50,24 @@ def written(assignment: Assignment) -> Statement:
     cut = assignment.column.base_type.removesuffix("[]") in {"character", "bit", "bit varying"}
     value: Statement = SQL(assignment.value)
     value = value if assignment.plain or cut else typed(value, assignment.column)
-    return limited(value, assignment.limit) if assignment.limit and assignment.carried else value
+    return limited(value, assignment.column, assignment.limit) if assignment.limit and assignment.carried else value
 
 
-def limited(value: Statement, limit: int) -> Statement:
+def limited(value: Statement, column: Column, limit: int) -> Statement:
     """`value`, which is an error where it is too long: an assignment cuts blanks at the end in silence, but no dot."""
-    return SQL("CASE WHEN char_length({}) > {} THEN {} || '.' ELSE {} END").format(value, Literal(limit), value, value)
+    long = SQL("repeat('.', {})").format(Literal(limit + 1))
+    return SQL("CASE WHEN {} THEN {} ELSE {} END").format(
+        is_longer(value, column, limit),
+        SQL("ARRAY[{}]::character varying[]").format(long) if column.base_type.endswith("[]") else long,
+        value,
+    )
+
+
+def is_longer(value: Statement, column: Column, limit: int) -> Statement:
+    """Whether a text, or an element of an array of texts, has more characters than `limit`."""
+    if not column.base_type.endswith("[]"):
+        return SQL("char_length({}) > {}").format(value, Literal(limit))
+    return SQL("EXISTS (SELECT FROM unnest({}) AS item WHERE char_length(item) > {})").format(value, Literal(limit))
 
 
 def typed(value: Statement, column: Column) -> Statement:

@@ -64,7 +64,7 @@ def refuse_long_values(pair: TablePair, plan: Plan) -> None:
             continue
         refuse_rows(
             plan,
-            questions.rows_longer_than(pair.forward, name, limit),
+            questions.rows_longer_than(pair.forward, assignment.column, limit),
             f"{pair.target}.{name} holds {limit} characters, but rows {{rows}} of {pair.source} have more.",
             "Widen the field, shorten the values, or give an expression in fields={...}.",
         )
