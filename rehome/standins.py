@@ -1,5 +1,6 @@
 """The views that stand in for the tables of a retired move: made, looked at, made again, dropped."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,7 +54,7 @@ def to_keep(plan: Plan) -> dict[str, Any]:
 def read_definition(pair: TablePair, plan: Plan) -> str:
     """Without what differs between versions of PostgreSQL."""
     found = catalog.query(plan.connection, STANDING, [place(pair).as_string()])
-    return in_short(found[0][0]).replace("new.", "") if found else ""
+    return re.sub(r"\bnew(_\d+)?\b\.?", "", in_short(found[0][0])) if found else ""
 
 
 def find_defects(plan: Plan, kept: dict[str, Any]) -> list[str]:
