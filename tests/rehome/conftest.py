@@ -6,6 +6,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome import Move
 from rehome.errors import Refused, RehomeError
 from tests.database import dump
+from tests.rehome import stopping
 from tests.rehome.clients import Client
 from tests.rehome.lab import Lab
 from tests.rehome.trio import MOVE, Trio
@@ -16,6 +17,12 @@ def lab(transactional_db: None) -> Iterator[Lab]:
     laboratory = Lab()
     yield laboratory
     laboratory.clean()
+
+
+@pytest.fixture
+def things(lab: Lab) -> Lab:
+    """Rows that point at rows, for a move online."""
+    return stopping.make_things(lab)
 
 
 @pytest.fixture
