@@ -181,25 +181,23 @@ def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
     plain = all(assignment.plain for way in (pair.forward, pair.backward) for assignment in way.carried)
     row = "new" if plain else "written"
     return SQL(
-        """
-  IF TG_OP = 'UPDATE' AND {same_key} THEN{remember}
-    IF coalesce(current_setting('rehome.leader', true), '') = '' AND {changed} THEN
-      noted := {lead};{defer}
-      UPDATE {destination} AS kept SET {changes} WHERE {old_key};
-      IF FOUND THEN
-        noted := {nobody} AND {count};
-        RETURN NULL;
-      END IF;
-    ELSIF current_setting('rehome.leader', true) = {other} THEN
-      PERFORM FROM {destination} AS kept WHERE {key} AND {settled};
-      IF FOUND THEN
-        RETURN NULL;
-      END IF;
+        """{remember}
+  IF TG_OP = 'UPDATE' AND {same_key} AND coalesce(current_setting('rehome.leader', true), '') = '' AND {changed} THEN
+    noted := {lead};{defer}
+    UPDATE {destination} AS kept SET {changes} WHERE {old_key};
+    IF FOUND THEN
+      noted := {nobody} AND {count};
+      RETURN NULL;
+    END IF;
+  ELSIF TG_OP = 'UPDATE' AND {same_key} AND current_setting('rehome.leader', true) = {other} THEN
+    PERFORM FROM {destination} AS kept WHERE {key} AND {settled};
+    IF FOUND THEN
+      RETURN NULL;
     END IF;
   END IF;"""
     ).format(
         same_key=same_columns(flow, "old", "new"),
-        remember=SQL("" if plain else "\n    written := new;"),
+        remember=SQL("" if plain else "\n  written := new;"),
         changed=SQL("ROW({})::record {} ROW({})::record").format(of("old", read), OTHER_RECORD, of("new", read)),
         lead=let_lead(side),
         nobody=let_lead("nobody"),
