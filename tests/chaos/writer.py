@@ -24,8 +24,15 @@ from tests.chaos.statements import HOT, PRINTERS, PROFILES, SIDES, write_of
 
 LEVELS = ["READ COMMITTED"] * 6 + ["REPEATABLE READ", "SERIALIZABLE"]
 FENCED = "55000"
-REFUSALS = {"40P01": "deadlock", "40001": "serialization", "23503": "no such profile", FENCED: "fenced"}
-TAKEN = {"23505": "key taken"}
+KEYLESS = "42P10"
+"""Of an ON CONFLICT: the primary key of a target that is not in use is put away."""
+REFUSALS = {
+    "40P01": "deadlock",
+    "40001": "serialization",
+    "23503": "no such profile",
+    "23505": "key taken",
+    FENCED: "fenced",
+}
 PATIENCE = 30
 """Transactions for which a writer keeps to the old side after the new one was fenced."""
 RESTART_S = 120
@@ -84,8 +91,10 @@ class Writer:
         except psycopg.Error as error:
             if self.connection.closed:
                 return self.recover(mark)
-            self.refusals[(REFUSALS | TAKEN)[error.sqlstate or ""]] += 1
-            self.wary = PATIENCE if error.sqlstate == FENCED else self.wary
+            # Inside a trigger nothing may be missing.
+            state = FENCED if error.sqlstate == KEYLESS and not error.diag.context else error.sqlstate
+            self.refusals[REFUSALS[state or ""]] += 1
+            self.wary = PATIENCE if state == FENCED else self.wary
             return 0
         self.wary -= 1
         self.writes += writes

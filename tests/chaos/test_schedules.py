@@ -1,0 +1,189 @@
+"""Every kind of write × every point of a move × commit and rollback, on both sides, paused exactly there."""
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from rehome import Move
+from tests.chaos.operations import OPERATIONS, Cell, Rows, cells_of
+from tests.chaos.sessions import Onlooker
+from tests.rehome.lab import Lab
+
+BLOCK = 1
+"""Where the rows lie that the cells write to: in the second block, and so in the second of three batches."""
+FENCED = "55000"
+COPY = r"INSERT INTO \S+new_thing. .*"
+
+ONLINE = {
+    "the forward trigger": "IN SHARE ROW EXCLUSIVE",
+    "phase COPYING": r'UPDATE "rehome_moverun" .*Phase.COPYING',
+    "the batch before": rf"{COPY}ctid >= '\(0,0\)",
+    "its batch": rf"{COPY}ctid >= '\({BLOCK},0\)",
+    "the batch after": rf"{COPY}ctid >= '\({BLOCK + 1},0\)",
+    "phase BUILDING": r'UPDATE "rehome_moverun" .*Phase.BUILDING',
+    "an index": "CREATE INDEX CONCURRENTLY",
+    "the foreign key": "ADD CONSTRAINT .* NOT VALID",
+    "its validation": "VALIDATE CONSTRAINT",
+    "the comparison": r"SELECT count\(\*\), ",
+    "the switch": "IN ACCESS EXCLUSIVE",
+    "phase LIVE": r'UPDATE "rehome_moverun" .*Phase.LIVE',
+}
+ONE_TRANSACTION = {
+    "phase PREPARED": r'INSERT INTO "rehome_moverun"',
+    "the indexes put away": "DROP INDEX",
+    "the lock": "IN SHARE MODE",
+    "the copy": COPY,
+    "an index": "CREATE INDEX",
+    "the comparison": r"SELECT count\(\*\), ",
+    "the triggers": "CREATE OR REPLACE TRIGGER",
+    "phase MOVED": r'UPDATE "rehome_moverun" .*Phase.MOVED',
+    "the validation": "VALIDATE CONSTRAINT",
+    "phase LIVE": r'UPDATE "rehome_moverun" .*Phase.LIVE',
+}
+BACK = {
+    "the lock": "IN SHARE ROW EXCLUSIVE",
+    "the comparison": r"SELECT count\(\*\), ",
+    "the triggers taken away": "DROP TRIGGER",
+    "the target emptied": "TRUNCATE",
+    "phase BACK": r'UPDATE "rehome_moverun" .*Phase.BACK',
+}
+SCHEDULES = [
+    pytest.param(way, pattern, moment, id=f"{way}, {moment} {point}")
+    for way, points in (("online", ONLINE), ("one transaction", ONE_TRANSACTION), ("back", BACK))
+    for point, pattern in points.items()
+    for moment in ("before", "after", "across")
+]
+
+
+class Schedule:
+    """Lets every cell act at one point of the move that the default connection makes."""
+
+    def __init__(self, lab: Lab, cells: list[Cell], pattern: str, moment: str) -> None:
+        self.onlooker = Onlooker(lab)
+        self.lab = lab
+        self.cells = cells
+        self.sessions = [cell.session for cell in cells]
+        self.pattern = re.compile(pattern)
+        self.moment = moment
+        self.reached = False
+
+    def __call__(self, execute: Any, text: str, params: Any, many: bool, context: Any) -> Any:
+        if self.reached or not self.pattern.search(f"{text} {params}"):
+            return execute(text, params, many, context)
+        self.reached = True
+        if self.moment == "across":
+            return self.across(lambda: execute(text, params, many, context))
+        if self.moment == "before":
+            self.act()
+        result = execute(text, params, many, context)
+        if self.moment == "after":
+            self.act()
+        return result
+
+    def act(self) -> None:
+        """Begin and end here; who has to wait for the move ends behind it."""
+        for cell in self.cells:
+            cell.begin()
+        self.onlooker.await_rest(self.sessions)
+        for cell in self.cells:
+            cell.finish()
+        self.onlooker.await_rest(self.sessions)
+
+    def across(self, statement: Callable[[], Any]) -> Any:
+        """Begin before the statement and end once it waits for one of the writers, or when it has run."""
+        for cell in self.cells:
+            cell.begin()
+        self.onlooker.await_rest(self.sessions)
+        passed = threading.Event()
+        pid = self.lab.connection.connection.info.backend_pid
+
+        def end() -> None:
+            self.onlooker.await_wait(pid, passed)
+            for cell in self.cells:
+                cell.finish()
+
+        ender = threading.Thread(target=end)
+        ender.start()
+        try:
+            return statement()
+        finally:
+            passed.set()
+            ender.join()
+            self.onlooker.await_rest(self.sessions)
+
+    def finish(self) -> None:
+        for session in self.sessions:
+            session.finish()
+
+    def close(self) -> None:
+        for session in self.sessions:
+            session.close()
+        self.onlooker.connection.close()
+
+
+def fill(lab: Lab, cells: list[Cell]) -> Rows:
+    """The cells' rows, in the middle block of three; returns the rows beside them."""
+    beside = (
+        "INSERT INTO old_thing (id, name, filler) SELECT n, 'first', repeat('x', {}) FROM generate_series({}, {}) n"
+    )
+    lab.sql(beside.format(900, 1, 8))
+    lab.sql(beside.format(0, 9, 40))
+    for cell in cells:
+        lab.sql(
+            f"INSERT INTO old_thing (id, name, parent_id) VALUES ({cell.key}, 'first', NULL), "
+            f"({cell.key + 1}, 'first', {cell.key}), ({cell.key + 2}, 'first', NULL)"
+        )
+    lab.sql(beside.format(900, 41, 50))
+    blocks = lab.sql("SELECT DISTINCT (ctid::text::point)[0]::int FROM old_thing WHERE filler IS NULL")
+    assert blocks == [(BLOCK,)]
+    return dict.fromkeys(range(1, 51), "first")
+
+
+def rows(lab: Lab, table: str) -> Rows:
+    return dict(lab.sql(f"SELECT id, name FROM {table}"))
+
+
+@contextmanager
+def schedule(lab: Lab, pattern: str, moment: str, names: Iterable[str]) -> Iterator[tuple[Schedule, Rows]]:
+    """The point is armed within the block; every session has ended behind it."""
+    cells = cells_of(names, lab, 1000)
+    armed = Schedule(lab, cells, pattern, moment)
+    try:
+        yield armed, fill(lab, cells)
+    finally:
+        armed.close()
+
+
+@pytest.mark.parametrize(("way", "pattern", "moment"), SCHEDULES)
+def test_every_write_at_every_point(things: Lab, way: str, pattern: str, moment: str) -> None:
+    check(things, way, pattern, moment)
+
+
+def check(lab: Lab, way: str, pattern: str, moment: str, names: Iterable[str] = OPERATIONS) -> None:
+    """Move, with all that is written at the point; nothing of it may be lost, come back or be made up."""
+    move = Move("old.Thing", "new.Thing", online=way == "online")
+    # The target has its fence, as after any way back.
+    lab.forward(move)
+    lab.back(move)
+    with schedule(lab, pattern, moment, names) as (armed, beside):
+        if way == "back":
+            lab.forward(move)
+        with lab.connection.execute_wrapper(armed):
+            (lab.back if way == "back" else lab.forward)(move)
+        armed.finish()
+        assert armed.reached
+        assert {cell.name: cell.session.refusal for cell in armed.cells if unexpected(cell)} == {}
+        expected = beside | {key: name for cell in armed.cells for key, name in cell.left().items()}
+
+    for table in ("old_thing",) if way == "back" else ("old_thing", "new_thing"):
+        assert rows(lab, table) == expected, table
+    assert way != "back" or rows(lab, "new_thing") == {}
+
+
+def unexpected(cell: Cell) -> bool:
+    """Old code is never refused anything, new code only what the fence keeps it from."""
+    return cell.session.refusal not in ((None,) if cell.table == "old_thing" else (None, FENCED))
