@@ -89,7 +89,9 @@ class Writer(threading.Thread):
         self.table = table
         self.random = random.Random(seed)  # noqa: S311
         self.connection = connect(lab)
-        self.connection.execute("SET deadlock_timeout = '5ms'")
+        # A writer looks for a deadlock once in each wait: late enough to see one with the move, which has one table by
+        # then and waits for the other, and well before the move gives up its try.
+        self.connection.execute("SET deadlock_timeout = '50ms'")
         self.numbers = itertools.count()
         self.error: BaseException | None = None
 
