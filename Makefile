@@ -11,7 +11,7 @@ ifndef SEED
 SEED := $(shell date +%s)
 endif
 
-.PHONY: help setup test lint types check-migrations pytest properties demo bench clean
+.PHONY: help setup test lint types check-migrations pytest properties chaos demo bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make pytest            the tests; ARGS='-k health' passes arguments on"
 	@echo "make properties        random models, rows and writes, 2100 times; SEED=1 repeats a run"
 	@echo "make demo              the farm moves house and back"
+	@echo "make chaos             half a million writes, 200 kills and 30 crashes beside moves; ARGS='--chaos-seed 7'"
 	@echo "make bench             measure moves and writers; ARGS='--rows 5000000' passes arguments on"
 	@echo "make clean             remove what the tools left behind (not var/, which holds databases)"
 	@echo
@@ -56,6 +57,10 @@ properties: $(SETUP)
 
 demo: $(SETUP)
 	$(BIN)/python scripts/demo.py $(ARGS)
+
+chaos: $(SETUP)
+	$(BIN)/python -m pytest -n 0 -s --timeout 0 --operations 500000 --kills 200 --stops 30 tests/chaos/test_chaos.py \
+		tests/chaos/test_kills.py tests/chaos/test_stops.py $(ARGS)
 
 bench: $(SETUP)
 	$(BIN)/python scripts/bench_moves.py $(ARGS)
