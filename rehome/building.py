@@ -35,6 +35,16 @@ def wanted_indexes(plan: Plan, kept: dict[str, Any]) -> Iterator[tuple[Table, st
         yield find(plan, schema, table), name, definition
 
 
+def foreign_keys(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:
+    """What `add_foreign_keys` runs: those that are not there yet, and all of them validated."""
+    for schema, name, constraint, definition in kept["constraints"]:
+        if definition.startswith("FOREIGN KEY"):
+            table = find(plan, schema, name)
+            if not has_constraint(table, constraint):
+                yield add_foreign_key(table, constraint, definition)
+            yield sql.validate(schema, name, constraint)
+
+
 def add_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session) -> None:
     """NOT VALID, one short transaction each, then validated, which blocks nobody."""
     for schema, name, constraint, definition in kept["constraints"]:

@@ -15,6 +15,9 @@ from rehome.models import MoveRun
 from rehome.plan import Plan
 from rehome.session import PATIENT_MS, Session, Statement
 
+CROSSED_MS = 20
+"""How long a lock is waited for while another is held that writers may be waiting for."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Step:
@@ -72,13 +75,18 @@ def lock(tables: list[Table], mode: str) -> list[Statement]:
     """Lock tables, in a transaction; a try that fails is the caller's to repeat.
 
     A second's wait, after which an autovacuum gives way, is too long in a queue of writers. So it is waited for with a
-    lock that keeps no writer waiting.
+    lock that keeps no writer waiting. Whoever writes to the second table meanwhile waits, in the trigger that carries
+    it, for the first: such a try can't succeed, and is given up sooner.
     """
+    first, *others = tables
+    timeout = conf.lock_timeout_ms()
     return [
         sql.set_local("lock_timeout", PATIENT_MS),
         sql.lock(tables, "SHARE UPDATE EXCLUSIVE"),
-        sql.set_local("lock_timeout", conf.lock_timeout_ms()),
-        sql.lock(tables, mode),
+        sql.set_local("lock_timeout", timeout),
+        sql.lock([first], mode),
+        *([sql.set_local("lock_timeout", min(timeout, CROSSED_MS)), sql.lock(others, mode)] if others else []),
+        *([sql.set_local("lock_timeout", timeout)] if others else []),
     ]
 
 

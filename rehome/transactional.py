@@ -188,10 +188,12 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
             yield Step("Prepare: each transaction is short.", group)
         statements = [*enter(plan), *copying.copy(plan), *copying.build(plan), *steps.switch(plan, names)]
         yield Step("Move: all or nothing.", statements)
-    elif statements := steps.mend(plan):
-        yield Step("Mend: all or nothing.", statements)
-    settled = [*copying.vacuum(plan), *copying.add_foreign_keys(plan), *copying.settle(plan)]
-    for statement in settled if run is None or not steps.is_live(plan, run) else [*copying.vacuum(plan)]:
+        settled = [*copying.add_foreign_keys(plan), *copying.settle(plan)]
+    else:
+        if statements := steps.mend(plan):
+            yield Step("Mend: all or nothing.", statements)
+        settled = list(building.foreign_keys(plan, run.kept))
+    for statement in [*copying.vacuum(plan), *settled]:
         yield Step("Settle: each statement in a transaction of its own.", [statement])
 
 
