@@ -43,7 +43,8 @@ def get_table(connection: BaseDatabaseWrapper, model: Model) -> Table:
     if table is None:
         raise Refused(
             f"{model._meta.label} has no table {model._meta.db_table!r} in database {connection.alias!r}.",
-            f"Run `manage.py migrate {model._meta.app_label} --database {connection.alias}` first.",
+            f"Run the migration that creates it first, with `manage.py migrate {model._meta.app_label} NAME --database "
+            f"{connection.alias}`.",
         )
     return table
 

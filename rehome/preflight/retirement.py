@@ -112,7 +112,7 @@ def check_retired(plan: Plan, run: MoveRun | None) -> MoveRun:
     """There is something to bring back, and it is still there; returns the run."""
     if run is None or run.phase != Phase.RETIRED:
         phase = f"its phase is {run.phase!r}" if run else "it never ran here"
-        raise Refused(f"{plan} is not retired on database {plan.connection.alias!r}: {phase}.", "Nothing to undo.")
+        raise Refused(f"{plan} is not retired on database {plan.connection.alias!r}: {phase}.", "Nothing is set aside.")
     if not run.kept["aside"]:
         raise Refused(
             f"The old table of {plan} was dropped for good by `retiremoves --drop`, which nothing undoes.",

@@ -80,7 +80,7 @@ def things(lab: Lab) -> Lab:
         (
             "RENAME TO {app}_thing_2019",
             "{app}.Thing has no table '{app}_thing' in database 'default'.",
-            "Run `manage.py migrate {app} --database default` first.",
+            "Run the migration that creates it first, with `manage.py migrate {app} NAME --database default`.",
         ),
     ],
 )

@@ -80,7 +80,7 @@ def test_all_moves_are_retired_and_brought_back(live: str) -> None:
 
 def test_a_database_where_nothing_is_live(planned: str) -> None:
     assert retiremoves() == "No move is live on this database that could be retired.\n"
-    assert retiremoves("--undo") == "No move is retired on this database.\n"
+    assert retiremoves("--undo") == "Nothing is set aside on this database that could be brought back.\n"
     assert retiremoves("--drop") == "Nothing is set aside on this database.\n"
     with pytest.raises(Refused, match="portal.Printer -> printers.Printer is not live .* it never ran here"):
         retiremoves("printers.Printer")
@@ -113,6 +113,7 @@ def test_what_is_dropped_does_not_come_back(live: str, answers: Callable[[str], 
     assert "the old rows are dropped" in retiremoves("portal.Profile", "--drop")
     assert "the old rows are dropped" in retiremoves("--drop", "--noinput")
     assert farm.sql("SELECT relname FROM pg_class WHERE relname ~ '^rehome_(aside|writes)'") == []
+    assert "Nothing is set aside" in retiremoves("--undo")
     for again in ("--undo", "--drop"):
         with pytest.raises(Refused, match="was dropped for good by `retiremoves --drop`"):
             retiremoves("portal.Profile", again)

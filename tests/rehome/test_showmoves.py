@@ -38,7 +38,10 @@ def test_a_database_without_tables(django_db_setup: None, django_db_blocker: Dja
         assert shown()["phase"] == ["planned", "planned"]
         printed = showmoves()
 
-    assert "portal.Profile has no table 'portal_profile' in database 'default'. Run `manage.py migrate" in printed
+    assert (
+        "portal.Profile has no table 'portal_profile' in database 'default'. Run the migration that creates it"
+        in printed
+    )
 
 
 def test_planned_moves(planned: str) -> None:

@@ -8,6 +8,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from rehome.errors import Refused
+from rehome.models import Phase
+from rehome.resuming import HALF_DONE
 from tests.database import psql
 from tests.moves import farm
 from tests.moves.conftest import connected_to, database
@@ -134,10 +136,16 @@ def test_what_has_no_way_is_refused(planned: str) -> None:
         sqlmove(*PROFILES, "--backwards")
 
     farm.migrate("accounts", "0002")
-    farm.sql("UPDATE rehome_moverun SET phase = 'prepared'")
-    with pytest.raises(CommandError, match=r"A run of .* was cut short\. Run `manage\.py migrate`"):
-        sqlmove(*PROFILES)
-
     farm.sql("DROP TABLE accounts_profile CASCADE")
     with pytest.raises(CommandError, match=r"accounts\.Profile has no table 'accounts_profile'"):
         sqlmove(*PROFILES)
+
+
+@pytest.mark.parametrize("phase", sorted(HALF_DONE))
+def test_what_was_cut_short_is_gone_on_with_or_given_up(live: str, phase: Phase) -> None:
+    farm.sql("UPDATE rehome_moverun SET phase = %s", [phase])
+    for direction in ([], ["--backwards"]):
+        with pytest.raises(
+            CommandError, match=r"was cut short\. `manage\.py migrate` goes on from there, or gives it up"
+        ):
+            sqlmove(*PROFILES, *direction)

@@ -67,7 +67,7 @@ UNDO = Way(
     "{move} is live again: {sources}, with everything written since, and the triggers are back.",
     Phase.LIVE,
     "{move} is not retired; there is nothing to undo.",
-    "No move is retired on this database.",
+    "Nothing is set aside on this database that could be brought back.",
 )
 DROP = Way(
     runner.drop,

@@ -76,13 +76,16 @@ def find_migration(loader: MigrationLoader, app_label: str, name: str) -> Migrat
 def steps_of(status: Status, *, backwards: bool) -> Iterator[Step]:
     if status.plan is None:
         raise CommandError(status.problem)
+    if status.phase in HALF_DONE:
+        raise CommandError(
+            f"A run of {status} was cut short. `manage.py migrate` goes on from there, or gives it up where it is told "
+            "to migrate to the migration before it."
+        )
     if backwards and status.phase == Phase.RETIRED:
         assert status.run  # noqa: S101  A phase is that of a run.
         return backward_steps(status.plan, status.run)
     if backwards:
         return backward_steps(status.plan, preflight.check_live(status.plan, Ledger(status.plan.connection.alias)))
-    if status.phase in HALF_DONE:
-        raise CommandError(f"A run of {status} was cut short. Run `manage.py migrate`, which goes on from there.")
     return forward_steps(status.plan, status.run)
 
 
