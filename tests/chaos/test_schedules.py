@@ -35,7 +35,7 @@ ONLINE = {
 ONE_TRANSACTION = {
     "phase PREPARED": r'INSERT INTO "rehome_moverun"',
     "the indexes put away": "DROP INDEX",
-    "the lock": "IN SHARE MODE",
+    "the lock": "IN SHARE ROW EXCLUSIVE",
     "the copy": COPY,
     "an index": "CREATE INDEX",
     "the comparison": r"SELECT count\(\*\), ",
@@ -45,7 +45,7 @@ ONE_TRANSACTION = {
     "phase LIVE": r'UPDATE "rehome_moverun" .*Phase.LIVE',
 }
 BACK = {
-    "the lock": "IN SHARE ROW EXCLUSIVE",
+    "the lock": "IN ACCESS EXCLUSIVE",
     "the comparison": r"SELECT count\(\*\), ",
     "the triggers taken away": "DROP TRIGGER",
     "the target emptied": "TRUNCATE",
