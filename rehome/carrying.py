@@ -5,7 +5,6 @@ from psycopg import sql
 from rehome.plan import Assignment, Flow, TablePair
 from rehome.sql import (
     OTHER_RECORD,
-    PASSING,
     SAME_RECORD,
     changed,
     changes,
@@ -23,7 +22,7 @@ SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
 Statement = sql.Composable
 
 
-def carry_body(flow: Flow, pair: TablePair, function: str, count: Statement) -> str:
+def carry_body(flow: Flow, pair: TablePair, function: str, count: Statement, *, copying: bool = False) -> str:
     """PL/pgSQL that carries one written row of the origin to the destination.
 
     Loops end by value: a row that the other table already holds is left alone, whoever wrote it, so that
@@ -36,6 +35,7 @@ def carry_body(flow: Flow, pair: TablePair, function: str, count: Statement) -> 
     side has by then deleted or changed. From then on, until the transaction ends, nobody leads.
 
     `count` is a condition that is evaluated once for each row that a client, and not the other side, has written.
+    `copying` is for the time in which batches are copied to the destination.
     """
     side, other = sides(flow, pair)
     # A trigger does not see the value of a virtual column.
@@ -67,17 +67,7 @@ BEGIN{ordinary}
       -- Nor may it see a row that another transaction has deleted since: a lock on that is a serialization failure.
       PERFORM FROM {origin} AS seen WHERE {seen_here} FOR KEY SHARE;
       PERFORM FROM {destination} AS seen WHERE {seen_there} FOR KEY SHARE;
-      -- Nor one that a batch has copied since, which has to go as well: an insert under its key meets it.
-      IF TG_OP <> 'INSERT' AND current_setting({passing}, true) = 'on'
-         AND NOT EXISTS (SELECT FROM {destination} AS kept WHERE {old_key}) THEN
-        new := old;
-        INSERT INTO {destination} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({values}) ON CONFLICT DO NOTHING;
-        DELETE FROM {destination} AS kept WHERE {old_key};
-        IF TG_OP = 'UPDATE' THEN
-          new := event;
-        END IF;
-      END IF;
-    END IF;
+{meet}    END IF;
     IF TG_OP <> 'DELETE' THEN
       SELECT * INTO new FROM {origin} AS fresh WHERE {fresh};
       lives := FOUND;
@@ -133,7 +123,7 @@ END
             nobody=let_lead("nobody"),
             lead=let_lead(side),
             count=count,
-            passing=Literal(PASSING),
+            meet=meet_copied(flow, pair) if copying else SQL(""),
             origin=name(flow.origin),
             destination=name(flow.destination),
             seen_here=either(same_columns(flow, "old", "seen"), same_columns(flow, "new", "seen")),
@@ -160,6 +150,33 @@ END
             other_record=OTHER_RECORD,
         )
         .as_string()
+    )
+
+
+def meet_copied(flow: Flow, pair: TablePair) -> Statement:
+    """Under a snapshot from before a batch the row that it copied can't be seen, and has to go as well: an insert
+    under its key meets it, and is a serialization failure.
+    """
+    side, _ = sides(flow, pair)
+    return SQL("""      IF TG_OP <> 'INSERT' AND NOT EXISTS (SELECT FROM {destination} AS kept WHERE {old_key}) THEN
+        noted := {lead};
+        new := old;
+        INSERT INTO {destination} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({values}) ON CONFLICT DO NOTHING;
+        DELETE FROM {destination} AS kept WHERE {old_key};
+        IF TG_OP = 'UPDATE' THEN
+          new := event;
+        END IF;
+        IF leader = '' THEN
+          noted := {nobody};
+        END IF;
+      END IF;
+""").format(
+        destination=name(flow.destination),
+        old_key=same_key(flow, "old", "kept"),
+        lead=let_lead(side),
+        nobody=let_lead("nobody"),
+        columns=columns(assignment.column.name for assignment in flow.assignments),
+        values=values(flow.assignments),
     )
 
 

@@ -14,8 +14,6 @@ Statement = sql.Composable
 
 SAME_RECORD = SQL("OPERATOR(pg_catalog.*=)")
 OTHER_RECORD = SQL("OPERATOR(pg_catalog.*<>)")
-PASSING = "rehome.passing"
-"""The setting that is on where a write may pass the fence: in the copy, and in the trigger that carries writes."""
 
 
 def name(table: Table) -> sql.Identifier:
@@ -303,8 +301,11 @@ def set_local(setting: str, value: str | int) -> Statement:
 
 
 def let_pass() -> Statement:
-    """This transaction may write to a target that is fenced while it is copied to."""
-    return set_local(PASSING, "on")
+    """This transaction may write to a target that is fenced while it is copied to, as the trigger may that carries.
+
+    An ordinary role may make such a setting, but not for a function in its SET clause.
+    """
+    return set_local("rehome.leader", "source")
 
 
 def lock(tables: Iterable[Table], mode: str) -> Statement:

@@ -1,6 +1,5 @@
 """The triggers between two tables and the fence: install, inspect, remove."""
 
-import dataclasses
 from typing import Literal
 
 from rehome import catalog, sql, triggers
@@ -26,9 +25,9 @@ def wanted_while_copying(plan: Plan) -> list[Trigger]:
     being copied would bring old values back, so there is no trigger for it.
     """
     triggers_of = [
-        dataclasses.replace(trigger, passes=trigger.each == "ROW")
+        trigger
         for pair in plan.pairs
-        for trigger in triggers.sync_triggers(pair, plan.search_path)
+        for trigger in triggers.sync_triggers(pair, plan.search_path, copying=True)
         if trigger.table is pair.source or trigger.each == "STATEMENT"
     ]
     return triggers_of + [gate_of_target(pair) for pair in plan.pairs]

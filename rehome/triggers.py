@@ -8,7 +8,7 @@ from psycopg import sql
 from rehome.carrying import carry_body
 from rehome.catalog import Table
 from rehome.plan import Flow, TablePair
-from rehome.sql import PASSING, columns, name
+from rehome.sql import columns, name
 
 SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
 Statement = sql.Composable
@@ -46,8 +46,6 @@ class Trigger:
     search_path: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     """What the function sees as the session sees it that creates it, whatever the writer has set."""
-    passes: bool = False
-    """Whether what the function writes passes the fence of a target that is being copied to."""
     condition: str = ""
     """SQL that decides whether the function is called; empty for always."""
 
@@ -57,13 +55,12 @@ class Trigger:
         return [
             SQL(
                 "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-                "SET search_path = {} SET row_security = off{}{}{} AS {}"
+                "SET search_path = {} SET row_security = off{}{} AS {}"
             ).format(
                 function,
                 columns(["pg_catalog", *self.search_path, "pg_temp"]),
                 # A plan that was made while a table was empty lasts while it fills.
                 SQL(" SET enable_seqscan = off" if self.each == "ROW" else ""),
-                SQL(f" SET {PASSING} = 'on'" if self.passes else ""),
                 SQL("").join(SQL(" SET {} FROM CURRENT").format(SQL(setting)) for setting in self.settings),
                 quoted(self.body),
             ),
@@ -116,7 +113,7 @@ def trigger_name(kind: str, pair: TablePair) -> str:
     return f"{PREFIX}{kind}_{hashlib.sha256(both.encode()).hexdigest()[:12]}"
 
 
-def sync_triggers(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger]:
+def sync_triggers(pair: TablePair, search_path: tuple[str, ...], *, copying: bool = False) -> list[Trigger]:
     """What keeps both tables of a pair in step: one row trigger and one truncate trigger on each."""
     owner = pair.source.owner if pair.source.owner == pair.target.owner else None
     computed = not all(assignment.plain for flow in (pair.forward, pair.backward) for assignment in flow.assignments)
@@ -124,7 +121,7 @@ def sync_triggers(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger
     triggers = []
     for flow, kind in ((pair.forward, "forward"), (pair.backward, "backward")):
         row, statement = trigger_name(kind, pair), trigger_name(f"{kind}_truncate", pair)
-        body = carry_body(flow, pair, row, count_write(pair) if kind == "forward" else SQL("true"))
+        body = carry_body(flow, pair, row, count_write(pair) if kind == "forward" else SQL("true"), copying=copying)
         counter = trigger_name("writes", pair) if kind == "forward" else ""
         triggers += [
             Trigger(flow.origin, row, SYNC_EVENTS, "ROW", body, owner, counter, search_path, settings),
@@ -138,7 +135,7 @@ def fence(kind: str, table: Table, pair: TablePair, message: str, hint: str, *, 
     body = SQL("\nBEGIN\n  RAISE object_not_in_prerequisite_state USING MESSAGE = {}, HINT = {};\nEND\n").format(
         Literal(message), Literal(hint)
     )
-    stranger = f"pg_catalog.current_setting('{PASSING}', true) IS DISTINCT FROM 'on'" if gate else ""
+    stranger = "pg_catalog.current_setting('rehome.leader', true) IS DISTINCT FROM 'source'" if gate else ""
     return Trigger(
         table, trigger_name(kind, pair), FENCE_EVENTS, "STATEMENT", body.as_string(), table.owner, condition=stranger
     )

@@ -57,9 +57,11 @@ def remove_checkpoint_from_transaction(patch: pytest.MonkeyPatch) -> None:
 
 def remove_truncate_trigger(patch: pytest.MonkeyPatch) -> None:
     whole = triggers.sync_triggers
-    patch.setattr(
-        triggers, "sync_triggers", lambda *args: [found for found in whole(*args) if found.each != "STATEMENT"]
-    )
+
+    def without(*args: Any, **options: Any) -> list[triggers.Trigger]:
+        return [found for found in whole(*args, **options) if found.each != "STATEMENT"]
+
+    patch.setattr(triggers, "sync_triggers", without)
     # What is expected is then what is there.
     patch.setattr(sync, "is_carrying", lambda plan: True)
 

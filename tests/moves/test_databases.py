@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 
+import pytest
 from django.db import connection
 
 from accounts.models import Profile
@@ -13,7 +14,12 @@ from tests.moves import farm
 from tests.moves.conftest import Owned, connected_to
 
 
-def test_the_owner_of_the_tables_is_enough_and_others_keep_what_they_may_do(owned: Owned) -> None:
+@pytest.mark.parametrize("online", ["0", "1"])
+def test_the_owner_of_the_tables_is_enough_and_others_keep_what_they_may_do(
+    owned: Owned, monkeypatch: pytest.MonkeyPatch, online: str
+) -> None:
+    monkeypatch.setenv("REHOME_ONLINE", online)
+
     def connected_as(role: str) -> AbstractContextManager[None]:
         return connected_to(owned.name, USER=role, PASSWORD="secret")
 

@@ -138,9 +138,9 @@ def test_a_trigger_that_was_away_after_the_comparison_stops_it(things: Lab, open
 
 def test_a_difference_gives_the_move_up(things: Lab, unchanged: Callable[[], None]) -> None:
     def spoil() -> None:
-        things.sql("SET rehome.passing = 'on'")
+        things.sql("SET rehome.leader = 'source'")
         things.sql("UPDATE new_thing SET size = 77777 WHERE id = 5")
-        things.sql("RESET rehome.passing")
+        things.sql("RESET rehome.leader")
 
     unchanged()
     with pytest.raises(MoveFailed, match="1 different.*new_thing 5: different in size"):
