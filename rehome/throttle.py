@@ -13,7 +13,7 @@ POLL_S = 1.0
 WRITERS_SEEN_FOR_S = 2.0
 """Sessions report what they wrote about once a second."""
 
-# A role that may not see another's session sees its pid, but no state. A base backup has nothing to replay.
+# A role that may not see another's session sees its pid, but no state. Base backups and archivers replay nothing.
 SESSIONS = """
 SELECT count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state IS NULL)
   FROM pg_stat_activity
@@ -21,7 +21,8 @@ SELECT count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state IS
 """
 
 LAG = """
-SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), count(*) FILTER (WHERE replay_lsn IS NULL),
+SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)),
+       count(*) FILTER (WHERE replay_lsn IS NULL AND write_lsn IS NULL),
        pg_size_bytes(%s), pg_size_pretty(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)))
   FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
 """

@@ -108,7 +108,11 @@ def settle(plan: Plan, ledger: Ledger, run: MoveRun, progress: Progress) -> None
     session = steps.open_session(plan)
     with progress.step("foreign keys, statistics"):
         session.execute_all(copying.vacuum(plan))
-        building.add_foreign_keys(plan, run.kept, session)
+        if run.phase == Phase.MOVED:
+            building.add_foreign_keys(plan, run.kept, session)
+        else:  # A later migration may have dropped one on purpose.
+            for statement in copying.settle(plan):
+                session.run_patiently(statement)
     ledger.advance(run, Phase.LIVE)
 
 
@@ -192,7 +196,7 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
     else:
         if statements := steps.mend(plan):
             yield Step("Mend: all or nothing.", statements)
-        settled = list(building.foreign_keys(plan, run.kept))
+        settled = list(building.foreign_keys(plan, run.kept)) if run.phase == Phase.MOVED else copying.settle(plan)
     for statement in [*copying.vacuum(plan), *settled]:
         yield Step("Settle: each statement in a transaction of its own.", [statement])
 

@@ -180,6 +180,18 @@ def test_the_fence_turns_every_write_into_an_error_with_words(tree: Lab, open_cl
 # ----- running a migration again
 
 
+def test_a_key_that_was_dropped_since_stays_dropped_when_the_migration_is_run_again(tree: Lab) -> None:
+    tree.forward(MOVE)
+    ((key,),) = tree.sql(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'new_thing'::regclass AND confrelid = 'auth_user'::regclass"
+    )
+    tree.sql(f'ALTER TABLE new_thing DROP CONSTRAINT "{key}"')
+
+    tree.forward(MOVE)
+
+    assert tree.sql("SELECT count(*) FROM pg_constraint WHERE conname = %s", [key]) == [(0,)]
+
+
 def test_a_migration_that_django_did_not_record_changes_nothing_when_it_is_run_again(tree: Lab) -> None:
     tree.forward(MOVE)
     write(tree, "new")
