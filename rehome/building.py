@@ -10,6 +10,9 @@ from rehome.plan import Plan
 from rehome.session import Session, Statement
 from rehome.sql import SQL, Identifier
 
+ACTION = re.compile(r" ON (DELETE|UPDATE) (CASCADE|SET )")
+"""In a foreign key's definition: it writes to the table that has it."""
+
 
 def build_indexes(plan: Plan, kept: dict[str, Any], session: Session) -> None:
     """Each index concurrently, then each unique constraint on top of its index."""
@@ -45,10 +48,14 @@ def foreign_keys(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:
             yield sql.validate(schema, name, constraint)
 
 
-def add_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session) -> None:
-    """NOT VALID, one short transaction each, then validated, which blocks nobody."""
+def add_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session, *, fenced: bool = False) -> None:
+    """NOT VALID, one short transaction each, then validated, which blocks nobody.
+
+    On a target that is `fenced`, only those that never write to it: the fence would stop who deletes what they point
+    at. Until the others are there, those of the source hold, for every write is carried.
+    """
     for schema, name, constraint, definition in kept["constraints"]:
-        if not definition.startswith("FOREIGN KEY"):
+        if not definition.startswith("FOREIGN KEY") or (fenced and ACTION.search(definition)):
             continue
         table = find(plan, schema, name)
         if not has_constraint(table, constraint):

@@ -102,7 +102,7 @@ class Ledger:
 
     def forget(self, run: MoveRun) -> None:
         """Drop the record of a run that left nothing behind, and with the last record the table."""
-        run.delete(using=self.connection.alias)
+        self.runs.filter(pk=run.pk).delete()  # Not `run`, which has to be there for another try.
         table = catalog.read_table(self.connection, MoveRun._meta.db_table)
         if not self.runs.exists() and table and table.owned:
             with self.connection.schema_editor(atomic=False) as editor:

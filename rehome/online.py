@@ -1,6 +1,6 @@
 """The way that lets everybody write: batches beside a trigger, concurrent builds, one short switch at the end.
 
-    PREPARED  --enter-->  COPYING  --copy-->  BUILDING  --build, compare, switch-->  LIVE
+    PREPARED  --enter-->  COPYING  --copy-->  BUILDING  --build, compare, switch-->  MOVED  -->  LIVE
 
 Each phase is recorded in the transaction that completes it, so the next run goes on from there; `give_up` leads from
 any of them back to where the move had not begun.
@@ -61,7 +61,7 @@ def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
                     progress.note(f"Starting over, for {reason}.")
                     resuming.give_up(plan, ledger, run)
                     plan = renew(plan)
-                preflight.check_forward(plan, ledger)
+                preflight.check_beside_writers(plan, ledger)
                 resumed = begin(plan, ledger, progress)
         finish = Finish(renew(plan), ledger, resumed, progress)
         with steps.explained(plan, "What is copied stays, and a run that follows goes on with it."):
@@ -118,7 +118,9 @@ class Finish:
             rows = self.compare()
         with self.progress.step("switch: sequences, triggers, permissions"):
             self.session.retry_transaction(lambda: self.switch(rows))
-        identity.forget_cached()
+            identity.forget_cached()
+            building.add_foreign_keys(self.plan, self.run.kept, self.session)
+            self.ledger.advance(self.run, Phase.LIVE)
 
     def copy(self, pair: TablePair) -> None:
         saved = self.run.kept["copied"].get(str(pair.target))
@@ -130,6 +132,7 @@ class Finish:
             courtesy.pause()
             throttle.wait(self.session, self.progress.waits)
             self.progress.detail(f"{pair.source} {pace.describe(reached)}")
+            courtesy.resume()
 
         while not checkpoint.done:
             try:
@@ -148,7 +151,7 @@ class Finish:
         with self.progress.step("build indexes"), watching.watched(self.session.connection, self.progress.waits):
             building.build_indexes(self.plan, self.run.kept, self.session)
         with self.progress.step("foreign keys"), watching.watched(self.session.connection, self.progress.waits):
-            building.add_foreign_keys(self.plan, self.run.kept, self.session)
+            building.add_foreign_keys(self.plan, self.run.kept, self.session, fenced=True)
         self.plan = renew(self.plan)
 
     def compare(self) -> int:
@@ -175,7 +178,7 @@ class Finish:
         kept = {**self.run.kept, **sequences.to_keep(plan), **grants.to_keep(plan)}
         self.session.execute_all([*sync.remove_for_copying(plan), *sequences.share(plan), *steps.switch(plan, names)])
         kept |= identity.to_keep(names, self.session)
-        self.ledger.advance(self.run, Phase.LIVE, rows=rows, kept=kept)
+        self.ledger.advance(self.run, Phase.MOVED, rows=rows, kept=kept)
 
     def refuse_changes(self, plan: Plan) -> None:
         """What was compared is what is switched to."""

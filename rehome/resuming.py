@@ -47,12 +47,32 @@ def fingerprint(plan: Plan) -> str:
 
 def undo_preparation(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
     """Touches only what was changed, for the lock that was not granted may be the reason."""
-    sharing = sequences.is_sharing(plan)
+    sharing = sequences.is_sharing(run.kept, plan)
     unshared = sequences.stop_sharing(run.kept, plan) if sharing else []
     locked = steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE") if sharing else []
     with session.transaction():
         session.run(*locked, *unshared, *copying.put_back(run.kept, session.connection))
         ledger.forget(run)
+
+
+def undo_copy(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
+    """The locks that triggers and rows need are taken at once, and let go of before another try: a writer who has
+    read a table, or written to one that a foreign key points at, would be waited for while it waits.
+    """
+    session.execute_all(
+        [
+            *steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"),
+            *sync.remove_for_copying(plan),
+            *copying.let_go(plan),
+            *copying.empty(plan),
+            *building.invalid_indexes(plan, run.kept, session),
+        ]
+    )
+    session.execute_all(copying.put_back(run.kept, session.connection))
+    ledger.forget(run)
+    before = ledger.current(plan)
+    if before and before.phase == Phase.BACK:
+        session.execute_all(sync.raise_fence(plan))
 
 
 def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
@@ -67,18 +87,6 @@ def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
         undo_preparation(plan, ledger, run, session)
         return
     preflight.check_unreferenced(plan)
-    with session.transaction():
-        session.run(
-            *steps.lock_both(plan),
-            *sync.remove_for_copying(plan),
-            *copying.let_go(plan),
-            *copying.empty(plan),
-            *building.invalid_indexes(plan, run.kept, session),
-        )
-        session.run(*copying.put_back(run.kept, session.connection))
-        ledger.forget(run)
-        before = ledger.current(plan)
-        if before and before.phase == Phase.BACK:
-            session.run(*sync.raise_fence(plan))
+    session.retry_transaction(lambda: undo_copy(plan, ledger, run, session))
     for statement in copying.settle_back(plan):
         session.run_patiently(statement)

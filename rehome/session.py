@@ -20,8 +20,8 @@ TRIES_IN_SILENCE = 3
 PATIENT_MS = 3000
 """An autovacuum gives way to whoever has waited for a lock for a second."""
 MAINTENANCE_MEMORY = "256MB"
-TIMEOUTS = ["statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"]
-"""None of these may end a move halfway; the second came with PostgreSQL 17."""
+TIMEOUTS = ["statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"]
+"""None of these may end a move halfway; the third came with PostgreSQL 17."""
 RETRIED = {"55P03": "lock timeout", "40P01": "deadlock", "40001": "serialization failure"}
 """By SQLSTATE, failures that leave a transaction which can be tried again."""
 TOO_LONG = {"57014": "statement timeout"}
@@ -112,7 +112,10 @@ class Session:
 
     @contextlib.contextmanager
     def without_timeouts(self) -> Iterator[None]:
-        """On this connection and until the block ends, no timeout but that for locks."""
+        """On this connection and until the block ends, no timeout that was set for it.
+
+        Whatever keeps others waiting sets its own for locks; a concurrent build, which waits for them, has none.
+        """
         lifted = "SELECT name, setting, set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)"
         before = self.rows(lifted, [TIMEOUTS])
         try:

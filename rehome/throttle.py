@@ -13,13 +13,16 @@ POLL_S = 1.0
 WRITERS_SEEN_FOR_S = 2.0
 """Sessions report what they wrote about once a second."""
 
-# A role that may not see another's session sees its pid, but no state. Base backups and archivers replay nothing.
+# A role that may not see another's session sees its pid, but neither state nor kind; a background worker has no state.
+# Archivers and base backups replay nothing.
 SESSIONS = """
-SELECT count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state IS NULL)
+SELECT count(*) FILTER (WHERE state = 'active'),
+       count(*) FILTER (WHERE state IS NULL AND backend_type IS NULL OR state = 'disabled')
   FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid() AND leader_pid IS DISTINCT FROM pg_backend_pid()
 """
 
+# A base backup has nothing to replay.
 LAG = """
 SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)),
        count(*) FILTER (WHERE replay_lsn IS NULL AND write_lsn IS NULL),
@@ -52,6 +55,9 @@ class Courtesy:
         self.written = written
         if now - self.seen_at < WRITERS_SEEN_FOR_S:
             time.sleep(now - self.began)
+
+    def resume(self) -> None:
+        """Call it before the next batch: what was waited for since the pause is no part of it."""
         self.began = time.monotonic()
 
 
@@ -73,7 +79,10 @@ def too_many_sessions(session: Session) -> str:
         return ""
     ((active, hidden),) = session.rows(SESSIONS)
     if hidden:
-        return f"{hidden} sessions whose state this role can't see (GRANT pg_read_all_stats shows them)"
+        return (
+            f"{hidden} sessions whose state this role can't see "
+            "(GRANT pg_read_all_stats shows them; track_activities = off hides them)"
+        )
     return f"{active} active sessions, more than {limit} (REHOME_MAX_SESSIONS)" if active > limit else ""
 
 

@@ -68,6 +68,13 @@ def check_forward(plan: Plan, ledger: Ledger) -> None:
         rows.refuse_false_inverses(pair, plan)
 
 
+def check_beside_writers(plan: Plan, ledger: Ledger) -> None:
+    """Everything that must hold before the first write of a move online."""
+    for pair in plan.pairs:
+        tables.refuse_always_generated(pair)
+    check_forward(plan, ledger)
+
+
 def check_rights(plan: Plan) -> None:
     for pair in plan.pairs:
         for table in (pair.source, pair.target):

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import models
+from django.db import OperationalError, models
 
 from rehome import Move, building, online
 from rehome.errors import MoveFailed, Stopped
-from tests.rehome.clients import Client
+from rehome.session import Session
+from tests.rehome.clients import Client, outcome
 from tests.rehome.lab import Lab
 from tests.rehome.stopping import MOVE, POINTS, ROWS, assert_live, phase, rows, stop_at
 
@@ -173,3 +174,47 @@ def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_mended(lab: 
 
     assert lab.sql(invalid) == [(0,)]
     assert lab.verify(move).ok
+
+
+def test_giving_up_lets_go_of_every_lock_between_two_tries(
+    things: Lab, open_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has written to a table that a foreign key points at gets at the source meanwhile."""
+    stop_at(things, "before the third batch")
+    writer, written = open_client(), []
+    writer.run("BEGIN")
+    writer.run("UPDATE auth_user SET last_name = 'b'")
+
+    def between_tries(seconds: float) -> None:
+        if not written:
+            written.append(outcome(writer.start("UPDATE old_thing SET size = 5 WHERE id = 1")))
+            writer.run("COMMIT")
+
+    monkeypatch.setattr("rehome.session.time.sleep", between_tries)
+    things.give_up(MOVE)
+
+    assert written == [1]
+    assert phase(things) is None
+
+
+def test_giving_up_is_not_waited_for_by_whom_it_waits_for(things: Lab, open_client: Callable[..., Client]) -> None:
+    """Its first lock that a writer would wait for is one that a reader's transaction holds up."""
+    stop_at(things, "before the third batch")
+    reader, modes = open_client(), []
+    reader.run("BEGIN")
+    reader.run("SELECT count(*) FROM old_thing")
+    execute = Session.execute
+
+    def write_on_refusal(session: Session, statement: Any) -> int:
+        try:
+            return execute(session, statement)
+        except OperationalError:
+            modes.append(statement.as_string())
+            reader.run("ROLLBACK")
+            raise
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "execute", write_on_refusal)
+        things.give_up(MOVE)
+
+    assert ["LOCK TABLE" in mode for mode in modes] == [True]

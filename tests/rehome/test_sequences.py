@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.db import models
 
-from rehome import Move
+from rehome import Move, verify
 from tests.database import dump
 from tests.rehome.clients import Client
 from tests.rehome.lab import Lab
@@ -184,6 +184,26 @@ def test_a_column_that_is_always_generated_takes_the_keys_of_a_table_that_number
     if side == "old":
         after = after.replace("'public.old_thing_id_seq', 3, true", "'public.old_thing_id_seq', 1, false")
     assert after == before
+
+
+@pytest.mark.parametrize("side", ["old", "new"])
+def test_a_move_that_fails_leaves_a_column_always_generated(
+    lab: Lab, unchanged: Callable[[], None], monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    other = {"old": "new", "new": "old"}[side]
+    lab.model(f"{side}.Thing", {"name": models.TextField(null=True)})
+    lab.model(f"{other}.Thing", {"id": models.BigIntegerField(primary_key=True), "name": models.TextField(null=True)})
+    lab.sql(ALWAYS.format(t=f"{side}_thing"))
+    unchanged()
+
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify, "compare", stop)
+    with pytest.raises(KeyboardInterrupt):
+        lab.forward(MOVE)
+
+    unchanged()
 
 
 def test_whoever_could_insert_can_draw_from_the_shared_sequence(

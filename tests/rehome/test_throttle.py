@@ -69,6 +69,8 @@ def test_sessions_that_can_not_be_seen_are_too_many(
 
     lab.sql("RESET ROLE")
     assert throttle.too_high(session) == ""
+    assert client.run("SET track_activities = off") == -1
+    assert "track_activities = off hides them" in throttle.too_high(session)
 
 
 @pytest.mark.parametrize("name", ["REHOME_MAX_SESSIONS", "REHOME_LOCK_TRIES", "REHOME_LOCK_TIMEOUT_MS"])
@@ -118,6 +120,25 @@ def test_half_of_the_time_belongs_to_writers(
     client.run("SELECT 1")
     courtesy.pause()
     assert len(slept) == 1
+
+
+def test_what_was_waited_for_is_not_slept_again(
+    lab: Lab, session: Session, open_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.twins(lambda app: {"name": models.TextField()})
+    client, slept, clock = open_client(), [], iter([0.0, 600.0, 600.0, 600.5])
+    with monkeypatch.context() as patch:
+        patch.setattr(throttle.time, "sleep", slept.append)
+        patch.setattr(throttle.time, "monotonic", lambda: next(clock))
+        courtesy = throttle.Courtesy(session, [lab.plan(MOVE).main.source.oid])
+        courtesy.pause()
+        courtesy.resume()
+        client.run("INSERT INTO old_thing (name) VALUES ('a')")
+        client.run("SELECT pg_stat_force_next_flush()")
+        client.run("SELECT 1")
+        courtesy.pause()
+
+    assert slept == [0.5]
 
 
 @pytest.fixture
