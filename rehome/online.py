@@ -1,6 +1,6 @@
 """The way that lets everybody write: batches beside a trigger, concurrent builds, one short switch at the end.
 
-    PREPARED  --enter-->  COPYING  --copy-->  BUILDING  --build, compare, switch-->  MOVED  -->  LIVE
+    PREPARED  --enter-->  COPYING  --copy-->  BUILDING  --build, compare, switch-->  LIVE
 
 Each phase is recorded in the transaction that completes it, so the next run goes on from there; `give_up` leads from
 any of them back to where the move had not begun.
@@ -120,7 +120,6 @@ class Finish:
             self.session.retry_transaction(lambda: self.switch(rows))
             identity.forget_cached()
             building.add_foreign_keys(self.plan, self.run.kept, self.session)
-            self.ledger.advance(self.run, Phase.LIVE)
 
     def copy(self, pair: TablePair) -> None:
         saved = self.run.kept["copied"].get(str(pair.target))
@@ -178,7 +177,7 @@ class Finish:
         kept = {**self.run.kept, **sequences.to_keep(plan), **grants.to_keep(plan)}
         self.session.execute_all([*sync.remove_for_copying(plan), *sequences.share(plan), *steps.switch(plan, names)])
         kept |= identity.to_keep(names, self.session)
-        self.ledger.advance(self.run, Phase.MOVED, rows=rows, kept=kept)
+        self.ledger.advance(self.run, Phase.LIVE, rows=rows, kept=kept)
 
     def refuse_changes(self, plan: Plan) -> None:
         """What was compared is what is switched to."""
