@@ -14,7 +14,6 @@ WRITERS_SEEN_FOR_S = 2.0
 """Sessions report what they wrote about once a second."""
 
 # A role that may not see another's session sees its pid, but neither state nor kind; a background worker has no state.
-# Archivers and base backups replay nothing.
 SESSIONS = """
 SELECT count(*) FILTER (WHERE state = 'active'),
        count(*) FILTER (WHERE state IS NULL AND backend_type IS NULL OR state = 'disabled')
@@ -22,7 +21,7 @@ SELECT count(*) FILTER (WHERE state = 'active'),
  WHERE datname = current_database() AND pid <> pg_backend_pid() AND leader_pid IS DISTINCT FROM pg_backend_pid()
 """
 
-# A base backup has nothing to replay.
+# Base backups and archivers replay nothing.
 LAG = """
 SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)),
        count(*) FILTER (WHERE replay_lsn IS NULL AND write_lsn IS NULL),
