@@ -65,11 +65,16 @@ def add_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session, *, fenc
 
 
 def all_of_it(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:
-    """What both functions above run where nothing is built yet."""
+    """What both functions above run on a fenced target where nothing is built yet."""
     yield from (concurrently(definition) for _, _, definition in wanted_indexes(plan, kept))
     yield from (add_unique(find(plan, schema, table), name) for schema, table, name, _ in kept["unique_indexes"])
+    yield from keys_by_action(plan, kept, acting=False)
+
+
+def keys_by_action(plan: Plan, kept: dict[str, Any], *, acting: bool) -> Iterator[Statement]:
+    """Add and validate the foreign keys that write to the target when what they point at goes, or the others."""
     for schema, table, name, definition in kept["constraints"]:
-        if definition.startswith("FOREIGN KEY"):
+        if definition.startswith("FOREIGN KEY") and bool(ACTION.search(definition)) == acting:
             yield add_foreign_key(find(plan, schema, table), name, definition)
             yield sql.validate(schema, table, name)
 

@@ -9,7 +9,7 @@ class Phase(models.TextChoices):
     PREPARED  the empty target's foreign keys and secondary indexes are put away; no row has been copied
     COPYING   online: the source's writes are carried to the fenced target, and batches of its blocks are copied
     BUILDING  online: every row is copied; indexes and foreign keys are being built, then every row compared
-    MOVED     rows copied, compared and in step, in one transaction; foreign keys not yet validated
+    MOVED     rows copied, compared and in step; foreign keys not yet added or validated
     LIVE      foreign keys validated, statistics gathered; both tables are used and in step
     IN_PLACE  the source's table has the target's name; the old name is a view of it
     RETIRED   the target alone has the rows; the old name is a view of it

@@ -13,7 +13,7 @@ from tests import houses
 from tests.moves import farm
 from tests.rehome.clients import Client, outcome
 from tests.rehome.lab import Lab
-from tests.rehome.stopping import MOVE, assert_live, stop_at
+from tests.rehome.stopping import MOVE, assert_live, phase, stop_at
 
 PRINTED = "FOREIGN KEY (tag_id) REFERENCES tags_tag(id) ON DELETE CASCADE"
 
@@ -185,8 +185,11 @@ def test_a_cascade_of_the_database_does_not_meet_the_fence(lab: Lab) -> None:
 
     stop_at(lab, "before the comparison")
     lab.sql("DELETE FROM tags_tag WHERE id = 1")
+    stop_at(lab, "after the switch")
+    assert phase(lab) == "moved"
     lab.forward(MOVE)
 
+    assert phase(lab) == "live"
     lab.sql("DELETE FROM tags_tag WHERE id = 2")
     assert lab.sql("SELECT tag_id FROM old_thing") == lab.sql("SELECT tag_id FROM new_thing") == [(3,)]
     assert lab.sql(f"SELECT convalidated FROM pg_constraint WHERE pg_get_constraintdef(oid) = '{PRINTED}'") == [
