@@ -10,9 +10,6 @@ from rehome.plan import Plan
 from rehome.session import Session, Statement
 from rehome.sql import SQL, Identifier
 
-ACTION = re.compile(r" ON (DELETE|UPDATE) (CASCADE|SET )")
-"""In a foreign key's definition: it writes to the table that has it."""
-
 
 def build_indexes(plan: Plan, kept: dict[str, Any], session: Session) -> None:
     """Each index concurrently, then each unique constraint on top of its index."""
@@ -48,14 +45,10 @@ def foreign_keys(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:
             yield sql.validate(schema, name, constraint)
 
 
-def add_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session, *, fenced: bool = False) -> None:
-    """NOT VALID, one short transaction each, then validated, which blocks nobody.
-
-    On a target that is `fenced`, only those that never write to it: the fence would stop who deletes what they point
-    at. Until the others are there, those of the source hold, for every write is carried.
-    """
+def add_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session) -> None:
+    """NOT VALID, one short transaction each, then validated, which blocks nobody."""
     for schema, name, constraint, definition in kept["constraints"]:
-        if not definition.startswith("FOREIGN KEY") or (fenced and ACTION.search(definition)):
+        if not definition.startswith("FOREIGN KEY"):
             continue
         table = find(plan, schema, name)
         if not has_constraint(table, constraint):
@@ -65,16 +58,11 @@ def add_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session, *, fenc
 
 
 def all_of_it(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:
-    """What both functions above run on a fenced target where nothing is built yet."""
+    """What both functions above run where nothing is built yet."""
     yield from (concurrently(definition) for _, _, definition in wanted_indexes(plan, kept))
     yield from (add_unique(find(plan, schema, table), name) for schema, table, name, _ in kept["unique_indexes"])
-    yield from keys_by_action(plan, kept, acting=False)
-
-
-def keys_by_action(plan: Plan, kept: dict[str, Any], *, acting: bool) -> Iterator[Statement]:
-    """Add and validate the foreign keys that write to the target when what they point at goes, or the others."""
     for schema, table, name, definition in kept["constraints"]:
-        if definition.startswith("FOREIGN KEY") and bool(ACTION.search(definition)) == acting:
+        if definition.startswith("FOREIGN KEY"):
             yield add_foreign_key(find(plan, schema, table), name, definition)
             yield sql.validate(schema, table, name)
 

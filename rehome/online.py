@@ -119,8 +119,6 @@ class Finish:
         with self.progress.step("switch: sequences, triggers, permissions"):
             self.session.retry_transaction(lambda: self.switch(rows))
             identity.forget_cached()
-            building.add_foreign_keys(self.plan, self.run.kept, self.session)
-            self.ledger.advance(self.run, Phase.LIVE)
 
     def copy(self, pair: TablePair) -> None:
         saved = self.run.kept["copied"].get(str(pair.target))
@@ -151,7 +149,7 @@ class Finish:
         with self.progress.step("build indexes"), watching.watched(self.session.connection, self.progress.waits):
             building.build_indexes(self.plan, self.run.kept, self.session)
         with self.progress.step("foreign keys"), watching.watched(self.session.connection, self.progress.waits):
-            building.add_foreign_keys(self.plan, self.run.kept, self.session, fenced=True)
+            building.add_foreign_keys(self.plan, self.run.kept, self.session)
         self.plan = renew(self.plan)
 
     def compare(self) -> int:
@@ -170,7 +168,7 @@ class Finish:
         return comparison.target_rows
 
     def switch(self, rows: int) -> None:
-        """One short transaction: the fence falls, both tables live; foreign keys that it was in the way of are left."""
+        """One short transaction: the fence falls, both tables live."""
         self.session.execute_all(steps.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE"))
         plan = renew(self.plan)
         self.refuse_changes(plan)
@@ -178,7 +176,7 @@ class Finish:
         kept = {**self.run.kept, **sequences.to_keep(plan), **grants.to_keep(plan)}
         self.session.execute_all([*sync.remove_for_copying(plan), *sequences.share(plan), *steps.switch(plan, names)])
         kept |= identity.to_keep(names, self.session)
-        self.ledger.advance(self.run, Phase.MOVED, rows=rows, kept=kept)
+        self.ledger.advance(self.run, Phase.LIVE, rows=rows, kept=kept)
 
     def refuse_changes(self, plan: Plan) -> None:
         """What was compared is what is switched to."""
@@ -213,5 +211,3 @@ def forward_steps(plan: Plan) -> Iterator[Step]:
         yield Step("Settle: each statement by itself, outside of transactions.", [statement])
     switched = [*sync.remove_for_copying(plan), *sequences.share(plan), *steps.switch(plan, names)]
     yield Step("Switch: all or nothing.", [*steps.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"), *switched])
-    for statement in building.keys_by_action(plan, kept, acting=True):
-        yield Step("Last foreign keys: each statement by itself.", [statement])

@@ -25,8 +25,6 @@ POINTS: dict[str, tuple[Any, str, int]] = {
     "in the switch": (steps, "switch", 1),
 }
 """Where a run is interrupted: the function, and which call of it."""
-SWITCHED = {"after the switch": (building, "add_foreign_keys", 2)}
-"""Both tables live by then."""
 
 
 def fields(app_label: str) -> dict[str, models.Field]:
@@ -64,7 +62,7 @@ def make_things(lab: Lab) -> Lab:
 
 
 def stop_at(lab: Lab, point: str, action: Callable[[], Any] | None = None, move: Move = MOVE) -> None:
-    module, name, number = (POINTS | SWITCHED)[point]
+    module, name, number = POINTS[point]
     whole, calls = getattr(module, name), []
 
     def interrupted(*args: Any, **options: Any) -> Any:

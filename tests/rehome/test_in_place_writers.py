@@ -128,7 +128,7 @@ def test_a_statement_that_waited_for_the_move_goes_on_through_the_view(
 
     def send(execute: Any, text: str, params: Any, many: bool, context: Any) -> Any:
         result = execute(text, params, many, context)
-        if "ACCESS EXCLUSIVE MODE" in text:
+        if "ACCESS EXCLUSIVE MODE" in text and not waiting:
             waiting.append(client.start_blocked(statement))
         return result
 
