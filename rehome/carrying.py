@@ -206,6 +206,8 @@ def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
       noted := {nobody} AND {count};
       RETURN NULL;
     END IF;
+    -- What follows begins as if this had not been tried: whoever leads for longer would pass the fence.
+    noted := {untried};
   ELSIF TG_OP = 'UPDATE' AND {same_key} AND current_setting('rehome.leader', true) = {other} THEN
     PERFORM FROM {destination} AS kept WHERE {key} AND {settled};
     IF FOUND THEN
@@ -218,6 +220,7 @@ def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
         changed=SQL("ROW({})::record {} ROW({})::record").format(of("old", read), OTHER_RECORD, of("new", read)),
         lead=let_lead(side),
         nobody=let_lead("nobody"),
+        untried=let_lead(""),
         other=Literal(other),
         count=count,
         defer=defer_unique(flow),

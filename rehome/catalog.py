@@ -63,6 +63,11 @@ class Constraint:
     plain: bool = True
     """Whether its definition says everything, and no view depends on it."""
 
+    @property
+    def acts(self) -> bool:
+        """Of a foreign key: whether the database itself deletes or changes rows for it."""
+        return re.search(r" ON (DELETE|UPDATE) (CASCADE|SET )", self.definition) is not None
+
 
 @dataclasses.dataclass(frozen=True)
 class Incoming:

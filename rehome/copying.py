@@ -118,10 +118,15 @@ def build(plan: Plan) -> list[Statement]:
     return constraints + [sql.SQL(index.definition) for _, index in rebuilt_indexes(plan)]
 
 
-def add_foreign_keys(plan: Plan) -> list[Statement]:
-    """NOT VALID: enforced for every later write, and added without a look at the rows."""
+def add_foreign_keys(plan: Plan, *, acting: bool) -> list[Statement]:
+    """Those that delete or change rows of the target when what they point at goes, or the others. NOT VALID: enforced
+    for every later write, and added without a look at the rows.
+    """
     return [
-        sql.add_constraint(pair.target, key, validate=False) for pair in plan.pairs for key in pair.target.foreign_keys
+        sql.add_constraint(pair.target, key, validate=False)
+        for pair in plan.pairs
+        for key in pair.target.foreign_keys
+        if key.acts == acting
     ]
 
 

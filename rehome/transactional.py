@@ -84,7 +84,8 @@ def move_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveR
         steps.refuse_differences(plan, verify.compare(plan, session))
     with progress.step("triggers, permissions"):
         names = identity.read_identity(plan, session)
-        session.run(*steps.switch(plan, names))
+        # A cascade that one side alone had would leave its rows on the other. Django's own keys have none.
+        session.run(*steps.switch(plan, names), *copying.add_foreign_keys(plan, acting=True))
         kept = {**run.kept, **grants.to_keep(plan), **identity.to_keep(names, session)}
         ledger.advance(run, Phase.MOVED, rows=sum(copied), kept=kept)
     identity.forget_cached()
@@ -191,8 +192,9 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
         for group in prepare(plan):
             yield Step("Prepare: each transaction is short.", group)
         statements = [*enter(plan), *copying.copy(plan), *copying.build(plan), *steps.switch(plan, names)]
+        statements += copying.add_foreign_keys(plan, acting=True)
         yield Step("Move: all or nothing.", statements)
-        settled = [*copying.add_foreign_keys(plan), *copying.settle(plan)]
+        settled = [*copying.add_foreign_keys(plan, acting=False), *copying.settle(plan)]
     else:
         if statements := steps.mend(plan):
             yield Step("Mend: all or nothing.", statements)

@@ -195,3 +195,17 @@ def test_a_role_s_lock_timeout_does_not_end_a_build(
         things.sql("RESET lock_timeout")
 
     assert_live(things)
+
+
+def test_who_has_written_to_a_row_that_is_not_copied_yet_does_not_pass_the_fence(
+    things: Lab, open_client: Callable[..., Client]
+) -> None:
+    stop_at(things, "before the first batch")
+    client = open_client()
+    client.run("BEGIN")
+    client.run("UPDATE old_thing SET size = size + 10000 WHERE id = 5")
+
+    assert outcome(client.start("UPDATE new_thing SET size = 1 WHERE id = 5")) == "55000"
+    client.run("ROLLBACK")
+    things.forward(MOVE)
+    assert_live(things)
