@@ -1,6 +1,7 @@
-# make setup   everything the project needs, in a virtual environment
-# make test    lint, types, missing migrations, tests
-# make demo    the farm moves house and back, on a database of its own
+# make setup    everything the project needs, in a virtual environment
+# make servers  the database servers that older databases run on, for the tests of imports
+# make test     lint, types, missing migrations, tests
+# make demo     the farm moves house and back, on a database of its own
 
 VENV ?= .venv
 WORKERS ?= 2
@@ -11,11 +12,12 @@ ifndef SEED
 SEED := $(shell date +%s)
 endif
 
-.PHONY: help setup test lint types check-migrations pytest properties chaos demo bench clean
+.PHONY: help setup servers test lint types check-migrations pytest properties chaos demo bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make setup             create $(VENV) and install requirements/dev.txt"
+	@echo "make servers           install PostGIS, MariaDB and their driver, for the tests of imports (Debian, sudo)"
 	@echo "make test              lint, types, check-migrations and pytest"
 	@echo "make lint|types        ruff | mypy"
 	@echo "make check-migrations  fail when a model has changed without a migration"
@@ -35,6 +37,10 @@ $(SETUP): requirements/base.txt requirements/dev.txt
 		test -n "$$python" && echo "Setting up $(VENV) with $$python" && "$$python" -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	@touch $@
+
+servers: $(SETUP)
+	scripts/install_servers.sh
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/mysql.txt
 
 test: lint types check-migrations pytest
 

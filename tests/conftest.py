@@ -13,6 +13,8 @@ from pytest_django import DjangoDbBlocker
 
 from tests import houses
 
+pytest_plugins = ["tests.servers.plugin"]
+
 ROOT = Path(__file__).parent.parent
 CONTRIB = ["citext", "hstore"]
 WITHOUT_CONTRIB = f"this server lacks {' and '.join(CONTRIB)}"

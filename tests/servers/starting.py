@@ -1,0 +1,163 @@
+"""What the two real servers have in common: a process that lives as long as the tests, and databases in it."""
+
+import dataclasses
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from django.db import connections
+
+from core.embedded import programs
+
+HOST = "127.0.0.1"
+USER = "legacy"
+START_TIMEOUT = 60
+
+# Below those that the kernel hands out for outgoing connections, so that none of them is in the way.
+PORTS = range(15_000, 32_000)
+
+
+class NotInstalled(Exception):
+    """A server can't be started, because these Debian packages (or mysqlclient) are missing."""
+
+
+class Failed(Exception):
+    """A server ended while it was starting; the message is the end of its log."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Database:
+    """One database of a real server and the user it belongs to, who is no superuser."""
+
+    engine: str
+    name: str
+    password: str
+    port: int
+    user: str = USER
+    host: str = HOST
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """An entry of DATABASES."""
+        return {
+            "ENGINE": self.engine,
+            "NAME": self.name,
+            "USER": self.user,
+            "PASSWORD": self.password,
+            "HOST": self.host,
+            "PORT": str(self.port),
+            "OPTIONS": dict(self.options),
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The legacy connection, as a process is told of it."""
+        values = {**self.settings, "DB": self.name}
+        return {f"LEGACY_DB_{name}": str(values[name]) for name in ("ENGINE", "DB", "USER", "PASSWORD", "HOST", "PORT")}
+
+    @contextmanager
+    def alias(self, name: str, **settings: Any) -> Iterator[str]:
+        """Django knows the database by this alias."""
+        before = connections.databases.get(name)
+        connections.databases[name] = connections.configure_settings({"default": {}, name: self.settings | settings})[
+            name
+        ]
+        if before is not None:
+            _forget(name)
+        try:
+            yield name
+        finally:
+            _forget(name)
+            del connections.databases[name]
+            if before is not None:
+                connections.databases[name] = before
+
+
+def _forget(alias: str) -> None:
+    connections[alias].close()
+    del connections[alias]
+
+
+def free_port() -> int:
+    while True:
+        port = PORTS[secrets.randbelow(len(PORTS))]
+        with closing(socket.socket()) as attempt, suppress(OSError):
+            attempt.bind((HOST, port))
+            return port
+
+
+@contextmanager
+def folder(name: str) -> Iterator[Path]:
+    """A folder in /tmp that belongs to the user the servers run as, and is gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix=f"test-{name}-"))
+    try:
+        shutil.chown(path, programs.server_uid())
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+def unprivileged(*command: str | Path) -> list[str]:
+    """The command as somebody who is not root, ended by the kernel when this process ends, however it does."""
+    drop = ["--reuid", programs.UNPRIVILEGED, "--clear-groups"] if os.geteuid() == 0 else []
+    return ["setpriv", "--pdeathsig", "QUIT", *drop, *map(str, command)]
+
+
+def environment() -> dict[str, str]:
+    """Without what belongs to another server."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PG", "MYSQL"))}
+
+
+def prepare(*command: str | Path, cwd: Path) -> None:
+    done = subprocess.run(
+        unprivileged(*command),
+        cwd=cwd,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Failed(done.stdout)
+
+
+@contextmanager
+def running(*command: str | Path, cwd: Path, connects: Callable[[], bool]) -> Iterator[subprocess.Popen[bytes]]:
+    """The server, from the moment when it lets somebody in; stopped at once afterwards, for nothing is kept."""
+    log = cwd / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            unprivileged(*command),
+            cwd=cwd,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not connects():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+            if process.returncode is not None or time.monotonic() > deadline:
+                raise Failed(log.read_text(errors="replace")[-2000:])
+        yield process
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
