@@ -40,6 +40,10 @@ class MoveFailed(RehomeError):
     """PostgreSQL refused a statement of the move, or the comparison found differences; all is rolled back."""
 
 
+class ImportFailed(RehomeError):
+    """A server refused a statement of an import, or rows can't go in; nothing is committed."""
+
+
 def one_line(error: Exception) -> str:
     """What PostgreSQL said, with its detail, as part of a sentence."""
     return " ".join(str(error).split()).rstrip(".")

@@ -1,6 +1,7 @@
 """Says on stderr what a move is doing: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
+import datetime
 import shutil
 import sys
 import time
@@ -92,3 +93,19 @@ class Progress:
     def write(self, text: str) -> None:
         self.stream.write(text)
         self.stream.flush()
+
+
+class Pace:
+    """Rows a second and the time that is left, of a number of rows that is known."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.began = time.monotonic()
+
+    def describe(self, rows: int) -> str:
+        seconds = time.monotonic() - self.began
+        if rows <= 0 or seconds <= 0:
+            return f"{rows:,} of {self.total:,} rows"
+        rate = rows / seconds
+        left = datetime.timedelta(seconds=round(max(self.total - rows, 0) / rate))
+        return f"{100 * rows // max(self.total, 1)} %, {rows:,} rows, {rate:,.0f} rows/s, {left} left"

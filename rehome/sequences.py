@@ -1,11 +1,12 @@
 """Both tables draw their keys from one sequence while both live, and each gets its own kind of column back."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from rehome.catalog import Grant, Sequence, Table
 from rehome.grants import grant
-from rehome.plan import Plan, TablePair
+from rehome.plan import Assignment, Plan, TablePair
 from rehome.session import Session, Statement
 from rehome.sql import SQL, Identifier, Literal, largest_key, name
 
@@ -130,6 +131,22 @@ def follow_largest_key(pair: TablePair) -> list[Statement]:
             place = Literal(Identifier(sequence.schema, sequence.name).as_string())
             largest = largest_key(pair.target, column, below=end_of_keys(sequence, pair.source, source_column))
             statements.append(SQL("SELECT setval({}::regclass, ({})) WHERE ({}) > 0").format(place, largest, largest))
+    return statements
+
+
+def advance(table: Table, assignments: Iterable[Assignment]) -> list[Statement]:
+    """Where a sequence numbers a column that was written to, and stands behind its largest key, it goes on after it."""
+    statements: list[Statement] = []
+    for column in (assignment.column.name for assignment in assignments):
+        if (sequence := table.sequences.get(column)) and is_climbing(sequence):
+            place = Identifier(sequence.schema, sequence.name)
+            largest = largest_key(table, column, below=end_of_keys(sequence, table, column))
+            statements.append(
+                SQL(
+                    "SELECT setval({}::regclass, largest) FROM (SELECT ({}) AS largest) AS keys, {} AS numbers "
+                    "WHERE largest > last_value OR (largest = last_value AND NOT is_called)"
+                ).format(Literal(place.as_string()), largest, place)
+            )
     return statements
 
 

@@ -194,13 +194,13 @@ class Session:
 
         return self.retry(once, lock_timeout_ms=timeout)
 
-    def retry_transaction(self, group: Callable[[], Result]) -> Result:
-        """Like `attempt`, but each try is a transaction of its own that sees what others commit meanwhile, and lets
-        go of every lock that it has. `group` sets its `lock_timeout`.
+    def retry_transaction(self, group: Callable[[], Result], *, isolation: str = "READ COMMITTED") -> Result:
+        """Like `attempt`, but each try is a transaction of its own that sees what others commit meanwhile, unless
+        `isolation` says otherwise, and lets go of every lock that it has. `group` sets its `lock_timeout`.
         """
 
         def once() -> Result:
-            with self.transaction():
+            with self.transaction(isolation=isolation):
                 return group()
 
         return self.retry(once, lock_timeout_ms=conf.lock_timeout_ms())

@@ -189,7 +189,7 @@ def changes(flow: Flow, pair: TablePair) -> Statement:
 
 def reconcile(pair: TablePair) -> list[Statement]:
     """Make the source what the target says, touching only rows that are not in step."""
-    return [delete_gone(pair), update_changed(pair), insert_missing(pair)]
+    return [delete_gone(pair.backward), update_changed(pair), insert_missing(pair.backward)]
 
 
 def refill(pair: TablePair) -> Statement:
@@ -241,8 +241,7 @@ def refilled(assignment: Assignment, pair: TablePair) -> Statement:
     return SQL("CASE WHEN {} THEN {} ELSE {} END AS {}").format(born, new, stays, Identifier(assignment.column.name))
 
 
-def delete_gone(pair: TablePair) -> Statement:
-    flow = pair.backward
+def delete_gone(flow: Flow) -> Statement:
     return SQL("DELETE FROM {} AS gone WHERE NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(
         name(flow.destination), name(flow.origin), same_key(flow, "origin", "gone")
     )
@@ -271,8 +270,7 @@ def row_twice(flow: Flow) -> Statement:
     )
 
 
-def insert_missing(pair: TablePair) -> Statement:
-    flow = pair.backward
+def insert_missing(flow: Flow) -> Statement:
     return SQL("{} WHERE NOT EXISTS (SELECT FROM {} AS held WHERE {})").format(
         copy(flow), name(flow.destination), same_key(flow, ROW, "held")
     )

@@ -1,0 +1,116 @@
+"""SQL that looks up what arrived from the source: in a map of values, or among the rows of a model."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, TextField, Value
+from django.db.models.expressions import Combinable, RawSQL
+from django.db.models.functions import Cast
+
+from rehome.expressions import ROW
+from rehome.historical import get_model
+from rehome.importing.declaration import Lookup
+from rehome.importing.resolve import ImportPlan, Taken
+from rehome.sql import SQL, Identifier, Literal, Statement
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """One lookup of an import, as part of a query over the rows that arrived."""
+
+    taken: Taken
+    alias: str
+    among: Statement
+    """A relation of (natural, value, hits): each different natural key once, and how many rows answer to it."""
+    natural: str
+    """What arrived, as it is looked up."""
+
+    @property
+    def value(self) -> Statement:
+        return SQL("CASE WHEN {0}.hits = 1 THEN {0}.value END").format(Identifier(self.alias))
+
+    @property
+    def join(self) -> Statement:
+        return SQL("LEFT JOIN ({}) AS {alias} ON {} = {alias}.natural").format(
+            self.among, SQL(self.natural), alias=Identifier(self.alias)
+        )
+
+
+def find(plan: ImportPlan) -> list[Found]:
+    return [make(plan, taken, taken.lookup, f"lookup_{n}") for n, taken in enumerate(plan.taken) if taken.lookup]
+
+
+def make(plan: ImportPlan, taken: Taken, lookup: Lookup, alias: str) -> Found:
+    arrived = RawSQL(Identifier(ROW, taken.arrives_in).as_string().replace("%", "%%"), [], output_field=TextField())  # noqa: S611
+    natural = compiled(normalised(lookup, arrived), plan)
+    return Found(taken, alias, among(plan, taken, lookup), natural)
+
+
+def among(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
+    return among_values(plan, taken, lookup) if isinstance(lookup.among, Mapping) else among_rows(plan, lookup)
+
+
+def constant(plan: ImportPlan, taken: Taken) -> Statement:
+    """The value that every row of the import has in a column, by a `Value` of the declaration."""
+    field: Any = taken.field
+    value = taken.given.value  # type: ignore[union-attr]
+    if taken.lookup is None:
+        return SQL("{}::{}").format(Literal(field.get_db_prep_save(value, plan.connection)), SQL(taken.column.type))
+    natural = compiled(normalised(taken.lookup, Value(str(value), output_field=TextField())), plan)
+    return SQL("(SELECT value FROM ({}) AS known WHERE natural = {})").format(
+        among(plan, taken, taken.lookup), SQL(natural)
+    )
+
+
+def normalised(lookup: Lookup, value: Combinable) -> Combinable:
+    return lookup.normalise(value) if lookup.normalise else value
+
+
+def among_rows(plan: ImportPlan, lookup: Lookup) -> Statement:
+    model = get_model(plan.apps, str(lookup.among))
+    by = F(lookup.by) if isinstance(lookup.by, str) else lookup.by
+    rows = (
+        model._base_manager.using(plan.connection.alias)
+        .order_by()
+        .annotate(natural=normalised(lookup, Cast(by, TextField())), value=F(lookup.gives))
+        .values_list("natural", "value")
+    )
+    text, params = rows.query.get_compiler(plan.connection.alias).as_sql()
+    return grouped(SQL(literal(plan.connection, text, params)))
+
+
+def among_values(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
+    field: Any = taken.field
+    rows = [
+        SQL("({}, {}::{})").format(
+            SQL(compiled(normalised(lookup, Value(str(key), output_field=TextField())), plan)),
+            Literal(field.get_db_prep_save(value, plan.connection)),
+            SQL(taken.column.type),
+        )
+        for key, value in dict(lookup.among).items()  # type: ignore[arg-type]
+    ]
+    return grouped(SQL("VALUES {}").format(SQL(", ").join(rows)))
+
+
+def grouped(relation: Statement) -> Statement:
+    return SQL(
+        "SELECT natural, (array_agg(DISTINCT value))[1] AS value, count(DISTINCT value) AS hits "
+        "FROM ({}) AS known (natural, value) GROUP BY natural"
+    ).format(relation)
+
+
+def compiled(expression: Combinable, plan: ImportPlan) -> str:
+    """SQL of an expression that reads no field of a model."""
+    query = plan.target_model._base_manager.using(plan.connection.alias).all().query
+    compiler = query.get_compiler(plan.connection.alias)
+    text, params = compiler.compile(expression.resolve_expression(query))  # type: ignore[attr-defined]
+    return literal(plan.connection, text, params)
+
+
+def literal(connection: BaseDatabaseWrapper, text: str, params: Any) -> str:
+    connection.ensure_connection()
+    with psycopg.ClientCursor(connection.connection) as cursor:
+        return str(cursor.mogrify(text, params))

@@ -1,0 +1,99 @@
+"""Brings the rows that arrived into the target: one statement for each kind of change, all in one transaction."""
+
+import dataclasses
+
+from rehome import catalog, sql
+from rehome.catalog import Table
+from rehome.importing import lookups, statements
+from rehome.importing.resolve import ImportPlan
+from rehome.plan import Flow
+from rehome.sequences import advance
+from rehome.session import Session
+from rehome.sql import SQL, Identifier
+from rehome.verify import Comparison, compare_pair
+
+GONE_NAMED = 10
+"""How many of the rows that are gone at the source are named."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What a merge has done to the target."""
+
+    read: int
+    inserted: int
+    updated: int
+    gone: int
+    """Rows of the target that the source has no more."""
+    gone_keys: tuple[str, ...]
+    """The first of them."""
+    deleted: int
+
+    @property
+    def unchanged(self) -> int:
+        return self.read - self.inserted - self.updated
+
+
+def merge(plan: ImportPlan, session: Session, *, delete: bool = False) -> Counts:
+    """Insert what is new, update what has changed, and count or delete what is gone, in the transaction that is open.
+
+    Constraints are checked before it returns. Rows that say the same are not touched.
+    """
+    flow = look_up(plan, session)
+    gone = session.rows(statements.count_gone(plan, flow))[0][0]
+    gone_keys = tuple(key for (key,) in session.rows(statements.first_gone(plan, flow, GONE_NAMED))) if gone else ()
+    deleted = session.execute(statements.delete_gone(plan, flow)) if gone and delete else 0
+    linked = count_linked(plan, flow, session)
+    inserted = session.execute(sql.insert_missing(unlinked(plan, flow)))
+    if plan.own_lookups:
+        flow = look_up(plan, session)
+    update = statements.update_changed(flow)
+    updated = session.execute(update) - linked if update else 0
+    session.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
+    session.execute_all(advance(plan.target, flow.carried))
+    ((read,),) = session.rows(SQL("SELECT count(*) FROM {}").format(sql.name(flow.origin)))
+    return Counts(read, inserted, updated, gone, gone_keys, deleted)
+
+
+def look_up(plan: ImportPlan, session: Session) -> Flow:
+    """From the rows as they arrived, or as they are after their lookups."""
+    if not plan.lookups:
+        return plan.flow(temporary(plan, statements.read_name(plan)))
+    name = statements.found_name(plan)
+    session.execute(statements.drop(name))
+    session.execute(statements.create_found(plan, lookups.find(plan)))
+    session.execute(statements.analyze(name))
+    return plan.flow(temporary(plan, name))
+
+
+def temporary(plan: ImportPlan, name: str) -> Table:
+    table = catalog.read_table(plan.connection, Identifier("pg_temp", name).as_string())
+    assert table is not None  # noqa: S101  It was made on this connection.
+    return table
+
+
+def unlinked(plan: ImportPlan, flow: Flow) -> Flow:
+    """Without the columns that lead to rows which this very import may bring."""
+    own = {taken.column.name for taken in plan.own_lookups}
+    return dataclasses.replace(flow, assignments=tuple(a for a in flow.assignments if a.column.name not in own))
+
+
+def count_linked(plan: ImportPlan, flow: Flow, session: Session) -> int:
+    """New rows that lead to others of the target: they are inserted without, and updated when all are there."""
+    if not plan.own_lookups:
+        return 0
+    leads = SQL(" OR ").join(SQL("{} IS NOT NULL").format(Identifier(t.arrives_in)) for t in plan.own_lookups)
+    statement = SQL(
+        "SELECT count(*) FROM {} AS new WHERE ({}) AND NOT EXISTS (SELECT FROM {} AS held WHERE {})"
+    ).format(sql.name(flow.origin), leads, sql.name(flow.destination), sql.same_key(flow, "new", "held"))
+    return int(session.rows(statement)[0][0])
+
+
+def compare(plan: ImportPlan, session: Session, *, limit: int = 10) -> Comparison:
+    """Compare every row and column that arrived with the target's, after `merge` or in a transaction of its own."""
+    flow = look_up(plan, session)
+    session.execute(statements.create_arrived(plan, flow))
+    arrived = temporary(plan, statements.arrived_name(plan))
+    found = compare_pair(plan.pair(flow.origin, arrived), session, limit)
+    session.execute(statements.drop_arrived(plan))
+    return found

@@ -1,0 +1,77 @@
+"""Reads the source in one snapshot, as the text that COPY takes."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, QuerySet
+
+from rehome import catalog
+from rehome.errors import Refused
+from rehome.importing.resolve import ImportPlan
+
+Block = bytes | bytearray | memoryview
+PLAIN_TEXT = """
+SELECT set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true),
+       set_config('extra_float_digits', '3', true), set_config('bytea_output', 'hex', true)
+"""
+
+
+class Reader(Protocol):
+    """One kind of server that rows are read from."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None: ...
+
+    def snapshot(self) -> contextlib.AbstractContextManager[None]:
+        """A read-only transaction in which every query sees the same moment."""
+        ...
+
+    def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]") -> Iterable[Block]:
+        """The query's rows as COPY text, as they come: memory does not grow with their number."""
+        ...
+
+
+class PostgreSQLReader:
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        with transaction.atomic(using=self.connection.alias):
+            with self.connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            catalog.query(self.connection, PLAIN_TEXT)
+            yield
+
+    def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]") -> Iterator[Block]:
+        text, params = query.query.get_compiler(self.connection.alias).as_sql()
+        with (
+            self.connection.wrap_database_errors,
+            self.connection.cursor() as cursor,
+            cursor.copy(f"COPY ({text}) TO STDOUT", params) as copy,
+        ):
+            yield from copy
+
+
+def open_reader(connection: BaseDatabaseWrapper) -> Reader:
+    if connection.vendor == "postgresql":
+        return PostgreSQLReader(connection)
+    raise Refused(
+        f"Database {connection.alias!r} is {connection.display_name}, which can't be imported from.",
+        "Import from PostgreSQL.",
+    )
+
+
+def query(plan: ImportPlan) -> "QuerySet[Any, Any]":
+    """One column for each of the plan's `taken`, in their order."""
+    rows: QuerySet[Any, Any] = plan.source_model._base_manager.using(plan.source.alias).order_by()
+    if plan.declared.where is not None:
+        rows = rows.filter(plan.declared.where)
+    values = {
+        f"rehome_{number}": F(taken.given) if isinstance(taken.given, str) else taken.given
+        for number, taken in enumerate(plan.taken)
+    }
+    taken: QuerySet[Any, Any] = rows.annotate(**values).values_list(*values)
+    return taken

@@ -1,0 +1,41 @@
+"""Lets the source's rows arrive in a temporary table of the target's session."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from rehome.importing import statements
+from rehome.importing.reading import Block, Reader, query
+from rehome.importing.resolve import ImportPlan
+from rehome.progress import Pace
+from rehome.session import Session
+
+BETWEEN_REPORTS_S = 0.2
+
+
+def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[str], None]) -> int:
+    """Copy what the source has by now, in the reader's snapshot; returns the number of rows.
+
+    The table is the session's own and no other session's business, so no lock is held on the target meanwhile.
+    """
+    rows = query(plan)
+    total = rows.count()
+    session.execute(statements.create_read(plan))
+    with session.transaction(), plan.connection.cursor() as cursor, plan.connection.wrap_database_errors:
+        session.execute(statements.understand(plan.source.timezone_name))
+        with cursor.copy(statements.copy_in(plan).as_string()) as copy:
+            for block in watched(reader.rows(plan, rows), total, report):
+                copy.write(block)
+        read: int = cursor.rowcount
+    session.execute(statements.analyze(statements.read_name(plan)))
+    return read
+
+
+def watched(blocks: Iterable[Block], total: int, report: Callable[[str], None]) -> Iterator[Block]:
+    """The same blocks; now and then how far they have come is told."""
+    pace, rows, next_report = Pace(total), 0, time.monotonic() + BETWEEN_REPORTS_S
+    for block in blocks:
+        rows += bytes(block).count(b"\n")
+        if (now := time.monotonic()) >= next_report:
+            report(pace.describe(rows))
+            next_report = now + BETWEEN_REPORTS_S
+        yield block
