@@ -17,7 +17,7 @@ from core.embedded import programs, server
 from scripts import seeding
 from tests.chaos import stage
 from tests.chaos.crew import at_work
-from tests.chaos.migrating import RUNNING, WAYS, await_answer, check
+from tests.chaos.migrating import RUNNING, WAYS, await_answer, check, resume
 from tests.manage import command, manage
 from tests.moves import farm
 from tests.moves.conftest import connected_to
@@ -69,7 +69,7 @@ def test_what_was_committed_outlives_a_server_that_is_stopped_at_once(
                     break
                 assert "Run the migration again" in done.stderr or "run the command again" in done.stderr, done.stderr
             assert done.returncode == 0, done.stderr
-        farm.migrate("printers", "0002")
+        resume("printers", "0002")
     print(f"{crew.operations} operations, {dict(crew.refusals)}")  # noqa: T201
 
     assert crew.refusals["connection lost"]

@@ -96,6 +96,9 @@ class Writer:
             self.refusals[REFUSALS[state or ""]] += 1
             self.wary = PATIENCE if state == FENCED else self.wary
             return 0
+        # A connection that is lost in a rollback, be it to a savepoint, raises nothing, nor does the end of its block.
+        if self.connection.closed:
+            return self.recover(mark)
         self.wary -= 1
         self.writes += writes
         return operations
