@@ -58,9 +58,14 @@ class PostgreSQLReader:
 def open_reader(connection: BaseDatabaseWrapper) -> Reader:
     if connection.vendor == "postgresql":
         return PostgreSQLReader(connection)
+    if connection.vendor == "mysql":
+        # Its driver is installed only where such a database is read.
+        from rehome.importing.mysql import MySQLReader
+
+        return MySQLReader(connection)
     raise Refused(
         f"Database {connection.alias!r} is {connection.display_name}, which can't be imported from.",
-        "Import from PostgreSQL.",
+        "Import from PostgreSQL, MySQL or MariaDB.",
     )
 
 
