@@ -9,6 +9,7 @@ class ProfileAdmin(admin.ModelAdmin):
     ordering = ["-id"]  # newest first, by the primary key's index
     list_select_related = ["user"]
     raw_id_fields = ["user"]
+    autocomplete_fields = ["province"]
     # Beginnings in the case they were written: reads every profile once, and compares nothing else.
     search_fields = [
         "name__startswith",

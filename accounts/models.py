@@ -12,6 +12,10 @@ class Profile(models.Model):
     username = models.CharField(max_length=200, null=True, blank=True)
     organization = models.CharField(max_length=200, null=True, blank=True)
     email = models.EmailField(max_length=500, null=True, blank=True)
+    # The database keeps a province that people live in; PROTECT says so before it has to.
+    province = models.ForeignKey(
+        "core.Province", on_delete=models.PROTECT, null=True, blank=True, related_name="profiles"
+    )
 
     class Meta:
         indexes = [models.Index(fields=["organization"], name="accounts_profile_org_idx")]

@@ -6,8 +6,14 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 MIGRATIONS = {
+    "core": ["0001_province"],
     "portal": ["0001_initial"],
-    "accounts": ["0001_initial", "0002_migrate_profile_data", "0003_profile_organization_index"],
+    "accounts": [
+        "0001_initial",
+        "0002_migrate_profile_data",
+        "0003_profile_organization_index",
+        "0004_profile_province",
+    ],
     "printers": ["0001_initial", "0002_migrate_printer_data", "0003_printer_printing_index"],
 }
 
