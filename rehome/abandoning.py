@@ -6,11 +6,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 
 from rehome import runner
-from rehome.discovery import DeclaredMove, find_moves
+from rehome.discovery import DeclaredMove, Key, find_moves
 from rehome.ledger import Ledger
 from rehome.resuming import HALF_DONE
-
-Key = tuple[str, str]
 
 
 def taken_back(loader: MigrationLoader, app_label: str, name: str) -> set[Key]:

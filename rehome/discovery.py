@@ -11,6 +11,9 @@ from django.db.migrations.state import StateApps
 
 from rehome.move import Move
 
+Key = tuple[str, str]
+"""App label and name of a migration, as in the graph."""
+
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredMove:
@@ -26,8 +29,7 @@ class DeclaredMove:
         return str(self.move)
 
     @property
-    def key(self) -> tuple[str, str]:
-        """App label and name of the migration, as in the graph."""
+    def key(self) -> Key:
         return self.migration.app_label, self.migration.name
 
     @property
@@ -62,9 +64,19 @@ def moves_of(migration: Migration, loader: MigrationLoader) -> Iterator[Declared
 
 
 def flatten(operation: Operation) -> Iterator[Operation]:
+    """What is run on the database."""
     if isinstance(operation, SeparateDatabaseAndState):
         for part in operation.database_operations:
             yield from flatten(part)
+    else:
+        yield operation
+
+
+def flatten_state(operation: Operation) -> Iterator[Operation]:
+    """The same for what the models become."""
+    if isinstance(operation, SeparateDatabaseAndState):
+        for part in operation.state_operations:
+            yield from flatten_state(part)
     else:
         yield operation
 

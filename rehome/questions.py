@@ -7,6 +7,7 @@ from rehome.expressions import ROW
 from rehome.plan import Assignment, Flow, LostColumn, TablePair
 from rehome.sql import (
     OTHER_RECORD,
+    SAME_RECORD,
     SQL,
     Identifier,
     Statement,
@@ -125,4 +126,17 @@ def written_values(table: Table, key: Iterable[str], lost: LostColumn) -> Statem
         Identifier(lost.column.name),
         OTHER_RECORD,
         typed(SQL(lost.untouched), lost.column),
+    )
+
+
+def count_values(table: Table, key: Iterable[str], column: Column, untouched: Iterable[str]) -> Statement:
+    """How many rows have none of the values `untouched` in a column, and the key of one of them."""
+    same = SQL(" OR ").join(
+        SQL("ROW({})::record {} ROW({})::record").format(
+            Identifier(column.name), SAME_RECORD, typed(SQL(value), column)
+        )
+        for value in untouched
+    )
+    return SQL("SELECT count(*), min(concat_ws(', ', {})) FROM {} WHERE NOT ({})").format(
+        columns(key), name(table), same
     )

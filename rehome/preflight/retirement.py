@@ -113,9 +113,13 @@ def check_retired(plan: Plan, run: MoveRun | None) -> MoveRun:
     if run is None or run.phase != Phase.RETIRED:
         phase = f"its phase is {run.phase!r}" if run else "it never ran here"
         raise Refused(f"{plan} is not retired on database {plan.connection.alias!r}: {phase}.", "Nothing is set aside.")
+    refuse_dropped(run)
+    return run
+
+
+def refuse_dropped(run: MoveRun) -> None:
     if not run.kept["aside"]:
         raise Refused(
-            f"The old table of {plan} was dropped for good by `retiremoves --drop`, which nothing undoes.",
-            f"{plan.main.source} stays a view of {plan.main.target}.",
+            f"The old table of {run.move} was dropped for good by `retiremoves --drop`, which nothing undoes.",
+            f"{run.source_table} stays a view of {run.target_table}.",
         )
-    return run

@@ -1,0 +1,99 @@
+"""A profile's province is a column that the old table lacks: the old portal leaves it alone, a way back asks for it."""
+
+import pytest
+from django.core.management import call_command
+from django.db.models import ProtectedError
+
+from accounts.models import Profile
+from core.models import Province
+from portal import models as portal
+from rehome.errors import Refused
+from tests.moves import farm
+
+
+@pytest.fixture
+def tehran(live: str) -> Province:
+    return Province.objects.create(name="تهران", name_en="Tehran", code="IR-23")
+
+
+@pytest.fixture
+def resident(tehran: Province) -> Profile:
+    return Profile.objects.create(name="Ada", province=tehran)
+
+
+def test_what_the_old_portal_makes_has_no_province(live: str) -> None:
+    born = portal.Profile.objects.create(name="Ada")
+    assert Profile.objects.get(pk=born.pk).province is None
+
+
+def test_the_old_portal_never_wipes_a_province(resident: Profile, tehran: Province) -> None:
+    old = portal.Profile.objects.get(pk=resident.pk)
+    old.organization = "Analytical"
+    old.save()
+    portal.Profile.objects.filter(pk=old.pk).update(name="Ada Lovelace")
+    portal.Profile.objects.bulk_update([old], ["name"])
+    farm.sql("UPDATE portal_profile SET id = 4711 WHERE id = %s", [old.pk])
+    farm.sql("INSERT INTO portal_profile (id) VALUES (4711) ON CONFLICT (id) DO UPDATE SET email = 'ada@example.com'")
+
+    found = Profile.objects.get(pk=4711)
+    assert (found.organization, found.email, found.province) == ("Analytical", "ada@example.com", tehran)
+    farm.assert_in_step()
+
+
+def test_nor_does_it_as_a_view(resident: Profile, tehran: Province) -> None:
+    call_command("retiremoves", "portal.Profile", "--noinput", verbosity=0)
+    portal.Profile.objects.filter(pk=resident.pk).update(name="Ada Lovelace")
+    assert Profile.objects.get(name="Ada Lovelace").province == tehran
+    call_command("retiremoves", "portal.Profile", "--undo", verbosity=0)
+    assert Profile.objects.get(name="Ada Lovelace").province == tehran
+
+
+@pytest.mark.parametrize("target", [("accounts", "0001"), ("accounts", "0002"), ("portal", "zero")])
+def test_a_way_back_that_would_lose_it_changes_nothing(resident: Profile, target: tuple[str, str]) -> None:
+    before = farm.picture(records=True)
+    with pytest.raises(Refused) as refusal:
+        farm.migrate(*target)
+    assert str(refusal.value) == (
+        f"public.accounts_profile.province_id has values in 1 rows, such as {resident.pk}, which portal.Profile can't "
+        "hold: taking back accounts.0004_profile_province, which added it, would drop them. Empty it first, or run "
+        "`manage.py migrate accounts 0003_profile_organization_index`, which drops it with its values."
+    )
+    assert farm.picture(records=True) == before
+
+
+def test_it_goes_back_once_nobody_has_one_and_the_cure_works(resident: Profile) -> None:
+    Profile.objects.update(province=None)
+    farm.migrate_back()
+    assert portal.Profile.objects.get(pk=resident.pk).name == "Ada"
+    farm.migrate()
+    Profile.objects.filter(pk=resident.pk).update(province=Province.objects.get())
+    farm.migrate("accounts", "0003")
+    farm.migrate_back()
+    farm.migrate()
+    assert Profile.objects.get(pk=resident.pk).province is None
+
+
+def test_printers_go_back_alone(resident: Profile, tehran: Province) -> None:
+    farm.migrate("printers", "0001")
+    assert Profile.objects.get(pk=resident.pk).province == tehran
+
+
+@pytest.mark.parametrize("target", [("printers", "0001"), ("accounts", "0001")])
+def test_what_was_dropped_for_good_is_known_before_anything_is_taken_back(live: str, target: tuple[str, str]) -> None:
+    call_command("retiremoves", "--noinput", verbosity=0)
+    call_command("retiremoves", "portal.Printer", "--drop", "--noinput", verbosity=0)
+    before = farm.picture(records=True)
+    with pytest.raises(Refused, match="old table of portal.Printer -> printers.Printer was dropped for good"):
+        farm.migrate(*target)
+    farm.sql("DROP VIEW portal_printer")
+    with pytest.raises(Refused, match="public.portal_printer stays a view of public.printers_printer"):
+        farm.migrate(*target)
+    assert "printers_printer_printing_idx" in before
+    assert "printers_printer_printing_idx" in farm.picture(records=True)
+
+
+def test_a_province_that_somebody_lives_in_stays(resident: Profile, tehran: Province) -> None:
+    with pytest.raises(ProtectedError):
+        tehran.delete()
+    assert str(tehran) == "Tehran (IR-23)"
+    assert str(Province(name="تهران", code="IR-23")) == "تهران (IR-23)"
