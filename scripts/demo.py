@@ -167,11 +167,11 @@ class Demo:
         say(f"In {names(pair)}: {written:,} rows as written, {others:,} others untouched.")
 
     def fingerprint(self, pair: Pair) -> list[tuple[int, int]]:
-        """Of the rows that nobody writes to: their number and one hash over all of them, for each model."""
+        """Of the rows that nobody writes to: for each model their number and one hash over the columns of both."""
         ranges = (seeding.BULK, seeding.last_key(self.profiles)), (WRITTEN[-1], seeding.last_key(self.printers))
         found = []
-        for model, (after, last) in zip(pair, ranges, strict=True):
-            columns = ", ".join(sorted(field.column for field in model._meta.concrete_fields))
+        for model, old, (after, last) in zip(pair, OLD, ranges, strict=True):
+            columns = ", ".join(sorted(field.column for field in old._meta.concrete_fields))
             with connection.cursor() as cursor:
                 cursor.execute(
                     f"SELECT count(*), bit_xor(hashtextextended(ROW({columns})::text, 0)) "  # noqa: S608
@@ -184,7 +184,7 @@ class Demo:
     def try_a_straggler(self) -> None:
         """After the rollback nobody reads the new tables, so a server that still writes there must be told."""
         try:
-            Profile.objects.create(name="too late")
+            Printer.objects.create(ip_address="192.0.2.255", api_key="too late")
         except DatabaseError as error:
             say("A server of the new version that still runs is told so:")
             say(str(error).splitlines()[0], indent=INDENT * 2)

@@ -57,8 +57,11 @@ class Record:
             elif values is not None and row is None:
                 lost.append(f"{model._meta.label} {key} was written and is gone.")
             elif values is not None and row is not None:
-                wrong = [name for name, value in values.items() if row[name] != value]
-                lost += [f"{model._meta.label} {key} has {name}={row[name]!r}, not {values[name]!r}." for name in wrong]
+                held = {name: row.get(name) for name in values}  # A column that the other model alone has is null.
+                wrong = [name for name, value in values.items() if held[name] != value]
+                lost += [
+                    f"{model._meta.label} {key} has {name}={held[name]!r}, not {values[name]!r}." for name in wrong
+                ]
         return lost
 
     def of(self, model: Model) -> dict[int, Values | None]:

@@ -30,25 +30,25 @@ def test_the_old_portal_never_wipes_a_province(resident: Profile, tehran: Provin
     old = portal.Profile.objects.get(pk=resident.pk)
     old.organization = "Analytical"
     old.save()
-    portal.Profile.objects.filter(pk=old.pk).update(name="Ada Lovelace")
+    portal.Profile.objects.filter(pk=old.pk).update(name="Ada King")
     portal.Profile.objects.bulk_update([old], ["name"])
-    farm.sql("UPDATE portal_profile SET id = 4711 WHERE id = %s", [old.pk])
-    farm.sql("INSERT INTO portal_profile (id) VALUES (4711) ON CONFLICT (id) DO UPDATE SET email = 'ada@example.com'")
+    farm.sql("UPDATE portal_profile SET id = -1 WHERE id = %s", [old.pk])
+    farm.sql("INSERT INTO portal_profile (id) VALUES (-1) ON CONFLICT (id) DO UPDATE SET email = 'ada@example.com'")
 
-    found = Profile.objects.get(pk=4711)
+    found = Profile.objects.get(pk=-1)
     assert (found.organization, found.email, found.province) == ("Analytical", "ada@example.com", tehran)
     farm.assert_in_step()
 
 
 def test_nor_does_it_as_a_view(resident: Profile, tehran: Province) -> None:
     call_command("retiremoves", "portal.Profile", "--noinput", verbosity=0)
-    portal.Profile.objects.filter(pk=resident.pk).update(name="Ada Lovelace")
-    assert Profile.objects.get(name="Ada Lovelace").province == tehran
+    portal.Profile.objects.filter(pk=resident.pk).update(name="Ada King")
+    assert Profile.objects.get(name="Ada King").province == tehran
     call_command("retiremoves", "portal.Profile", "--undo", verbosity=0)
-    assert Profile.objects.get(name="Ada Lovelace").province == tehran
+    assert Profile.objects.get(name="Ada King").province == tehran
 
 
-@pytest.mark.parametrize("target", [("accounts", "0001"), ("accounts", "0002"), ("portal", "zero")])
+@pytest.mark.parametrize("target", [("accounts", "0001"), ("accounts", "zero"), ("portal", "zero")])
 def test_a_way_back_that_would_lose_it_changes_nothing(resident: Profile, target: tuple[str, str]) -> None:
     before = farm.picture(records=True)
     with pytest.raises(Refused) as refusal:
