@@ -34,7 +34,7 @@ class Found:
 
     @property
     def join(self) -> Statement:
-        return SQL("LEFT JOIN ({}) AS {alias} ON {} = {alias}.natural").format(
+        return SQL('LEFT JOIN ({}) AS {alias} ON {} = {alias}."natural"').format(
             self.among, SQL(self.natural), alias=Identifier(self.alias)
         )
 
@@ -60,7 +60,7 @@ def constant(plan: ImportPlan, taken: Taken) -> Statement:
     if taken.lookup is None:
         return SQL("{}::{}").format(Literal(field.get_db_prep_save(value, plan.connection)), SQL(taken.column.type))
     natural = compiled(normalised(taken.lookup, Value(str(value), output_field=TextField())), plan)
-    return SQL("(SELECT value FROM ({}) AS known WHERE natural = {})").format(
+    return SQL('(SELECT value FROM ({}) AS known WHERE "natural" = {})').format(
         among(plan, taken, taken.lookup), SQL(natural)
     )
 
@@ -75,8 +75,8 @@ def among_rows(plan: ImportPlan, lookup: Lookup) -> Statement:
     rows = (
         model._base_manager.using(plan.connection.alias)
         .order_by()
-        .annotate(natural=normalised(lookup, Cast(by, TextField())), value=F(lookup.gives))
-        .values_list("natural", "value")
+        .annotate(rehome_natural=normalised(lookup, Cast(by, TextField())), rehome_value=F(lookup.gives))
+        .values_list("rehome_natural", "rehome_value")
     )
     text, params = rows.query.get_compiler(plan.connection.alias).as_sql()
     return grouped(SQL(literal(plan.connection, text, params)))
@@ -96,9 +96,10 @@ def among_values(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
 
 
 def grouped(relation: Statement) -> Statement:
+    """Values are told apart as they are, null among them, and arrays too, which no aggregate takes whole."""
     return SQL(
-        "SELECT natural, (array_agg(DISTINCT value))[1] AS value, count(DISTINCT value) AS hits "
-        "FROM ({}) AS known (natural, value) GROUP BY natural"
+        'SELECT DISTINCT ON ("natural") "natural", value, count(*) OVER (PARTITION BY "natural") AS hits '
+        'FROM (SELECT DISTINCT * FROM ({}) AS known ("natural", value)) AS known'
     ).format(relation)
 
 

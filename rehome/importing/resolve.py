@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.apps.registry import Apps
@@ -74,7 +75,7 @@ class ImportPlan:
     @property
     def own_lookups(self) -> list[Taken]:
         """Those among the rows of the target itself, which may come with this very import."""
-        return [t for t in self.lookups if t.lookup and t.lookup.among == self.target_model._meta.label]
+        return [t for t in self.lookups if t.lookup and is_among(t.lookup, self.target_model)]
 
     @property
     def constants(self) -> list[Taken]:
@@ -138,11 +139,26 @@ def match_fields(declared: Import, source: Model, target: Model) -> dict[str, Gi
     targets, sources = concrete_fields(target), concrete_fields(source)
     own = {field.name for field in target._meta.pk_fields}
     named = {**declared.key, **declared.fields}
-    same = {name: name for name in targets if name in sources and name not in own and name not in named}
+    left = {*own, *named, *(name for name, field in targets.items() if field.generated)}
+    same = {name: name for name in targets if name in sources and name not in left}
     refuse_unknown(named, targets, target, "key and fields")
     refuse_unknown(declared.lookups, {**named, **same}, target, "lookups")
     refuse_unknown(declared.discard, sources, source, "discard")
+    refuse_same_reference(same, declared, target)
     return {**named, **same}
+
+
+def refuse_same_reference(same: Mapping[str, str], declared: Import, target: Model) -> None:
+    """The same name says nothing about the keys: that 7 is there on both sides does not make it the same row."""
+    for name in same.keys() - declared.lookups.keys():
+        field: Any = field_of(target, name)
+        if field.remote_field:
+            other = field.remote_field.model._meta.label
+            raise Refused(
+                f"{target._meta.label}.{name} leads to {other}, and {declared} does not say how its rows are found.",
+                f"Look them up with lookups={{{name!r}: Lookup({other!r}, by=...)}}, or say with "
+                f"fields={{{name!r}: {name!r}}} that they have the same keys in both databases.",
+            )
 
 
 def refuse_unknown(given: Any, known: Any, model: Model, place: str) -> None:
@@ -167,7 +183,18 @@ def take(declared: Import, model: Model, table: Table, name: str, given: Given) 
             "Leave it out of key and fields; the database computes it.",
         )
     lookup = declared.lookups.get(name)
+    if lookup and is_among(lookup, model) and not column.nullable:
+        raise Refused(
+            f"{model._meta.label}.{name} is NOT NULL and is looked up in the rows that this import brings, which are "
+            "inserted before they can be found.",
+            "Let it be null while you import.",
+        )
     return Taken(field, column, given, lookup, arriving_type(column, lookup))
+
+
+def is_among(lookup: Lookup, model: Model) -> bool:
+    """Whether the values are looked up in the rows of `model`."""
+    return isinstance(lookup.among, str) and lookup.among.lower() == model._meta.label_lower
 
 
 def arriving_type(column: Column, lookup: Lookup | None) -> str:

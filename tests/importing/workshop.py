@@ -60,6 +60,13 @@ class Workshop(Lab):
     def run(self, *imports: Import, **options: Any) -> list[ImportReport]:
         return running.run(imports, Options(**options), source=self.source, apps=self.apps)
 
+    def query(self, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
+        """`sql`, at the source."""
+        with connections[self.source].cursor() as cursor:
+            cursor.execute(statement, params)
+            return cursor.fetchall() if cursor.description else []
+
     def clean(self) -> None:
         for kind, name in sorted(self.find_objects() - self.before, reverse=True):
             self.sql(f"DROP {kind} IF EXISTS {name} CASCADE")
+        self.sql("DELETE FROM django_content_type WHERE app_label IN ('old', 'new')")
