@@ -30,6 +30,11 @@ class Lookup:
         gives: str = "pk",
         normalise: Callable[[Combinable], Combinable] | None = None,
     ) -> None:
+        if isinstance(among, Mapping) and None in among:
+            raise Refused(
+                "A lookup has None among its values, but null is never looked up.",
+                "Give another value for null with Coalesce(...) in fields.",
+            )
         self.among = among
         self.by = by
         self.gives = gives

@@ -16,6 +16,9 @@ from rehome.importing.declaration import Lookup
 from rehome.importing.resolve import ImportPlan, Taken
 from rehome.sql import SQL, Identifier, Literal, Statement
 
+BOOLEANS = {True: ["t", "1"], False: ["f", "0"]}
+"""How PostgreSQL and MySQL print what Python calls so."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Found:
@@ -86,11 +89,12 @@ def among_values(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
     field: Any = taken.field
     rows = [
         SQL("({}, {}::{})").format(
-            SQL(compiled(normalised(lookup, Value(str(key), output_field=TextField())), plan)),
+            SQL(compiled(normalised(lookup, Value(key, output_field=TextField())), plan)),
             Literal(field.get_db_prep_save(value, plan.connection)),
             SQL(taken.column.type),
         )
-        for key, value in dict(lookup.among).items()  # type: ignore[arg-type]
+        for given, value in dict(lookup.among).items()  # type: ignore[arg-type]
+        for key in (BOOLEANS[given] if isinstance(given, bool) else [str(given)])
     ]
     return grouped(SQL("VALUES {}").format(SQL(", ").join(rows)))
 

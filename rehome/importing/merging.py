@@ -4,6 +4,7 @@ import dataclasses
 
 from rehome import catalog, sql
 from rehome.catalog import Table
+from rehome.errors import ImportFailed
 from rehome.importing import lookups, statements
 from rehome.importing.resolve import ImportPlan
 from rehome.plan import Flow
@@ -39,6 +40,7 @@ def merge(plan: ImportPlan, session: Session, *, delete: bool = False) -> Counts
 
     Constraints are checked before it returns. Rows that say the same are not touched.
     """
+    refuse_rounding(plan, session)
     flow = look_up(plan, session)
     gone = session.rows(statements.count_gone(plan, flow))[0][0]
     gone_keys = tuple(key for (key,) in session.rows(statements.first_gone(plan, flow, GONE_NAMED))) if gone else ()
@@ -53,6 +55,19 @@ def merge(plan: ImportPlan, session: Session, *, delete: bool = False) -> Counts
     session.execute_all(advance(plan.target, flow.carried))
     ((read,),) = session.rows(SQL("SELECT count(*) FROM {}").format(sql.name(flow.origin)))
     return Counts(read, inserted, updated, gone, gone_keys, deleted)
+
+
+def refuse_rounding(plan: ImportPlan, session: Session) -> None:
+    """PostgreSQL rounds what has more digits after the point than a column, in silence."""
+    for taken in plan.taken:
+        if taken.arrives_as != "numeric" or not taken.column.modifiers:
+            continue
+        ((rows, example),) = session.rows(statements.rounded(plan, taken))
+        if rows:
+            raise ImportFailed(
+                f"{plan}: {taken.column.name} is {taken.column.type}, which would round {rows} values, such as "
+                f"{example}. Nothing is committed; give the column more digits, or round in fields with Round(...)."
+            )
 
 
 def look_up(plan: ImportPlan, session: Session) -> Flow:

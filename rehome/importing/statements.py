@@ -55,6 +55,13 @@ def analyze(name: str) -> Statement:
     return SQL("ANALYZE {}").format(Identifier("pg_temp", name))
 
 
+def rounded(plan: ImportPlan, taken: Taken) -> Statement:
+    """The number of values that are not the same as the column's type, and one of them."""
+    return SQL("SELECT count(*), min({0}) FROM {1} WHERE {0} <> {0}::{2}").format(
+        Identifier(taken.arrives_in), Identifier("pg_temp", read_name(plan)), SQL(taken.column.type)
+    )
+
+
 def create_found(plan: ImportPlan, found: Iterable[Found]) -> Statement:
     """The rows as they arrived, with a column more for each lookup."""
     found = list(found)
