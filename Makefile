@@ -12,7 +12,7 @@ ifndef SEED
 SEED := $(shell date +%s)
 endif
 
-.PHONY: help setup servers test lint types check-migrations pytest properties chaos demo bench clean
+.PHONY: help setup servers test lint types check-migrations pytest long properties chaos demo bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make lint|types        ruff | mypy"
 	@echo "make check-migrations  fail when a model has changed without a migration"
 	@echo "make pytest            the tests; ARGS='-k health' passes arguments on"
+	@echo "make long              what of the proofs takes minutes, and make test leaves out"
 	@echo "make properties        random models, rows and writes, 2100 times; SEED=1 repeats a run"
 	@echo "make demo              the farm moves house and back"
 	@echo "make chaos             half a million writes, 200 kills and 30 crashes beside moves; ARGS='--chaos-seed 7'"
@@ -57,6 +58,9 @@ check-migrations: $(SETUP)
 pytest: $(SETUP)
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
+long: $(SETUP)
+	$(BIN)/python -m pytest -n $(WORKERS) -m long $(ARGS)
+
 properties: $(SETUP)
 	@echo "SEED=$(SEED)"
 	$(BIN)/python -m pytest -n 0 --timeout=0 --hypothesis-profile=long --hypothesis-seed=$(SEED) tests/properties $(ARGS)
@@ -65,7 +69,7 @@ demo: $(SETUP)
 	$(BIN)/python scripts/demo.py $(ARGS)
 
 chaos: $(SETUP)
-	$(BIN)/python -m pytest -n 0 -s --timeout 0 --operations 500000 --kills 200 --stops 30 tests/chaos/test_chaos.py \
+	$(BIN)/python -m pytest -n 0 -s --timeout 0 -m "long or not long" --operations 500000 --kills 200 --stops 30 tests/chaos/test_chaos.py \
 		tests/chaos/test_kills.py tests/chaos/test_stops.py $(ARGS)
 
 bench: $(SETUP)

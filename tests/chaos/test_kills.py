@@ -53,6 +53,7 @@ BOUNDARIES_BACK = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_a_process_is_killed_at_every_boundary_of_a_phase(births: list[Write], way: str) -> None:
     with at_work(stage.conninfo(), seed=1, writers=2) as crew:

@@ -52,7 +52,9 @@ BACK = {
     "phase BACK": r'UPDATE "rehome_moverun" .*Phase.BACK',
 }
 SCHEDULES = [
-    pytest.param(way, pattern, moment, id=f"{way}, {moment} {point}")
+    pytest.param(
+        way, pattern, moment, id=f"{way}, {moment} {point}", marks=pytest.mark.long if moment == "after" else ()
+    )
     for way, points in (("online", ONLINE), ("one transaction", ONE_TRANSACTION), ("back", BACK))
     for point, pattern in points.items()
     for moment in ("before", "after", "across")

@@ -146,6 +146,7 @@ def rows_of(log: list[Write]) -> dict[int, tuple[int, int, str]]:
     return rows
 
 
+@pytest.mark.long
 def test_what_the_writers_committed_is_there_and_nothing_else(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     # Writers who keep both tables busy without a pause may be in the way of both locks for longer than usual.
     monkeypatch.setenv("REHOME_LOCK_TRIES", "300")
