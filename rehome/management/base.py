@@ -33,12 +33,16 @@ class DatabaseCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> str | None:
         connection = connections[options["database"]]
         try:
-            preflight.check_server(connection)
+            self.check_server(connection)
             return self.handle_database(connection, **options)
         except KeyboardInterrupt:
             raise CommandError(self.interrupted, returncode=INTERRUPTED) from None
         except DatabaseError as error:
             raise CommandError(f"Database {connection.alias!r} can't be read: {str(error).strip()}") from error
+
+    def check_server(self, connection: BaseDatabaseWrapper) -> None:
+        """Refuse a server that the command does not know."""
+        preflight.check_server(connection)
 
     def handle_database(self, connection: BaseDatabaseWrapper, **options: Any) -> str | None:
         raise NotImplementedError

@@ -1,22 +1,43 @@
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.commands import migrate
 from django.db import connections
+from django.db.migrations import Migration
 from django.db.migrations.exceptions import AmbiguityError
 from django.db.migrations.loader import MigrationLoader
+from django.db.models.signals import pre_migrate
 
 from rehome import abandoning, lookahead
+from rehome.schema import faking
 
 
 class Command(migrate.Command):
-    """Django's own, which takes one migration back after the other: it asks no move before its turn, and for it one
-    that was cut short is a migration that never ran.
+    """Django's own, which takes one migration back after the other: it asks no move before its turn, for it one
+    that was cut short is a migration that never ran, and it knows tables by their names alone.
     """
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["migration_name"] and not (options["plan"] or options["fake"] or options["check_unapplied"]):
             self.prepare_back(options["app_label"], options["migration_name"], options["database"])
-        super().handle(*args, **options)
+        with self.refusing_drift(options) if options["fake_initial"] else contextlib.nullcontext():
+            super().handle(*args, **options)
+
+    @contextlib.contextmanager
+    def refusing_drift(self, options: dict[str, Any]) -> Iterator[None]:
+        """Before the first migration is applied, look at those that Django would take for applied."""
+
+        def look(plan: list[tuple[Migration, bool]], using: str, **signal: Any) -> None:
+            pre_migrate.disconnect(look)  # It is sent once for each app.
+            if plan and not options["fake"]:
+                faking.refuse_drift(plan, connections[using])
+
+        pre_migrate.connect(look, weak=False)
+        try:
+            yield
+        finally:
+            pre_migrate.disconnect(look)
 
     def prepare_back(self, app_label: str, name: str, alias: str) -> None:
         """Of the migrations that `migrate app_label name` takes back, refuse what can't go back while nothing is

@@ -1,0 +1,1 @@
+"""What models say of their tables, beside what the tables are."""

@@ -1,0 +1,47 @@
+"""What no model can say of a table and what its users would meet all the same, in sentences."""
+
+from collections.abc import Iterator
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome import catalog
+from rehome.catalog import Table
+from rehome.sql import readable
+from rehome.triggers import PREFIX
+
+# The server's own triggers enforce foreign keys.
+DISABLED = "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s AND tgisinternal AND tgenabled NOT IN ('O', 'A'))"
+
+LACKING = """
+SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY AS p(privilege, number)
+ WHERE NOT has_table_privilege(%s, privilege) ORDER BY number
+"""
+
+
+def find(table: Table, connection: BaseDatabaseWrapper) -> Iterator[str]:
+    place = readable(table.schema, table.name)
+    own = [trigger for trigger in table.triggers if not trigger.name.startswith(PREFIX)]
+    for trigger in own:
+        state = "runs" if trigger.enabled else "is there, disabled:"
+        yield f"Trigger {trigger.name} {state} {trigger.function_schema}.{trigger.function}()."
+    if table.kind == "r" and table.rules:
+        yield f"Rules rewrite its statements: {', '.join(table.rules)}."
+    if table.row_security:
+        yield "Row-level security may hide rows from Django and refuse its writes."
+    if table.persistence == "u":
+        yield "It is unlogged: after a crash of the server it is empty."
+    if table.inherits:
+        yield "It has partitions or heirs, or is one."
+    if catalog.query(connection, DISABLED, [table.oid]) == [(True,)]:
+        yield f"Triggers of its foreign keys are disabled; ALTER TABLE {place} ENABLE TRIGGER ALL."
+    yield from find_lacking_rights(table, place, connection)
+
+
+def find_lacking_rights(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[str]:
+    ((role,),) = catalog.query(connection, "SELECT current_user")
+    lacking = [privilege for (privilege,) in catalog.query(connection, LACKING, [table.oid])]
+    if lacking:
+        rights = ", ".join(lacking)
+        yield f"The role {role!r} lacks {rights}; GRANT {rights} ON {place} TO {readable(role)}."
+    if not table.owned:
+        yield f"It belongs to {table.owner!r}: migrations of role {role!r} can't alter it."
