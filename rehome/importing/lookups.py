@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
+from django.core.exceptions import FieldError, ValidationError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, TextField, Value
 from django.db.models.expressions import Combinable, RawSQL
 from django.db.models.functions import Cast
 
+from rehome.errors import Refused
 from rehome.expressions import ROW
-from rehome.historical import get_model
+from rehome.historical import get_model, get_table
 from rehome.importing.declaration import Lookup
 from rehome.importing.resolve import ImportPlan, Taken
 from rehome.sql import SQL, Identifier, Literal, Statement
@@ -53,44 +55,54 @@ def make(plan: ImportPlan, taken: Taken, lookup: Lookup, alias: str) -> Found:
 
 
 def among(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
-    return among_values(plan, taken, lookup) if isinstance(lookup.among, Mapping) else among_rows(plan, lookup)
+    return among_values(plan, taken, lookup) if isinstance(lookup.among, Mapping) else among_rows(plan, taken, lookup)
 
 
 def constant(plan: ImportPlan, taken: Taken) -> Statement:
     """The value that every row of the import has in a column, by a `Value` of the declaration."""
-    field: Any = taken.field
     value = taken.given.value  # type: ignore[union-attr]
     if taken.lookup is None:
-        return SQL("{}::{}").format(Literal(field.get_db_prep_save(value, plan.connection)), SQL(taken.column.type))
+        return SQL("{}::{}").format(stored(plan, taken, value), SQL(taken.column.type))
     natural = compiled(normalised(taken.lookup, Value(str(value), output_field=TextField())), plan)
     return SQL('(SELECT value FROM ({}) AS known WHERE "natural" = {})').format(
         among(plan, taken, taken.lookup), SQL(natural)
     )
 
 
+def stored(plan: ImportPlan, taken: Taken, value: Any) -> Statement:
+    """A value of Python's as the target's field stores it."""
+    field: Any = taken.field
+    try:
+        return Literal(field.get_db_prep_save(value, plan.connection))
+    except (ValueError, TypeError, ValidationError) as error:
+        raise Refused(
+            f"{plan}: {taken.field.name} can't be {value!r}: {error}.",
+            f"Give what a {field.get_internal_type()} takes.",
+        ) from error
+
+
 def normalised(lookup: Lookup, value: Combinable) -> Combinable:
     return lookup.normalise(value) if lookup.normalise else value
 
 
-def among_rows(plan: ImportPlan, lookup: Lookup) -> Statement:
+def among_rows(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
     model = get_model(plan.apps, str(lookup.among))
+    get_table(plan.connection, model)
     by = F(lookup.by) if isinstance(lookup.by, str) else lookup.by
-    rows = (
-        model._base_manager.using(plan.connection.alias)
-        .order_by()
-        .annotate(rehome_natural=normalised(lookup, Cast(by, TextField())), rehome_value=F(lookup.gives))
-        .values_list("rehome_natural", "rehome_value")
-    )
+    values = {"rehome_natural": normalised(lookup, Cast(by, TextField())), "rehome_value": F(lookup.gives)}
+    try:
+        rows = model._base_manager.using(plan.connection.alias).order_by().annotate(**values).values_list(*values)
+    except FieldError as error:
+        raise Refused(f"{plan} looks {taken.field.name} up in {lookup}: {error}.", "Correct the name.") from error
     text, params = rows.query.get_compiler(plan.connection.alias).as_sql()
     return grouped(SQL(literal(plan.connection, text, params)))
 
 
 def among_values(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
-    field: Any = taken.field
     rows = [
         SQL("({}, {}::{})").format(
             SQL(compiled(normalised(lookup, Value(key, output_field=TextField())), plan)),
-            Literal(field.get_db_prep_save(value, plan.connection)),
+            stored(plan, taken, value),
             SQL(taken.column.type),
         )
         for given, value in dict(lookup.among).items()  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from rehome import catalog
 from rehome.errors import Refused
@@ -74,9 +74,6 @@ def query(plan: ImportPlan) -> "QuerySet[Any, Any]":
     rows: QuerySet[Any, Any] = plan.source_model._base_manager.using(plan.source.alias).order_by()
     if plan.declared.where is not None:
         rows = rows.filter(plan.declared.where)
-    values = {
-        f"rehome_{number}": F(taken.given) if isinstance(taken.given, str) else taken.given
-        for number, taken in enumerate(plan.taken)
-    }
+    values = {f"rehome_{number}": taken.expression for number, taken in enumerate(plan.taken)}
     taken: QuerySet[Any, Any] = rows.annotate(**values).values_list(*values)
     return taken

@@ -9,7 +9,8 @@ from typing import Any
 from django.apps.registry import Apps
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Value
+from django.db.models import F, Value
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from rehome.catalog import Column, Table
@@ -40,6 +41,10 @@ class Taken:
     @property
     def arrives_in(self) -> str:
         return f"{self.column.name} as read" if self.lookup else self.column.name
+
+    @property
+    def expression(self) -> Combinable:
+        return F(self.given) if isinstance(self.given, str) else self.given
 
     @property
     def constant(self) -> bool:
@@ -113,6 +118,11 @@ class ImportPlan:
 
 def make_plan(declared: Import, apps: Apps, source: str, target: str, number: int = 0) -> ImportPlan:
     """Resolve `declared` between two database aliases. Raises Refused for what the declaration gets wrong."""
+    if source == target:
+        raise Refused(
+            f"Database {source!r} is both the source and the target of {declared}.",
+            "Move rows within a database with a Move, or name another one with --source or --database.",
+        )
     connection = connections[target]
     source_model, target_model = (get_model(apps, label) for label in (declared.source, declared.target))
     table = get_table(connection, target_model)

@@ -21,6 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome.errors import ImportFailed, Refused, one_line
 from rehome.historical import get_model
 from rehome.importing import merging, staging, statements
+from rehome.importing.checking import check
 from rehome.importing.declaration import Import
 from rehome.importing.reading import Reader, open_reader
 from rehome.importing.report import ImportReport
@@ -55,6 +56,7 @@ def run(
     """
     alias = source or find_source(imports, apps)
     plans = [make_plan(declared, apps, alias, target, number) for number, declared in enumerate(imports)]
+    check(plans)
     session = Session(connections[target], [plan.target.oid for plan in plans])
     progress = Progress(f"{', '.join(map(str, plans))}: from {alias!r} into {target!r}", STEPS * len(plans))
     session.waits = progress.waits

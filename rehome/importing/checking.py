@@ -1,0 +1,79 @@
+"""Refuses what a declaration gets wrong, by name, before a row is read."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.core.exceptions import FieldError
+from django.db.models import F, Q
+from django.db.models.constants import LOOKUP_SEP
+
+from rehome.errors import Refused
+from rehome.historical import concrete_fields
+from rehome.importing import lookups
+from rehome.importing.resolve import ImportPlan
+
+
+def check(plans: Sequence[ImportPlan]) -> None:
+    refuse_one_name(plans)
+    for plan in plans:
+        refuse_unreadable(plan)
+        refuse_left_behind(plan)
+        lookups.find(plan)
+
+
+def refuse_one_name(plans: Sequence[ImportPlan]) -> None:
+    """Each would take the other's rows for gone."""
+    names = [str(plan) for plan in plans]
+    for name in names:
+        if names.count(name) > 1:
+            raise Refused(
+                f"{name} is declared twice.", "Keep their rows apart with a Value in key, such as kind=Value('a')."
+            )
+
+
+def refuse_unreadable(plan: ImportPlan) -> None:
+    """What Django can't resolve to columns of the source."""
+    rows = plan.source_model._base_manager.using(plan.source.alias)
+    for taken in plan.taken:
+        with readable(plan, taken.field.name):
+            rows.annotate(rehome=taken.expression)
+    with readable(plan, "where"):
+        rows.filter(plan.declared.where or Q())
+
+
+@contextlib.contextmanager
+def readable(plan: ImportPlan, place: str) -> Iterator[None]:
+    try:
+        yield
+    except FieldError as error:
+        raise Refused(
+            f"{plan}: {place} can't be read from {plan.source_model._meta.label}: {error}.", "Correct the name."
+        ) from error
+
+
+def refuse_left_behind(plan: ImportPlan) -> None:
+    """Fields of the source that nothing reads, and that are not said to be left behind. Its key stands for the row."""
+    model, left = plan.source_model, plan.declared.discard
+    read = {name for node in [*(t.expression for t in plan.taken), plan.declared.where] for name in names(node)}
+    for name, field in concrete_fields(model).items():
+        if not (field.primary_key or field.generated or name in left or {name, field.attname} & read):
+            raise Refused(
+                f"{plan}: nothing takes {model._meta.label}.{name}.",
+                f"Name it in fields, or say with discard=[{name!r}] that it is left behind.",
+            )
+
+
+def names(node: Any) -> Iterator[str]:
+    """The first name of each path that an expression or a condition reads."""
+    if isinstance(node, F):
+        path: str = vars(node)["name"]
+        yield path.split(LOOKUP_SEP)[0]
+    elif isinstance(node, tuple):
+        path, value = node
+        yield path.split(LOOKUP_SEP)[0]
+        yield from names(value)
+    else:
+        children = node.children if isinstance(node, Q) else getattr(node, "get_source_expressions", list)()
+        for child in children:
+            yield from names(child)
