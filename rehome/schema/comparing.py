@@ -14,6 +14,7 @@ from rehome.errors import Refused
 from rehome.plan import Model
 from rehome.schema import columns, making, parts, suggestions, twins
 from rehome.schema.making import Unmade
+from rehome.schema.mysql import MySQL
 from rehome.schema.pair import Pair, Remedies
 from rehome.schema.postgres import PostgreSQL
 from rehome.schema.report import Difference, Report
@@ -26,6 +27,8 @@ class Server(Protocol):
 
     makes_foreign_keys: bool
     """Whether a temporary table can have any."""
+    connection: BaseDatabaseWrapper
+    """On which the temporary tables are made."""
 
     @property
     def remedies(self) -> Remedies: ...
@@ -45,7 +48,7 @@ class Server(Protocol):
     def simplified(self, definition: str) -> str: ...
 
 
-SERVERS: dict[str, Callable[[BaseDatabaseWrapper], Server]] = {"postgresql": PostgreSQL}
+SERVERS: dict[str, Callable[[BaseDatabaseWrapper], Server]] = {"postgresql": PostgreSQL, "mysql": MySQL}
 
 
 def models_of(app_label: str, alias: str) -> list[Model]:
@@ -78,6 +81,7 @@ def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connec
             "Run it on PostgreSQL, MySQL or MariaDB.",
         )
     server = SERVERS[connection.vendor](connection)
+    connection = server.connection
     found, twin_apps = twins.make_twins(models, state, registry)
     with server.workshop():
         live = {twin.model._meta.label: shape for twin in found if (shape := server.read(twin.live_name))}

@@ -25,7 +25,7 @@ def find_differences(pair: Pair, simplify: Callable[[str], str]) -> Iterator[Dif
     for says, has in replaced:
         yield differ(pair, says, has)
     yield from (missing(pair, part) for part in lacking)
-    yield from (extra(pair, part) for part in unknown)
+    yield from (extra(pair, part) for part in unknown if not part.implied)
 
 
 Matched = tuple[list[tuple[Part, Part]], list[Part], list[Part]]

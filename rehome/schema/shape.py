@@ -21,6 +21,8 @@ class Column:
     """NUMBERED, or what is wrong about that, or nothing."""
     cure: tuple[str, ...] = ()
     """The statements after which it is NUMBERED."""
+    definition: str = ""
+    """All of it, where the server alters a column by saying all again."""
 
     @property
     def demanding(self) -> bool:
@@ -40,6 +42,10 @@ class Part:
     """Empty for an index with expressions or a condition."""
     flaw: str = ""
     """What keeps it from doing what it says: not validated, or invalid."""
+    implied: bool = False
+    """Whether it is there because of another part."""
+    column: str = ""
+    """Of a check that stands with its column: the column's definition without it."""
 
 
 @dataclasses.dataclass(frozen=True)

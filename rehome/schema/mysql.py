@@ -1,0 +1,123 @@
+"""Tables of MySQL and MariaDB and their temporary twins, as SHOW CREATE TABLE describes both."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome import catalog
+from rehome.errors import Refused, one_line
+from rehome.schema import mysql_statement
+from rehome.schema.mysql_remedies import MySQLRemedies
+from rehome.schema.shape import Part, Shape
+from rehome.schema.twins import Twin, foreign_keys
+
+NO_SUCH_TABLE = 1146
+TRIGGERS = """
+SELECT trigger_name, action_timing, event_manipulation FROM information_schema.triggers
+ WHERE event_object_schema = DATABASE() AND event_object_table = %s ORDER BY trigger_name
+"""
+
+
+class MySQL:
+    makes_foreign_keys = False
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection.copy()
+        """Of its own: its temporary tables and the right to make them end with it."""
+        self.remedies = MySQLRemedies()
+
+    @contextmanager
+    def workshop(self) -> Iterator[None]:
+        try:
+            with self.connection.cursor() as cursor:
+                # A connection may be read-only by default.
+                cursor.execute("SET SESSION TRANSACTION READ WRITE")
+                self.refuse_without_temporary_tables(cursor)
+            yield
+        finally:
+            self.connection.close()
+
+    def refuse_without_temporary_tables(self, cursor: Any) -> None:
+        try:
+            cursor.execute("CREATE TEMPORARY TABLE rehome_probe (id int)")
+        except DatabaseError as error:
+            raise Refused(
+                f"Database {self.connection.alias!r} lets this connection make no temporary tables, and those are what "
+                f"its tables are compared with: {one_line(error)}.",
+                "GRANT CREATE TEMPORARY TABLES to its user, or run it where writing is allowed.",
+            ) from error
+
+    def attempt(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def stand_for(self, name: str, live_name: str) -> None:
+        """The foreign keys that are expected name live tables already."""
+
+    def table_names(self) -> list[str]:
+        with self.connection.cursor() as cursor:
+            return list(self.connection.introspection.table_names(cursor, include_views=True))
+
+    def simplified(self, definition: str) -> str:
+        return definition
+
+    def read_twin(self, twin: Twin) -> Shape:
+        shape = self.read(twin.name)
+        if shape is None:
+            raise AssertionError(f"{twin.name} has been made.")
+        return dataclasses.replace(shape, parts=(*shape.parts, *self.expected_foreign_keys(twin)))
+
+    def expected_foreign_keys(self, twin: Twin) -> Iterator[Part]:
+        """Temporary tables have none, so these are the statements of Django's that would make them."""
+        editor: Any = self.connection.schema_editor(collect_sql=True)
+        editor.deferred_sql = []
+        for field in foreign_keys([Twin(twin.model, twin.model)]):
+            statement = str(editor._create_fk_sql(twin.model, field, "_fk_%(to_table)s_%(to_column)s"))
+            found = re.search(r"ADD CONSTRAINT `([^`]+)` (FOREIGN KEY .*)", statement)
+            if found:
+                yield Part("foreign key", found[1], mysql_statement.IDLE.sub("", found[2]), (field.column,))
+
+    def read(self, name: str) -> Shape | None:
+        place = self.connection.ops.quote_name(name)
+        try:
+            ((_, statement, *others),) = catalog.query(self.connection, f"SHOW CREATE TABLE {place}")
+        except DatabaseError as error:
+            if error.args[0] == NO_SUCH_TABLE:
+                return None
+            raise
+        described = catalog.query(self.connection, f"SHOW FULL COLUMNS FROM {place}")
+        collations = {column: collation or "" for column, _, collation, *_ in described}
+        if others:
+            return self.describe_view(place, described)
+        return Shape(
+            place=place,
+            schema="",
+            kind="table",
+            columns=tuple(mysql_statement.columns(statement, collations)),
+            parts=tuple(without_saying(list(mysql_statement.parts(statement)))),
+            comment=mysql_statement.comment(statement),
+            notes=tuple(self.notes(name, place, statement)),
+        )
+
+    def describe_view(self, place: str, described: list[tuple[Any, ...]]) -> Shape:
+        lines = (f"`{name}` {kind} {'NULL' if null == 'YES' else 'NOT NULL'}" for name, kind, _, null, *_ in described)
+        columns = tuple(mysql_statement.column(line, {}) for line in lines)
+        return Shape(place=place, schema="", kind="view", columns=columns, parts=(), comment="")
+
+    def notes(self, name: str, place: str, statement: str) -> Iterator[str]:
+        engine = re.search(r"ENGINE=(\w+)", statement)
+        if engine and engine[1] != "InnoDB":
+            yield f"It is of {engine[1]}, which rolls nothing back; ALTER TABLE {place} ENGINE=InnoDB."
+        for trigger, when, event in catalog.query(self.connection, TRIGGERS, [name]):
+            yield f"Trigger {trigger} runs {when} {event}."
+
+
+def without_saying(parts: list[Part]) -> Iterator[Part]:
+    """An index of the columns of a foreign key is made with it, and can't be dropped alone."""
+    keys = {part.columns for part in parts if part.kind == "foreign key"}
+    for part in parts:
+        yield dataclasses.replace(part, implied=part.kind == "index" and part.columns in keys)
