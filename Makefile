@@ -26,7 +26,7 @@ help:
 	@echo "make properties        random models, rows and writes, 2100 times; SEED=1 repeats a run"
 	@echo "make demo              the farm moves house and back"
 	@echo "make chaos             half a million writes, 200 kills and 30 crashes beside moves; ARGS='--chaos-seed 7'"
-	@echo "make bench             measure moves and writers; ARGS='--rows 5000000' passes arguments on"
+	@echo "make bench             measure moves, writers and imports; ARGS='--rows 5000000' passes arguments on"
 	@echo "make clean             remove what the tools left behind (not var/, which holds databases)"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter, VENV=folder the environment, DATABASE_URL the server."
@@ -75,6 +75,7 @@ chaos: $(SETUP)
 bench: $(SETUP)
 	$(BIN)/python scripts/bench_moves.py $(ARGS)
 	$(BIN)/python scripts/bench_writers.py $(ARGS)
+	$(BIN)/python scripts/bench_imports.py $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -45,12 +45,7 @@ def merge(plan: ImportPlan, session: Session, *, delete: bool = False) -> Counts
     gone = session.rows(statements.count_gone(plan, flow))[0][0]
     gone_keys = tuple(key for (key,) in session.rows(statements.first_gone(plan, flow, GONE_NAMED))) if gone else ()
     deleted = session.execute(statements.delete_gone(plan, flow)) if gone and delete else 0
-    linked = count_linked(plan, flow, session)
-    inserted = session.execute(sql.insert_missing(unlinked(plan, flow)))
-    if plan.own_lookups:
-        flow = look_up(plan, session)
-    update = statements.update_changed(flow)
-    updated = session.execute(update) - linked if update else 0
+    inserted, updated = insert_and_link(plan, flow, session) if plan.own_lookups else update_and_insert(flow, session)
     session.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
     session.execute_all(advance(plan.target, flow.carried))
     ((read,),) = session.rows(SQL("SELECT count(*) FROM {}").format(sql.name(flow.origin)))
@@ -68,6 +63,27 @@ def refuse_rounding(plan: ImportPlan, session: Session) -> None:
                 f"{plan}: {taken.column.name} is {taken.column.type}, which would round {rows} values, such as "
                 f"{example}. Nothing is committed; give the column more digits, or round in fields with Round(...)."
             )
+
+
+def update_and_insert(flow: Flow, session: Session) -> tuple[int, int]:
+    """How many rows were inserted and updated.
+
+    The update comes first: it need not look at the rows that are new, and frees unique values that they take over.
+    """
+    updated = update(flow, session)
+    return session.execute(sql.insert_missing(flow)), updated
+
+
+def insert_and_link(plan: ImportPlan, flow: Flow, session: Session) -> tuple[int, int]:
+    """The same where rows lead to one another: all have to be there before they can."""
+    linked = count_linked(plan, flow, session)
+    inserted = session.execute(sql.insert_missing(unlinked(plan, flow)))
+    return inserted, update(look_up(plan, session), session) - linked
+
+
+def update(flow: Flow, session: Session) -> int:
+    statement = statements.update_changed(flow)
+    return session.execute(statement) if statement else 0
 
 
 def look_up(plan: ImportPlan, session: Session) -> Flow:
@@ -107,7 +123,8 @@ def count_linked(plan: ImportPlan, flow: Flow, session: Session) -> int:
 def compare(plan: ImportPlan, session: Session, *, limit: int = 10) -> Comparison:
     """Compare every row and column that arrived with the target's, after `merge` or in a transaction of its own."""
     flow = look_up(plan, session)
-    session.execute(statements.create_arrived(plan, flow))
+    ((alone,),) = session.rows(statements.as_many_rows(flow))
+    session.execute(statements.create_arrived(plan, flow, alone=alone))
     arrived = temporary(plan, statements.arrived_name(plan))
     found = compare_pair(plan.pair(flow.origin, arrived), session, limit)
     session.execute(statements.drop_arrived(plan))

@@ -12,6 +12,7 @@ from MySQLdb.cursors import SSCursor
 
 from rehome.errors import ImportFailed, Refused
 from rehome.importing.mysql_values import NULL, Cell, Raw, Spoilt, copy_lines, make_converter
+from rehome.importing.reading import BLOCK_SIZE
 from rehome.importing.resolve import ImportPlan
 
 PREPARATION = (
@@ -25,8 +26,6 @@ PREPARATION = (
     "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
 )
 
-BLOCK_SIZE = 256 * 1024
-"""Of the text that is given to COPY at a time; what is read at a time follows it."""
 MOST_ROWS = 2_000
 MOST_LONG_ROWS = 50
 """Where a single value may be larger than a block."""

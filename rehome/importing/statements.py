@@ -77,15 +77,21 @@ def create_found(plan: ImportPlan, found: Iterable[Found]) -> Statement:
     )  # fmt: skip
 
 
-def create_arrived(plan: ImportPlan, flow: Flow) -> Statement:
-    return SQL(
-        "CREATE TEMPORARY VIEW {} AS SELECT * FROM {} AS arrived WHERE EXISTS (SELECT FROM {} AS {} WHERE {})"
-    ).format(
-        Identifier(arrived_name(plan)),
-        sql.name(flow.destination),
-        sql.name(flow.origin),
-        Identifier(ROW),
-        sql.same_key(flow, ROW, "arrived"),
+def as_many_rows(flow: Flow) -> Statement:
+    return SQL("SELECT (SELECT count(*) FROM {}) = (SELECT count(*) FROM {})").format(
+        sql.name(flow.origin), sql.name(flow.destination)
+    )
+
+
+def create_arrived(plan: ImportPlan, flow: Flow, *, alone: bool) -> Statement:
+    """With `alone`, the target has as many rows as arrived: none has to be left out, nor looked for."""
+    every = SQL("CREATE TEMPORARY VIEW {} AS SELECT * FROM {} AS arrived").format(
+        Identifier(arrived_name(plan)), sql.name(flow.destination)
+    )
+    if alone:
+        return every
+    return SQL("{} WHERE EXISTS (SELECT FROM {} AS {} WHERE {})").format(
+        every, sql.name(flow.origin), Identifier(ROW), sql.same_key(flow, ROW, "arrived")
     )
 
 
