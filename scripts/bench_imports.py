@@ -160,8 +160,6 @@ def by_pgloader() -> None:
     """As its manual begins: tables, rows, then indexes, which are fewer than the import's target has."""
     older = source()
     origin = f"mysql://{older.user}:{quote(older.password)}@{older.host}:{older.port}/{older.name}"
-    if shutil.which("pgloader") is None:
-        raise NotInstalled("pgloader")
     done = subprocess.run(["pgloader", "--quiet", origin, target_url(pgloader=True)], capture_output=True, text=True)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {older.name}.person")  # noqa: S608
@@ -193,6 +191,8 @@ def measure(way: str, database: str, origin: Database) -> benching.Figures:
 
 
 def main(rows: int) -> None:
+    if shutil.which("pgloader") is None:
+        raise NotInstalled("pgloader")
     figures: dict[str, benching.Figures] = {}
     for count in (rows // FEW, rows):
         print(f"Filling {count:,} people, twice ...", flush=True)
