@@ -6,6 +6,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from core.database import database_config
+from core.legacy import ALIAS, APP, legacy_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -82,6 +83,10 @@ WSGI_APPLICATION = "core.wsgi.application"
 ASGI_APPLICATION = "core.asgi.application"
 
 DATABASES = {"default": database_config(env, production=PRODUCTION)}
+if legacy := legacy_config(env):
+    DATABASES[ALIAS] = legacy
+    DATABASE_ROUTERS = ["legacy_app.router.LegacyRouter"]
+    INSTALLED_APPS.append(APP)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -1,0 +1,133 @@
+"""`check --database legacy`: whether the older database can be reached, logged in to and read, and has what is read."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, NotSupportedError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Field, Model
+
+from core.legacy import ALIAS, APP, POSTGIS
+from legacy_app import answers
+from rehome.errors import one_line
+
+OLDEST_POSTGIS = (3, 1)
+"""What Django asks for."""
+READ_ONLY = {"postgresql": "SHOW transaction_read_only", "mysql": "SELECT @@session.transaction_read_only"}
+MARIADB_READ_ONLY = "SELECT @@session.tx_read_only"
+
+
+@register(Tags.database)
+def check_legacy(databases: Sequence[str] | None, **options: Any) -> list[CheckMessage]:
+    """Asks the server what an import will ask, and reads no row. Without a connection nothing else is said."""
+    if ALIAS not in (databases or ()):
+        return []
+    connection = connections[ALIAS]
+    return list(check_connection(connection)) or [
+        *check_postgis(connection),
+        *check_read_only(connection),
+        *(message for model in apps.get_app_config(APP).get_models() for message in check_model(connection, model)),
+    ]
+
+
+def check_connection(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
+    place = "{HOST}:{PORT}/{NAME}".format_map(connection.settings_dict)
+    try:
+        connection.ensure_connection()
+    except NotSupportedError as error:
+        yield Error(
+            f"The server of the older database {place} is too old: {one_line(error)}.",
+            hint="Upgrade it, or restore a copy of the database on a newer server and name that in LEGACY_DB_HOST.",
+            id="legacy_app.E003",
+        )
+    except DatabaseError as error:
+        if answers.is_refusal(error):
+            yield Error(
+                f"The server of the older database {place} lets nobody in: {one_line(error)}.",
+                hint="Correct LEGACY_DB_USER, LEGACY_DB_PASSWORD or LEGACY_DB_DB, or have the role let in.",
+                id="legacy_app.E002",
+            )
+        else:
+            yield Error(
+                f"The older database {place} can't be reached: {one_line(error)}.",
+                hint="Correct LEGACY_DB_HOST or LEGACY_DB_PORT, start its server, or open the network to it.",
+                id="legacy_app.E001",
+            )
+
+
+def check_postgis(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
+    if connection.settings_dict["ENGINE"] != POSTGIS:
+        return
+    try:
+        version = connection.ops.spatial_version
+        if version >= OLDEST_POSTGIS:
+            return
+        found = f"has PostGIS {'.'.join(map(str, version))}"
+    except ImproperlyConfigured:
+        found = "has no PostGIS"
+    yield Error(
+        f"The older database {found}, and Django needs {'.'.join(map(str, OLDEST_POSTGIS))} or newer.",
+        hint="Run CREATE EXTENSION postgis or ALTER EXTENSION postgis UPDATE there. "
+        "If no model has geometries, set LEGACY_DB_ENGINE=django.db.backends.postgresql.",
+        id="legacy_app.E004",
+    )
+
+
+def check_read_only(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
+    mariadb = getattr(connection, "mysql_is_mariadb", False)
+    with connection.cursor() as cursor:
+        cursor.execute(MARIADB_READ_ONLY if mariadb else READ_ONLY[connection.vendor])
+        (answer,) = cursor.fetchone()
+    if answer not in ("on", 1):
+        yield Error(
+            "The session of the older database may write, though it asked to be read-only.",
+            hint="Connect past the pooler that drops the session's settings, or have the role's default set: "
+            "ALTER ROLE ... SET default_transaction_read_only = on.",
+            id="legacy_app.E005",
+        )
+
+
+def check_model(connection: BaseDatabaseWrapper, model: type[Model]) -> Iterator[CheckMessage]:
+    table = model._meta.db_table
+    if refusal := answers.ask(connection, table):
+        yield explain(refusal, model, table)
+        return
+    for field in model._meta.concrete_fields:
+        if refusal := answers.ask(connection, table, field.column):
+            yield explain(refusal, model, table, field)
+        elif is_spatial(field) and not connection.features.gis_enabled:
+            engine = connection.settings_dict["ENGINE"]
+            yield Error(
+                f"{model._meta.label}.{field.name} is a geometry, and {engine} knows none.",
+                hint=f"Set LEGACY_DB_ENGINE={engine.replace('django.db', 'django.contrib.gis.db', 1)}.".replace(
+                    "backends.postgresql", "backends.postgis"
+                ),
+                obj=model,
+                id="legacy_app.E009",
+            )
+
+
+def is_spatial(field: "Field[Any, Any]") -> bool:
+    return hasattr(field, "geom_type")
+
+
+def explain(refusal: DatabaseError, model: type[Model], table: str, field: "Field[Any, Any] | None" = None) -> Error:
+    what = f"{table}.{field.column}" if field else table
+    match answers.meaning_of(refusal):
+        case "no table":
+            problem = f"The older database has no table {table}, which {model._meta.label} names, or hides it."
+            hint, number = "Correct db_table, take the model out, or have the role shown it by GRANT SELECT.", "E006"
+        case "no column" if field:
+            problem = f"The older database has no column {what}, which {model._meta.label}.{field.name} names."
+            hint, number = "Give the field the right db_column, or take it out of the model.", "E007"
+        case "no right":
+            user = connections[ALIAS].settings_dict["USER"]
+            problem = f"The role {user!r} may not read {what} of the older database."
+            hint, number = f"Have its owner run there: GRANT SELECT ON {table} TO {user}.", "E008"
+        case _:
+            problem = f"{what} of the older database can't be read: {one_line(refusal)}."
+            hint, number = "Read the server's log; if the connection was lost, run the check again.", "E001"
+    return Error(problem, hint=hint, obj=model, id=f"legacy_app.{number}")
