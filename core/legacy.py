@@ -35,7 +35,9 @@ def legacy_config(env: environ.Env) -> dict[str, Any] | None:
     """The value for DATABASES["legacy"], or None without LEGACY_DB_DB. Connects to nothing."""
     name = env.str("LEGACY_DB_DB", default="")
     engine = env.str("LEGACY_DB_ENGINE", default="") or POSTGIS
-    user, password = env.str("LEGACY_DB_USER", default=""), env.str("LEGACY_DB_PASSWORD", default="")
+    user = env.str("LEGACY_DB_USER", default="")
+    # As it is: django-environ takes a value that begins with $ for the name of another variable.
+    password = env.ENVIRON.get("LEGACY_DB_PASSWORD", "")
     host, port = env.str("LEGACY_DB_HOST", default=""), env.str("LEGACY_DB_PORT", default="")
     if not name:
         return None

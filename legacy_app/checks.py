@@ -37,6 +37,7 @@ def check_connection(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
     place = "{HOST}:{PORT}/{NAME}".format_map(connection.settings_dict)
     try:
         connection.ensure_connection()
+        connection.check_database_version_supported()  # Django itself looks at the first connection alone.
     except NotSupportedError as error:
         yield Error(
             f"The server of the older database {place} is too old: {one_line(error)}.",
