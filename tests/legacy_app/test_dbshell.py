@@ -47,5 +47,5 @@ def test_that_of_the_project_s_own_database_is_left_alone(monkeypatch: pytest.Mo
         "runshell",
         lambda client, parameters: opened.append((client.connection.alias, parameters, os.environ.get("PGOPTIONS"))),
     )
-    call_command(Command(), "-c", "SELECT 1", database="default")
+    call_command(Command(), "--", "-c", "SELECT 1", database="default")
     assert opened == [("default", ["-c", "SELECT 1"], None)]
