@@ -108,7 +108,9 @@ def filled(rows: int) -> Iterator[dict[str, Database]]:
     """The same people in PostgreSQL and in MariaDB, and an empty table for them at the target."""
     with ExitStack() as stack:
         older = {
-            "postgresql": stack.enter_context(stack.enter_context(postgis.started()).database()),
+            "postgresql": stack.enter_context(
+                stack.enter_context(postgis.started()).database(engine=postgis.PLAIN_ENGINE)
+            ),
             "mariadb": stack.enter_context(stack.enter_context(mariadb.started()).database()),
         }
         for kind, statements in (("postgresql", POSTGRESQL), ("mariadb", MARIADB)):

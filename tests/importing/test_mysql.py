@@ -6,12 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.postgres.fields import ArrayField
 from django.db import connections, models
 from django.db.models import Value
 from django.db.models.functions import Replace
 
-from rehome import Import
+from rehome import Import, Lookup
 from rehome.errors import ImportFailed, Refused
 from tests.importing.workshop import OLDER, Workshop
 
@@ -133,10 +134,11 @@ def test_whatever_is_not_zero_is_true(mysql_shop: Workshop) -> None:
     assert values(mysql_shop, *fields) == [(False,) * 3, (True,) * 3, (True,) * 3, (None,) * 3]
 
 
-def test_enums_are_text_and_sets_are_arrays_or_text(mysql_shop: Workshop) -> None:
+def test_enums_are_text_or_looked_up_and_sets_are_arrays_or_text(mysql_shop: Workshop) -> None:
     old = {"colour": models.TextField(), "tags": models.TextField()}
     new = {
         "colour": models.CharField(max_length=9),
+        "code": models.IntegerField(null=True),
         "tags": ArrayField(models.CharField(max_length=20), null=True),
         "said": models.TextField(null=True),
     }
@@ -149,12 +151,13 @@ def test_enums_are_text_and_sets_are_arrays_or_text(mysql_shop: Workshop) -> Non
     run_at_source(
         "INSERT INTO old_thing VALUES (1, 'grün', 7 | 8), (2, 'red', ''), (3, 'red', NULL), (4, 'red', 'سلام')"
     )
-    bring(mysql_shop, fields={"said": "tags"})
+    lookups = {"code": {"red": 1, "grün": 2}}
+    bring(mysql_shop, fields={"code": "colour", "said": "tags"}, lookups=lookups)
     assert values(mysql_shop, *new) == [
-        ("grün", ['a "b"', "c\\d", "{e}", "سلام"], 'a "b",c\\d,{e},سلام'),
-        ("red", [], ""),
-        ("red", None, None),
-        ("red", ["سلام"], "سلام"),
+        ("grün", 2, ['a "b"', "c\\d", "{e}", "سلام"], 'a "b",c\\d,{e},سلام'),
+        ("red", 1, [], ""),
+        ("red", 1, None, None),
+        ("red", 1, ["سلام"], "سلام"),
     ]
 
 
@@ -214,6 +217,73 @@ def test_bytes_json_times_and_uuids(mysql_shop: Workshop) -> None:
         ),
         (b"", *[None] * 7),
     ]
+
+
+def test_a_php_applications_users_log_in_with_their_passwords_and_everything_of_theirs_has_a_uuid(
+    mysql_shop: Workshop,
+) -> None:
+    run_at_source(
+        "CREATE TABLE users (id int unsigned PRIMARY KEY, login varchar(30) CHARACTER SET latin1, pass varchar(128),"
+        " joined datetime, level enum('member', 'admin'))",
+        "CREATE TABLE orders (no mediumint unsigned PRIMARY KEY, user_id int unsigned, total decimal(8, 2))",
+    )
+    with connections[OLDER].cursor() as cursor:
+        users = [(70000, "zoë", "s3crét", "member"), (3, "root", "پنهان", "admin")]
+        cursor.executemany(
+            "INSERT INTO users VALUES (%s, %s, %s, '2009-06-15 08:00:00', %s)",
+            [(key, login, make_password(password), level) for key, login, password, level in users],
+        )
+        cursor.execute("INSERT INTO orders VALUES (1, 3, 9.90), (2, 70000, 0.01)")
+    user = {name: models.CharField(max_length=80) for name in ("login", "pass", "level")}
+    mysql_shop.older("old.User", {**user, "joined": models.DateTimeField()}, managed=False, db_table="users")
+    key = models.IntegerField(primary_key=True, db_column="no")
+    order = {
+        "number": key,
+        "user_id": models.IntegerField(),
+        "total": models.DecimalField(max_digits=8, decimal_places=2),
+    }
+    mysql_shop.older("old.Order", order, managed=False, db_table="orders")
+
+    own_key = {"id": models.UUIDField(primary_key=True, default=uuid.uuid4)}
+    person = {
+        "legacy_id": models.IntegerField(unique=True),
+        "username": models.CharField(max_length=150, unique=True),
+        "password": models.CharField(max_length=128),
+        "date_joined": models.DateTimeField(),
+        "is_staff": models.BooleanField(),
+    }
+    mysql_shop.model("new.Person", {**own_key, **person})
+    owner = models.ForeignKey("new.Person", models.PROTECT)
+    mysql_shop.model("new.Order", {**own_key, "number": models.IntegerField(unique=True), "owner": owner})
+
+    people = Import(
+        "old.User",
+        "new.Person",
+        key={"legacy_id": "id"},
+        fields={"username": "login", "password": "pass", "date_joined": "joined", "is_staff": "level"},
+        lookups={"is_staff": {"member": False, "admin": True}},
+    )
+    orders = Import(
+        "old.Order",
+        "new.Order",
+        key={"number": "number"},
+        fields={"owner": "user_id"},
+        lookups={"owner": Lookup("new.Person", by="legacy_id")},
+        discard=["total"],
+    )
+    mysql_shop.run(people, orders)
+    keys = dict(mysql_shop.new("new.Person").values_list("legacy_id", "pk"))
+    assert mysql_shop.run(people, orders)[0].counts.unchanged == 2
+    assert dict(mysql_shop.new("new.Person").values_list("legacy_id", "pk")) == keys
+
+    for legacy_id, login, password, level in users:
+        person = mysql_shop.new("new.Person").get(username=login)
+        assert check_password(password, person.password)
+        assert (person.legacy_id, person.is_staff) == (legacy_id, level == "admin")
+        assert person.date_joined == datetime.datetime(2009, 6, 15, 8, tzinfo=UTC)
+        assert isinstance(person.pk, uuid.UUID)
+    owners = dict(mysql_shop.new("new.Order").values_list("number", "owner__username"))
+    assert owners == {1: "root", 2: "zoë"}
 
 
 # ----- what PostgreSQL can't have
