@@ -44,6 +44,10 @@ class ImportFailed(RehomeError):
     """A server refused a statement of an import, or rows can't go in; nothing is committed."""
 
 
+class DoubtfulRows(ImportFailed):
+    """Some row can't go in; which ones, and why, is found by asking each of them."""
+
+
 def one_line(error: Exception) -> str:
     """What PostgreSQL said, with its detail, as part of a sentence."""
     return " ".join(str(error).split()).rstrip(".")

@@ -38,6 +38,11 @@ class Found:
         return SQL("CASE WHEN {0}.hits = 1 THEN {0}.value END").format(Identifier(self.alias))
 
     @property
+    def hits_in(self) -> str:
+        """The column that says how many values there are for what arrived; null where there is none."""
+        return f"{self.alias} hits"
+
+    @property
     def join(self) -> Statement:
         return SQL('LEFT JOIN ({}) AS {alias} ON {} = {alias}."natural"').format(
             self.among, SQL(self.natural), alias=Identifier(self.alias)
@@ -49,9 +54,16 @@ def find(plan: ImportPlan) -> list[Found]:
 
 
 def make(plan: ImportPlan, taken: Taken, lookup: Lookup, alias: str) -> Found:
-    arrived = RawSQL(Identifier(ROW, taken.arrives_in).as_string().replace("%", "%%"), [], output_field=TextField())  # noqa: S611
-    natural = compiled(normalised(lookup, arrived), plan)
+    natural = as_looked_up(plan, lookup, Identifier(ROW, taken.arrives_in))
     return Found(taken, alias, among(plan, taken, lookup), natural)
+
+
+def as_looked_up(plan: ImportPlan, lookup: Lookup, value: Statement) -> str:
+    """SQL of a value that was read, in the form in which it is compared."""
+    return compiled(
+        normalised(lookup, RawSQL(value.as_string().replace("%", "%%"), [], output_field=TextField())),  # noqa: S611
+        plan,
+    )
 
 
 def among(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:

@@ -1,16 +1,18 @@
 """Brings the rows that arrived into the target: one statement for each kind of change, all in one transaction."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from rehome import catalog, sql
 from rehome.catalog import Table
-from rehome.errors import ImportFailed
-from rehome.importing import lookups, statements
+from rehome.errors import DoubtfulRows
+from rehome.importing import doubts, lookups, statements
+from rehome.importing.lookups import Found
 from rehome.importing.resolve import ImportPlan
 from rehome.plan import Flow
 from rehome.sequences import advance
 from rehome.session import Session
-from rehome.sql import SQL, Identifier
+from rehome.sql import SQL, Identifier, Statement
 from rehome.verify import Comparison, compare_pair
 
 GONE_NAMED = 10
@@ -29,22 +31,25 @@ class Counts:
     gone_keys: tuple[str, ...]
     """The first of them."""
     deleted: int
+    rejected: int = 0
+    """Rows that were read and can't go in; they are not among the others."""
 
     @property
     def unchanged(self) -> int:
         return self.read - self.inserted - self.updated
 
 
-def merge(plan: ImportPlan, session: Session, *, delete: bool = False) -> Counts:
+def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: str | None = None) -> Counts:
     """Insert what is new, update what has changed, and count or delete what is gone, in the transaction that is open.
 
-    Constraints are checked before it returns. Rows that say the same are not touched.
+    Constraints are checked before it returns. Rows that say the same are not touched. `left` names the temporary
+    table of rows that the source has and that can't go in. Raises DoubtfulRows for what PostgreSQL would take in
+    silence: a value that is not found or would be rounded, a key that several rows have.
     """
-    refuse_rounding(plan, session)
     flow = look_up(plan, session)
-    gone = session.rows(statements.count_gone(plan, flow))[0][0]
-    gone_keys = tuple(key for (key,) in session.rows(statements.first_gone(plan, flow, GONE_NAMED))) if gone else ()
-    deleted = session.execute(statements.delete_gone(plan, flow)) if gone and delete else 0
+    refuse_doubts(plan, flow, [found for found in lookups.find(plan) if found.taken not in plan.own_lookups], session)
+    gone, gone_keys = (0, ()) if plan.partial else find_gone(plan, flow, session, left)
+    deleted = session.execute(statements.delete_gone(plan, flow, left)) if gone and delete else 0
     inserted, updated = insert_and_link(plan, flow, session) if plan.own_lookups else update_and_insert(flow, session)
     session.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
     session.execute_all(advance(plan.target, flow.carried))
@@ -52,17 +57,30 @@ def merge(plan: ImportPlan, session: Session, *, delete: bool = False) -> Counts
     return Counts(read, inserted, updated, gone, gone_keys, deleted)
 
 
-def refuse_rounding(plan: ImportPlan, session: Session) -> None:
-    """PostgreSQL rounds what has more digits after the point than a column, in silence."""
-    for taken in plan.taken:
-        if taken.arrives_as != "numeric" or not taken.column.modifiers:
-            continue
-        ((rows, example),) = session.rows(statements.rounded(plan, taken))
-        if rows:
-            raise ImportFailed(
-                f"{plan}: {taken.column.name} is {taken.column.type}, which would round {rows} values, such as "
-                f"{example}. Nothing is committed; give the column more digits, or round in fields with Round(...)."
-            )
+def find_gone(plan: ImportPlan, flow: Flow, session: Session, left: str | None) -> tuple[int, tuple[str, ...]]:
+    """How many rows are gone at the source, and the keys of the first."""
+    ((gone,),) = session.rows(statements.count_gone(plan, flow, left))
+    first = session.rows(statements.first_gone(plan, flow, GONE_NAMED, left)) if gone else []
+    return gone, tuple(key for (key,) in first)
+
+
+def refuse_doubts(plan: ImportPlan, flow: Flow, named: Iterable[Found], session: Session) -> None:
+    asked = [doubts.any_doubt(plan, flow, named), *([] if doubts.is_unique(plan) else [doubts.key_twice(plan, flow)])]
+    if any(session.rows(question)[0][0] for question in asked):
+        raise DoubtfulRows(f"{plan}: some row can't go in as it is.")
+
+
+def note_values(plan: ImportPlan, flow: Flow, named: Iterable[Found], session: Session) -> None:
+    """Reject the rows with a value that can't go in as it is."""
+    for question in doubts.of_values(flow, named):
+        session.execute(note(plan, question))
+
+
+def note(plan: ImportPlan, question: Statement) -> Statement:
+    """Keeps what a question of `doubts` finds, but for what is rejected already."""
+    return SQL("INSERT INTO {} {} ON CONFLICT DO NOTHING").format(
+        Identifier("pg_temp", statements.rejects_name(plan)), question
+    )
 
 
 def update_and_insert(flow: Flow, session: Session) -> tuple[int, int]:
@@ -78,7 +96,9 @@ def insert_and_link(plan: ImportPlan, flow: Flow, session: Session) -> tuple[int
     """The same where rows lead to one another: all have to be there before they can."""
     linked = count_linked(plan, flow, session)
     inserted = session.execute(sql.insert_missing(unlinked(plan, flow)))
-    return inserted, update(look_up(plan, session), session) - linked
+    flow = look_up(plan, session)
+    refuse_doubts(plan, flow, lookups.find(plan), session)
+    return inserted, update(flow, session) - linked
 
 
 def update(flow: Flow, session: Session) -> int:

@@ -1,7 +1,7 @@
 """Reads MySQL and MariaDB by a server-side cursor, and gives their values as the text that COPY takes."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db import Error
@@ -10,10 +10,11 @@ from django.db.models import QuerySet
 from MySQLdb.constants import FIELD_TYPE
 from MySQLdb.cursors import SSCursor
 
-from rehome.errors import ImportFailed, Refused
-from rehome.importing.mysql_values import NULL, Cell, Raw, Spoilt, copy_lines, make_converter
+from rehome.errors import DoubtfulRows, Refused
+from rehome.importing.mysql_values import Cell, Raw, Spoilt, copy_lines, make_converter
 from rehome.importing.reading import BLOCK_SIZE
 from rehome.importing.resolve import ImportPlan
+from rehome.importing.spoilt import NULL, Report
 
 PREPARATION = (
     # PAD_CHAR_TO_FULL_LENGTH and other modes would change what is read.
@@ -29,9 +30,6 @@ PREPARATION = (
 MOST_ROWS = 2_000
 MOST_LONG_ROWS = 50
 """Where a single value may be larger than a block."""
-
-Report = Callable[[ImportPlan, Mapping[str, str], str, str], None]
-"""Told the key of a row, a column of the target, and why its value can't be carried."""
 
 
 class MySQLReader:
@@ -61,7 +59,7 @@ class MySQLReader:
 
     def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]", report: Report | None = None) -> Iterator[bytes]:
         """A value that PostgreSQL has no text for is reported, and comes as null; where nobody asks for reports, the
-        first one raises ImportFailed. One query at a time.
+        first one raises DoubtfulRows. One query at a time.
         """
         text, params = query.query.get_compiler(self.connection.alias).as_sql()
         with self.connection.wrap_database_errors:
@@ -107,6 +105,8 @@ class Lines:
     def __init__(self, plan: ImportPlan, cursor: Any, report: Report) -> None:
         self.plan = plan
         self.report = report
+        self.done = 0
+        """How many rows were made lines of."""
         columns = list(zip(plan.taken, cursor.description, cursor.description_flags, strict=True))
         self.converters = [make_converter(said[1], flags, taken.arrives_as) for taken, said, flags in columns]
         sizes = [said[3] for _, said, _ in columns]
@@ -116,30 +116,20 @@ class Lines:
     def of(self, rows: Sequence[tuple[Raw, ...]]) -> bytes:
         columns = [convert(values) for convert, values in zip(self.converters, zip(*rows, strict=True), strict=True)]
         try:
-            return copy_lines(columns)
+            lines = copy_lines(columns)
         except TypeError:
-            return copy_lines(self.without_spoilt(columns))
+            lines = copy_lines(self.without_spoilt(columns))
+        self.done += len(rows)
+        return lines
 
     def without_spoilt(self, columns: Sequence[Sequence[Cell]]) -> list[Sequence[Cell]]:
         """The same columns, with null in the place of what is spoilt and reported."""
         for taken, cells in zip(self.plan.taken, columns, strict=True):
-            for number, cell in enumerate(cells):
+            for number, cell in enumerate(cells, self.done + 1):
                 if isinstance(cell, Spoilt):
-                    self.report(self.plan, self.key_of(number, columns), taken.column.name, cell.reason)
+                    self.report(number, taken.column.name, cell.reason)
         return [[NULL if isinstance(cell, Spoilt) else cell for cell in cells] for cells in columns]
 
-    def key_of(self, number: int, columns: Sequence[Sequence[Cell]]) -> dict[str, str]:
-        key = {}
-        for taken, cells in zip(self.plan.taken, columns, strict=True):
-            if taken.column.name in self.plan.key:
-                cell = cells[number]
-                key[taken.column.name] = "?" if isinstance(cell, Spoilt) else cell.decode()
-        return key
 
-
-def refuse(plan: ImportPlan, key: Mapping[str, str], column: str, reason: str) -> None:
-    row = ", ".join(f"{name}={value}" for name, value in key.items())
-    raise ImportFailed(
-        f"{plan}: {column} of the row with {row} can't be carried: {reason}. Nothing is committed; correct it in the "
-        "source, or let an expression in fields do that."
-    )
+def refuse(number: int, column: str, reason: str) -> None:
+    raise DoubtfulRows(f"The value for {column} of row {number} can't be carried: {reason}.")

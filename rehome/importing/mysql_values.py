@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from MySQLdb.constants import FIELD_TYPE, FLAG
 
+from rehome.importing.spoilt import NULL, fault
+
 Raw = bytes | None
 """As the server sent it."""
 
@@ -20,7 +22,6 @@ class Spoilt:
 Cell = bytes | Spoilt
 Convert = Callable[[Sequence[Raw]], Sequence[Cell]]
 
-NULL = b"\\N"
 SPECIAL = {b"\\": b"\\\\", b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r"}
 """What means something in COPY's text; the backslash first, for the others bring one."""
 
@@ -129,17 +130,6 @@ def is_zero(date: bytes) -> bool:
     """Of a date that MySQL wrote, or of what looks like one."""
     year, month, day = date[:4], date[5:7], date[8:10]
     return date[4:5] == b"-" and (year == b"0000" or month == b"00" or day == b"00")
-
-
-def fault(value: bytes) -> str:
-    """Why PostgreSQL can't have these bytes for a text; empty when it can."""
-    if b"\0" in value:
-        return "it contains a NUL byte, which no text of PostgreSQL can"
-    try:
-        value.decode()
-    except UnicodeDecodeError as error:
-        return f"it is not UTF-8: byte 0x{value[error.start]:02x} at {error.start} of {value[:20]!r}"
-    return ""
 
 
 # ----- rows

@@ -4,13 +4,17 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
+import psycopg
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from rehome import catalog
 from rehome.errors import Refused
+from rehome.importing.failures import told, told_each
 from rehome.importing.resolve import ImportPlan
+from rehome.importing.spoilt import Report, mend
 
 BLOCK_SIZE = 16 * 1024
 """Of what is written at a time. Less costs calls; more is moved about in the driver while the server takes it."""
@@ -30,8 +34,11 @@ class Reader(Protocol):
         """A read-only transaction in which every query sees the same moment."""
         ...
 
-    def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]") -> Iterable[Block]:
-        """The query's rows as COPY text, as they come: memory does not grow with their number."""
+    def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]", report: Report | None = None) -> Iterable[Block]:
+        """The query's rows as COPY text, as they come: memory does not grow with their number.
+
+        With `report`, a value that is no text comes as null and is reported; otherwise it is an error, here or there.
+        """
         ...
 
 
@@ -47,15 +54,41 @@ class PostgreSQLReader:
             catalog.query(self.connection, PLAIN_TEXT)
             yield
 
-    def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]") -> Iterator[Block]:
+    def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]", report: Report | None = None) -> Iterator[Block]:
+        statement = self.copy_out(query)
+        if report is None:
+            yield from gathered(self.copy(statement))
+        else:
+            with self.unconverted() as encoding:
+                lines = map(bytes, self.copy(statement.decode().encode(encoding)))
+                yield from gathered(mend(lines, [taken.column.name for taken in plan.taken], encoding, report))
+
+    def copy_out(self, query: "QuerySet[Any, Any]") -> bytes:
         text, params = query.query.get_compiler(self.connection.alias).as_sql()
+        with self.connection.wrap_database_errors, psycopg.ClientCursor(self.connection.connection) as cursor:
+            return f"COPY ({cursor.mogrify(text, params)}) TO STDOUT".encode()
+
+    def copy(self, statement: bytes) -> Iterator[Block]:
+        """Each block is one row."""
         with (
             self.connection.wrap_database_errors,
             self.connection.cursor() as cursor,
-            # The driver's own: with DEBUG on, Django's cursor takes no parameters.
-            cursor.cursor.copy(f"COPY ({text}) TO STDOUT", params) as copy,
+            # The driver's own: with DEBUG on, Django's cursor takes no bytes.
+            cursor.cursor.copy(statement) as copy,
         ):
-            yield from gathered(copy)
+            yield from copy
+
+    @contextlib.contextmanager
+    def unconverted(self) -> Iterator[str]:
+        """Let the server send bytes as it has them; gives the name that Python has for their encoding."""
+        ((before, held),) = catalog.query(
+            self.connection, "SELECT current_setting('client_encoding'), current_setting('server_encoding')"
+        )
+        catalog.query(self.connection, "SELECT set_config('client_encoding', %s, true)", [held])
+        encoding: str = self.connection.connection.info.encoding
+        # SQL_ASCII means that the server was never told what its bytes are.
+        yield "utf-8" if encoding == "ascii" else encoding
+        catalog.query(self.connection, "SELECT set_config('client_encoding', %s, true)", [before])
 
 
 def gathered(rows: Iterable[Block]) -> Iterator[bytearray]:
@@ -84,11 +117,47 @@ def open_reader(connection: BaseDatabaseWrapper) -> Reader:
     )
 
 
+def count(plan: ImportPlan) -> int:
+    with told(plan.source):
+        return query(plan).count()
+
+
+def read(plan: ImportPlan, reader: Reader, report: Report | None = None) -> Iterator[Block]:
+    return told_each(plan.source, reader.rows(plan, query(plan), report), of_rows=report is not None)
+
+
+def refuse_unreadable(plan: ImportPlan) -> None:
+    """Before the first row is read, let the source's server say what it lacks."""
+    with told(plan.source):
+        query(plan).explain()
+
+
 def query(plan: ImportPlan) -> "QuerySet[Any, Any]":
     """One column for each of the plan's `taken`, in their order."""
     rows: QuerySet[Any, Any] = plan.source_model._base_manager.using(plan.source.alias).order_by()
     if plan.declared.where is not None:
         rows = rows.filter(plan.declared.where)
     values = {f"rehome_{number}": taken.expression for number, taken in enumerate(plan.taken)}
-    taken: QuerySet[Any, Any] = rows.annotate(**values).values_list(*values)
-    return taken
+    taken: QuerySet[Any, Any] = rows.annotate(**values)
+    if plan.only is not None:
+        try:
+            taken = taken.filter(has_key(plan))
+        except (ValueError, TypeError, ValidationError) as error:
+            raise Refused(f"{plan} can't look for a key: {error}.", "Correct it in the file of rejects.") from error
+    return taken.values_list(*values)
+
+
+def has_key(plan: ImportPlan) -> Q:
+    """Whether a row has one of the keys that are to be read again, as a condition of `query`."""
+    places = {taken.field.name: f"rehome_{n}" for n, taken in enumerate(plan.taken) if not taken.constant}
+    keys = [{places[name]: value for name, value in key.items() if name in places} for key in plan.only or ()]
+    if len({name for key in keys for name in key}) == 1:
+        (place,) = keys[0]
+        known = [Q((f"{place}__in", [key[place] for key in keys if key[place] is not None]))]
+        known += [Q((f"{place}__isnull", True)) for key in keys if key[place] is None]
+    else:
+        known = [
+            Q(*((name, value) if value is not None else (f"{name}__isnull", True) for name, value in key.items()))
+            for key in keys
+        ]
+    return Q(*known, _connector=Q.OR)

@@ -27,6 +27,10 @@ MADE_BY_SQL = {uuid.uuid4: "gen_random_uuid()", timezone.now: "now()", datetime.
 """Python's defaults that PostgreSQL can make for each row as well."""
 
 
+Key = Mapping[str, str | None]
+"""What a row has for the fields of its import's key, as the source writes it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Taken:
     """A column of the target that comes from the source, and the column in which the source's value arrives."""
@@ -69,6 +73,13 @@ class ImportPlan:
     """Columns of new rows that nothing of the source gives."""
     key: tuple[str, ...]
     """Columns of the target that find a row again."""
+    only: tuple[Key, ...] | None = None
+    """By field of the target, the keys of the only rows to read; None for all."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether a row that is not read may well be at the source."""
+        return self.only is not None
 
     def __str__(self) -> str:
         return str(self.declared)

@@ -3,7 +3,8 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from django.apps import apps as django_apps
 from django.apps.registry import Apps
@@ -16,20 +17,23 @@ from django.db import (
     router,
     transaction,
 )
-from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.errors import ImportFailed, Refused, one_line
+from rehome.errors import DoubtfulRows, ImportFailed, Refused, one_line
 from rehome.historical import get_model
-from rehome.importing import merging, staging, statements
+from rehome.importing import cells, merging, rejects, staging, statements
+from rehome.importing.careful import Careful
 from rehome.importing.checking import check
 from rehome.importing.declaration import Import
-from rehome.importing.reading import Reader, open_reader
+from rehome.importing.failures import is_about_rows, is_lost, told
+from rehome.importing.reading import Reader, open_reader, refuse_unreadable
+from rehome.importing.rejects import Reject
 from rehome.importing.report import ImportReport
 from rehome.importing.resolve import ImportPlan, make_plan
 from rehome.progress import Progress
 from rehome.session import Session
 from rehome.verify import Comparison
 
+Stage = Callable[[ImportPlan, Reader, Session, Callable[[str], None]], object]
 STEPS = 3
 """Of each import."""
 
@@ -40,6 +44,12 @@ class Options:
     """Delete rows of the target that are gone at the source."""
     dry_run: bool = False
     """Do everything, and roll it back."""
+    skip_bad: Path | None = None
+    """Where to write the rows that can't go in, so that the others can; None lets none go in."""
+    from_rejects: Path | None = None
+    """Such a file of an earlier run: only its rows are read."""
+    named: int | None = 20
+    """How many reasons why rows can't go in are named by an error; None for all."""
 
 
 def run(
@@ -49,24 +59,117 @@ def run(
     source: str | None = None,
     target: str = DEFAULT_DB_ALIAS,
     apps: Apps = django_apps,
+    committing: Callable[[], object] = lambda: None,
 ) -> list[ImportReport]:
     """Run imports of one source in order: all of them in one transaction of the target, or nothing.
 
-    The source is read in one snapshot and never written to. Raises RehomeError, and then nothing is committed.
+    The source is read in one snapshot and never written to. Rows are asked one by one what is wrong with them only
+    where all together have failed, and then they are read again. `committing` is called when nothing is left to do but
+    to commit. Raises RehomeError, and then nothing is committed.
     """
     alias = source or find_source(imports, apps)
-    plans = [make_plan(declared, apps, alias, target, number) for number, declared in enumerate(imports)]
-    check(plans)
-    session = Session(connections[target], [plan.target.oid for plan in plans])
-    progress = Progress(f"{', '.join(map(str, plans))}: from {alias!r} into {target!r}", STEPS * len(plans))
-    session.waits = progress.waits
-    with session.only_move(str(plans[0])), explained(plans[0].source), cleared(plans, session):
-        reader = open_reader(plans[0].source)
-        with reader.snapshot():
-            read_all(plans, reader, session, progress)
-        return session.retry_transaction(
-            lambda: bring_in(plans, session, options, progress), isolation="REPEATABLE READ"
-        )
+    with told(connections[target]):
+        plans = [make_plan(declared, apps, alias, target, number) for number, declared in enumerate(imports)]
+        check(plans)
+        if options.from_rejects:
+            plans = rejects.restrict(plans, rejects.read_keys(options.from_rejects))
+        session = Session(connections[target], [plan.target.oid for plan in plans])
+        with session.only_move(str(imports[0])), cleared(plans, session):
+            return Run(plans, session, options, committing).run() if plans else []
+
+
+class Run:
+    """One run of imports between two databases."""
+
+    def __init__(
+        self, plans: list[ImportPlan], session: Session, options: Options, committing: Callable[[], object]
+    ) -> None:
+        self.plans = plans
+        self.session = session
+        self.options = options
+        self.committing = committing
+        self.source = plans[0].source
+        self.reader = open_reader(self.source)
+
+    def run(self) -> list[ImportReport]:
+        with rejects.published(self.options.skip_bad):
+            try:
+                return self.stage_and_bring_in(staging.stage, self.bring_in)
+            except (DatabaseError, DoubtfulRows) as error:
+                if not is_about_rows(error):
+                    raise
+            return self.stage_and_bring_in(cells.stage, self.bring_in_carefully)
+
+    def stage_and_bring_in(
+        self, stage: Stage, bring_in: Callable[[Progress], list[ImportReport]]
+    ) -> list[ImportReport]:
+        title = f"{', '.join(map(str, self.plans))}: from {self.source.alias!r} into {self.session.connection.alias!r}"
+        careful = stage is cells.stage
+        asked = ", looking for rows that can't go in" if careful else ""
+        progress = Progress(f"{title}{asked}", STEPS * len(self.plans))
+        self.session.waits = progress.waits
+        with told(self.source, of_rows=careful), self.reader.snapshot():
+            for plan in self.plans:
+                refuse_unreadable(plan)
+            for plan in self.plans:
+                step = progress.step(f"read {plan.declared.source}")
+                with step, told(self.session.connection, of_rows=careful):
+                    stage(plan, self.reader, self.session, progress.detail)
+        with self.committed():
+            return self.session.retry_transaction(lambda: bring_in(progress), isolation="REPEATABLE READ")
+
+    @contextlib.contextmanager
+    def committed(self) -> Iterator[None]:
+        """Nobody knows what has become of a commit that has brought no answer."""
+        self.finished = False
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            if self.finished and is_lost(self.session.connection, error):
+                raise ImportFailed(
+                    f"The connection to database {self.session.connection.alias!r} was lost in its commit: "
+                    f"{one_line(error)}. Run the import again, which tells what is there."
+                ) from error
+            raise
+
+    def bring_in(self, progress: Progress) -> list[ImportReport]:
+        """In the transaction that is open, which sees one moment, but for its own writes."""
+        reports = [
+            self.report(plan, progress, lambda plan: merging.merge(plan, self.session, delete=self.options.delete))
+            for plan in self.plans
+        ]
+        self.finish([])
+        return reports
+
+    def bring_in_carefully(self, progress: Progress) -> list[ImportReport]:
+        careful = Careful(self.session, delete=self.options.delete)
+        reports = [self.report(plan, progress, careful.merge) for plan in self.plans]
+        rows = sum(report.counts.rejected for report in reports)
+        found = rejects.find(self.plans, self.session)
+        if rows and not self.options.skip_bad:
+            raise rejects.refuse(rows, found, self.options.named)
+        self.finish(found)
+        return reports
+
+    def report(
+        self, plan: ImportPlan, progress: Progress, merge: Callable[[ImportPlan], merging.Counts]
+    ) -> ImportReport:
+        started = time.monotonic()
+        with progress.step(f"merge into {plan.target}"):
+            counts = merge(plan)
+        with progress.step("compare every row"):
+            comparison = merging.compare(plan, self.session)
+        refuse_differences(plan, comparison)
+        return ImportReport(str(plan), counts, comparison, time.monotonic() - started)
+
+    def finish(self, found: Iterable[Reject]) -> None:
+        if self.options.skip_bad:
+            rejects.write(self.options.skip_bad, found)
+        if self.options.dry_run:
+            transaction.set_rollback(True, using=self.session.connection.alias)
+        else:
+            self.committing()
+            self.finished = True
 
 
 def find_source(imports: Sequence[Import], apps: Apps) -> str:
@@ -79,32 +182,10 @@ def find_source(imports: Sequence[Import], apps: Apps) -> str:
     return found.pop()
 
 
-def read_all(plans: list[ImportPlan], reader: Reader, session: Session, progress: Progress) -> None:
-    for plan in plans:
-        with progress.step(f"read {plan.declared.source}"):
-            staging.stage(plan, reader, session, progress.detail)
-
-
-def bring_in(plans: list[ImportPlan], session: Session, options: Options, progress: Progress) -> list[ImportReport]:
-    """In the transaction that is open, which sees one moment, but for its own writes."""
-    reports = []
-    for plan in plans:
-        started = time.monotonic()
-        with progress.step(f"merge into {plan.target}"):
-            counts = merging.merge(plan, session, delete=options.delete)
-        with progress.step("compare every row"):
-            comparison = merging.compare(plan, session)
-        refuse_differences(plan, comparison)
-        reports.append(ImportReport(str(plan), counts, comparison, time.monotonic() - started))
-    if options.dry_run:
-        transaction.set_rollback(True, using=session.connection.alias)
-    return reports
-
-
 def refuse_differences(plan: ImportPlan, comparison: Comparison) -> None:
     if not comparison.equal:
         found = "; ".join(map(str, comparison.differences))
-        raise ImportFailed(
+        raise DoubtfulRows(
             f"{plan}: {comparison.source_rows} rows were read and {comparison.target_rows} are there, or they differ: "
             f"{found or 'a key is there more than once'}. Nothing is committed; see that the key names one row."
         )
@@ -116,22 +197,8 @@ def cleared(plans: list[ImportPlan], session: Session) -> Iterator[None]:
     try:
         yield
     finally:
-        if session.connection.is_usable() and not session.connection.in_atomic_block:
-            session.execute_all(statements.drop(statements.read_name(plan)) for plan in plans)
-
-
-@contextlib.contextmanager
-def explained(source: BaseDatabaseWrapper) -> Iterator[None]:
-    """Say what a server said, and what has become of the rows."""
-    try:
-        yield
-    except (OperationalError, InterfaceError) as error:
-        raise ImportFailed(
-            f"The connection to a database was lost or it gave up: {one_line(error)}. Nothing is committed; run the "
-            "import again."
-        ) from error
-    except DatabaseError as error:
-        raise ImportFailed(
-            f"A database refused: {one_line(error)}. Nothing is committed; correct what it names, and run the import "
-            "again."
-        ) from error
+        if not session.connection.is_usable():
+            session.connection.close()
+        elif not session.connection.in_atomic_block:
+            named = [statements.read_name, statements.text_name, statements.rejects_name]
+            session.execute_all(statements.drop(name(plan)) for plan in plans for name in named)

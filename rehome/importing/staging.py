@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from rehome.importing import statements
-from rehome.importing.reading import Block, Reader, query
+from rehome.importing.reading import Block, Reader, count
+from rehome.importing.reading import read as read_rows
 from rehome.importing.resolve import ImportPlan
 from rehome.progress import Pace
 from rehome.session import Session
+from rehome.sql import Statement
 
 BETWEEN_REPORTS_S = 0.2
 
@@ -17,16 +19,25 @@ def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[
 
     The table is the session's own and no other session's business, so no lock is held on the target meanwhile.
     """
-    rows = query(plan)
-    total = rows.count()
+    session.execute(statements.drop(statements.read_name(plan)))
     session.execute(statements.create_read(plan))
-    with session.transaction(), plan.connection.cursor() as cursor, plan.connection.wrap_database_errors:
+    with session.transaction():
         session.execute(statements.understand(plan.source.timezone_name))
-        with cursor.copy(statements.copy_in(plan).as_string()) as copy:
-            for block in watched(reader.rows(plan, rows), total, report):
+        read = receive(statements.copy_in(plan), read_rows(plan, reader), count(plan), session, report)
+    session.execute(statements.analyze(statements.read_name(plan)))
+    return read
+
+
+def receive(
+    copy_in: Statement, blocks: Iterable[Block], total: int, session: Session, report: Callable[[str], None]
+) -> int:
+    """Let lines arrive by a COPY statement; returns their number."""
+    connection = session.connection
+    with connection.wrap_database_errors, connection.cursor() as cursor:
+        with cursor.copy(copy_in.as_string()) as copy:
+            for block in watched(blocks, total, report):
                 copy.write(block)
         read: int = cursor.rowcount
-    session.execute(statements.analyze(statements.read_name(plan)))
     return read
 
 

@@ -9,6 +9,9 @@ from rehome.importing.resolve import ImportPlan, Taken
 from rehome.plan import Flow
 from rehome.sql import OTHER_RECORD, SQL, Identifier, Literal, Statement
 
+LINE = "rehome line"
+"""The number of a row among those that were read, where each row may have to be named."""
+
 
 def read_name(plan: ImportPlan) -> str:
     """The temporary table that the source's rows arrive in."""
@@ -25,15 +28,31 @@ def arrived_name(plan: ImportPlan) -> str:
     return f"rehome_arrived_{plan.number}"
 
 
+def text_name(plan: ImportPlan) -> str:
+    """The temporary table of the rows as the source writes them, where each value may have to be named."""
+    return f"rehome_text_{plan.number}"
+
+
+def rejects_name(plan: ImportPlan) -> str:
+    """The temporary table of what is wrong with the rows."""
+    return f"rehome_rejects_{plan.number}"
+
+
+def left_name(plan: ImportPlan) -> str:
+    """The temporary table of the rows that were taken out of those that arrived."""
+    return f"rehome_left_{plan.number}"
+
+
 def create_read(plan: ImportPlan) -> Statement:
     return SQL("CREATE TEMPORARY TABLE {} ({})").format(
         Identifier(read_name(plan)), SQL(", ").join(map(arriving_column, plan.taken))
     )
 
 
-def arriving_column(taken: Taken) -> Statement:
+def arriving_column(taken: Taken, kind: str | None = None) -> Statement:
+    """As the type that the value has in the target, or as `kind`."""
     collation = f" COLLATE {taken.column.collation}" if taken.column.collation and not taken.lookup else ""
-    return SQL("{} {}{}").format(Identifier(taken.arrives_in), SQL(taken.arrives_as), SQL(collation))
+    return SQL("{} {}{}").format(Identifier(taken.arrives_in), SQL(kind or taken.arrives_as), SQL(collation))
 
 
 def copy_in(plan: ImportPlan) -> Statement:
@@ -55,13 +74,6 @@ def analyze(name: str) -> Statement:
     return SQL("ANALYZE {}").format(Identifier("pg_temp", name))
 
 
-def rounded(plan: ImportPlan, taken: Taken) -> Statement:
-    """The number of values that are not the same as the column's type, and one of them."""
-    return SQL("SELECT count(*), min({0}) FROM {1} WHERE {0} <> {0}::{2}").format(
-        Identifier(taken.arrives_in), Identifier("pg_temp", read_name(plan)), SQL(taken.column.type)
-    )
-
-
 def create_found(plan: ImportPlan, found: Iterable[Found]) -> Statement:
     """The rows as they arrived, with a column more for each lookup."""
     found = list(found)
@@ -69,7 +81,10 @@ def create_found(plan: ImportPlan, found: Iterable[Found]) -> Statement:
         Identifier(found_name(plan)),
         Identifier(ROW),
         SQL(", ").join(
-            SQL("{} AS {}").format(one.value, Identifier(one.taken.column.name)) for one in found
+            SQL("{} AS {}, {} AS {}").format(
+                one.value, Identifier(one.taken.column.name), Identifier(one.alias, "hits"), Identifier(one.hits_in)
+            )
+            for one in found
         ),
         Identifier("pg_temp", read_name(plan)),
         Identifier(ROW),
@@ -119,15 +134,23 @@ def update_changed(flow: Flow) -> Statement | None:
     )
 
 
-def gone(plan: ImportPlan, flow: Flow) -> Statement:
-    """FROM and WHERE of the target's rows that came with this import and that the source has no more."""
+def is_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
+    """Whether row `gone` of the target came with this import, and the source has it no more.
+
+    Rows of the temporary table `left` are at the source, though they can't go in.
+    """
     present = [SQL("{} IS NOT NULL").format(Identifier("gone", column)) for column in plan.key]
-    return SQL("{} AS gone WHERE {} AND NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(
-        sql.name(flow.destination),
-        SQL(" AND ").join([*present, *own(plan)]),
-        sql.name(flow.origin),
-        sql.same_key(flow, "origin", "gone"),
-    )
+    at_source = [sql.name(flow.origin), *([Identifier("pg_temp", left)] if left else [])]
+    missing = [
+        SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(rows, sql.same_key(flow, "origin", "gone"))
+        for rows in at_source
+    ]
+    return SQL(" AND ").join([*present, *own(plan), *missing])
+
+
+def gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
+    """FROM and WHERE of the target's rows that came with this import and that the source has no more."""
+    return SQL("{} AS gone WHERE {}").format(sql.name(flow.destination), is_gone(plan, flow, left))
 
 
 def own(plan: ImportPlan) -> list[Statement]:
@@ -137,16 +160,16 @@ def own(plan: ImportPlan) -> list[Statement]:
     ]
 
 
-def count_gone(plan: ImportPlan, flow: Flow) -> Statement:
-    return SQL("SELECT count(*) FROM {}").format(gone(plan, flow))
+def count_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
+    return SQL("SELECT count(*) FROM {}").format(gone(plan, flow, left))
 
 
-def first_gone(plan: ImportPlan, flow: Flow, limit: int) -> Statement:
+def first_gone(plan: ImportPlan, flow: Flow, limit: int, left: str | None = None) -> Statement:
     keys = sql.of("gone", plan.key)
     return SQL("SELECT concat_ws(', ', {}) FROM {} ORDER BY {} LIMIT {}").format(
-        keys, gone(plan, flow), keys, Literal(limit)
+        keys, gone(plan, flow, left), keys, Literal(limit)
     )
 
 
-def delete_gone(plan: ImportPlan, flow: Flow) -> Statement:
-    return SQL("DELETE FROM {}").format(gone(plan, flow))
+def delete_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
+    return SQL("DELETE FROM {}").format(gone(plan, flow, left))

@@ -1,18 +1,24 @@
 """What the commands that import have in common."""
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from rehome import interrupts
 from rehome.importing import running
 from rehome.importing.declaration import Import
+from rehome.importing.rejects import count
 from rehome.importing.report import ImportReport
 from rehome.importing.running import Options
-from rehome.management.base import INTERRUPTED, as_table
+from rehome.management.base import USAGE, as_table
 
-HEADINGS = ["import", "read", "inserted", "updated", "unchanged", "gone", "deleted", "seconds"]
+HEADINGS = ["import", "read", "inserted", "updated", "unchanged", "gone", "deleted", "rejected", "seconds"]
+ALL_NAMED = 2
+"""The verbosity at which every row that can't go in is named."""
 
 
 class ImportCommand(BaseCommand):
@@ -34,16 +40,45 @@ class ImportCommand(BaseCommand):
         parser.add_argument(
             "--delete", action="store_true", help="Delete rows that an earlier run brought and the source has no more."
         )
+        parser.add_argument(
+            "--skip-bad",
+            type=Path,
+            metavar="FILE",
+            help="Write the rows that can't go in to this file, as JSON lines, and bring in the others.",
+        )
+        parser.add_argument(
+            "--from-rejects",
+            type=Path,
+            metavar="FILE",
+            help="Read only the rows that are named in such a file of an earlier run.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        chosen = Options(delete=options["delete"], dry_run=options["dry_run"])
-        try:
-            reports = running.run(self.imports, chosen, source=options["source"], target=options["database"])
-        except KeyboardInterrupt:
-            raise CommandError("Interrupted; nothing is committed.", returncode=INTERRUPTED) from None
+        chosen = choose(options)
+        with interrupts.noticed() as signals:
+            try:
+                reports = running.run(
+                    self.imports,
+                    chosen,
+                    source=options["source"],
+                    target=options["database"],
+                    committing=signals.ignore,
+                )
+            except KeyboardInterrupt:
+                code = 128 + (signals.received or signal.SIGINT)
+                raise CommandError("Interrupted; nothing is committed.", returncode=code) from None
+        self.tell(reports, chosen)
+
+    def tell(self, reports: list[ImportReport], chosen: Options) -> None:
+        if not reports:
+            self.stdout.write(f"{chosen.from_rejects} names no row.")
+            return
         self.stdout.write(as_table(HEADINGS, [row_of(report) for report in reports]))
         for report in reports:
             self.tell_gone(report, deleted=chosen.delete)
+        if rejected := sum(report.counts.rejected for report in reports):
+            self.stdout.write(f"\n{count(rejected)} can't go in; see {chosen.skip_bad}.")
+            self.stderr.write(f"{count(rejected)} can't go in and stay as they were.", self.style.NOTICE)
         if chosen.dry_run:
             self.stdout.write("\nA dry run: nothing is committed.")
 
@@ -54,6 +89,21 @@ class ImportCommand(BaseCommand):
                 f"\n{report.name}: {report.counts.gone} rows are gone at the source and stay here: "
                 f"{', '.join(report.counts.gone_keys)}{more}. --delete deletes them."
             )
+
+
+def choose(options: Mapping[str, Any]) -> Options:
+    if options["from_rejects"] and options["delete"]:
+        raise CommandError(
+            "--from-rejects reads a few rows alone, so that --delete can't know which are gone. Leave one out.",
+            returncode=USAGE,
+        )
+    return Options(
+        delete=options["delete"],
+        dry_run=options["dry_run"],
+        skip_bad=options["skip_bad"],
+        from_rejects=options["from_rejects"],
+        named=None if options["verbosity"] >= ALL_NAMED else Options.named,
+    )
 
 
 def row_of(report: ImportReport) -> list[Any]:

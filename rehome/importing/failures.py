@@ -1,0 +1,81 @@
+"""Says which database's server failed an import, what it said, and what to do."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome.errors import DoubtfulRows, ImportFailed, one_line
+
+Item = TypeVar("Item")
+
+OF_ROWS = {"22", "23", "44", "P0", "XX"}
+"""Classes of errors that a row may be to blame for; the last is what extensions such as PostGIS say."""
+NOT_THERE = {"42P01", "42703", "3F000", 1146, 1054}
+"""What PostgreSQL and MySQL say of a table or a column that they don't have."""
+NOT_ALLOWED = {"42501", 1044, 1142, 1143}
+FULL = {"53100", 1021, 1114}
+LOST = {"57P01", "57P02", "57P03", "08006", "08003", 2006, 2013, 2055, 1927}
+"""What a server that is ended says as its last, and what drivers say of one that is gone."""
+NOTHING = "Nothing is committed"
+
+
+def state_of(error: BaseException) -> str | int:
+    """PostgreSQL's SQLSTATE or MySQL's number; an empty string where neither is said."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    number = error.args[0] if error.args else None
+    return state or (number if isinstance(number, int) else "")
+
+
+def is_about_rows(error: BaseException) -> bool:
+    """Whether some row may be what went wrong, and not the connection, a right or the declaration."""
+    return isinstance(error, DoubtfulRows) or (
+        isinstance(error, DatabaseError)
+        and str(state_of(error))[:2] in OF_ROWS
+        and not isinstance(state_of(error), int)
+    )
+
+
+def is_lost(connection: BaseDatabaseWrapper, error: BaseException) -> bool:
+    lost = isinstance(error, OperationalError | InterfaceError)
+    return lost and (state_of(error) in LOST or not connection.is_usable())
+
+
+@contextlib.contextmanager
+def told(connection: BaseDatabaseWrapper, *, of_rows: bool = True) -> Iterator[None]:
+    """Errors of this database become ImportFailed; without `of_rows` those stay that a row may be to blame for."""
+    try:
+        yield
+    except (DatabaseError, InterfaceError) as error:
+        if is_about_rows(error) and not of_rows:
+            raise
+        raise ImportFailed(describe(connection, error)) from error
+
+
+def told_each(connection: BaseDatabaseWrapper, items: Iterable[Item], *, of_rows: bool) -> Iterator[Item]:
+    """The same items, which come from this database."""
+    with told(connection, of_rows=of_rows):
+        yield from items
+
+
+def describe(connection: BaseDatabaseWrapper, error: DatabaseError | InterfaceError) -> str:
+    name, said, state = f"database {connection.alias!r}", one_line(error), state_of(error)
+    if connection.connection is None:
+        return (
+            f"The {name} can't be reached: {said}. {NOTHING}; see that its server runs, and that HOST, PORT, NAME, "
+            "USER and PASSWORD of its settings are right."
+        )
+    if state in FULL:
+        return f"The disk of {name} is full: {said}. {NOTHING}; make room there, and run the import again."
+    if state in NOT_THERE:
+        return (
+            f"The {name} lacks what the import names: {said}. {NOTHING}; correct the model, for which `manage.py "
+            f"inspectdb --database {connection.alias}` shows what is there."
+        )
+    if state in NOT_ALLOWED:
+        return f"The {name} does not let this user: {said}. {NOTHING}; grant it, or connect as another user."
+    if is_lost(connection, error):
+        return f"The connection to {name} was lost: {said}. {NOTHING}; run the import again."
+    return f"The {name} refused: {said}. {NOTHING}; correct what it names, and run the import again."

@@ -1,0 +1,40 @@
+"""Bytes that are no text: which values of a row have them, and why PostgreSQL can't have these for a text."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+Report = Callable[[int, str, str], None]
+"""Told the number of a row, counted from 1, a column of the target, and why the row's value for it can't be carried."""
+
+NULL = b"\\N"
+SHOWN = 20
+
+
+def fault(value: bytes, encoding: str = "utf-8") -> str:
+    """Why PostgreSQL can't have these bytes for a text; empty when it can."""
+    if b"\0" in value:
+        return "contains a NUL byte, which no text of PostgreSQL can"
+    try:
+        value.decode(encoding)
+    except UnicodeDecodeError as error:
+        name = {"utf-8": "UTF-8"}.get(encoding, encoding)
+        return f"is not {name}: byte 0x{value[error.start]:02x} at {error.start} of {value[:SHOWN]!r}"
+    return ""
+
+
+def mend(lines: Iterable[bytes], columns: Sequence[str], encoding: str, report: Report) -> Iterator[bytes]:
+    """The same lines of COPY in UTF-8, with null for each value that is no text, which is reported."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode(encoding).encode()
+        except UnicodeDecodeError:
+            yield mend_line(line, number, columns, encoding, report)
+
+
+def mend_line(line: bytes, number: int, columns: Sequence[str], encoding: str, report: Report) -> bytes:
+    values = line.removesuffix(b"\n").split(b"\t")
+    for place, (column, value) in enumerate(zip(columns, values, strict=True)):
+        reason = fault(value, encoding)
+        if reason:
+            report(number, column, reason)
+        values[place] = NULL if reason else value.decode(encoding).encode()
+    return b"\t".join(values) + b"\n"

@@ -1,0 +1,55 @@
+"""The unique constraints and indexes of a table, and how one is taken away for the length of a transaction."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from rehome import sql
+from rehome.catalog import Table
+from rehome.sql import SQL, Identifier, Statement
+
+
+@dataclasses.dataclass(frozen=True)
+class Unique:
+    name: str
+    columns: tuple[str, ...]
+    nulls_equal: bool
+    """Whether two nulls are the same value for it."""
+    waits: bool
+    """Whether it is checked when a statement, or the transaction, is done: rows may then exchange their values."""
+    drop: Statement | None
+    """None where something depends on it, or its definition does not say everything."""
+    restore: Statement
+
+    def same(self, one: str, other: str) -> Statement:
+        """Whether two rows have the same values; null where one of these is unknown."""
+        operator = SQL("{} IS NOT DISTINCT FROM {}" if self.nulls_equal else "{} = {}")
+        return SQL(" AND ").join(
+            operator.format(Identifier(one, column), Identifier(other, column)) for column in self.columns
+        )
+
+
+def find_uniques(table: Table) -> Iterator[Unique]:
+    """Those over columns alone: an expression or a condition is PostgreSQL's own business."""
+    relied_on = {incoming.index for incoming in table.incoming}
+    for constraint in table.constraints:
+        if constraint.kind in "pu":
+            free = table.owned and constraint.plain and constraint.name not in relied_on
+            yield Unique(
+                constraint.name,
+                constraint.columns,
+                "NULLS NOT DISTINCT" in constraint.definition,
+                constraint.deferrable,
+                sql.drop_constraint(table, constraint.name) if free else None,
+                sql.add_constraint(table, constraint),
+            )
+    for index in table.indexes:
+        if index.unique and index.columns:
+            free = table.owned and index.plain and index.name not in relied_on
+            yield Unique(
+                index.name,
+                index.columns,
+                "NULLS NOT DISTINCT" in index.definition,
+                False,
+                sql.drop_index(table, index.name) if free else None,
+                SQL(index.definition),
+            )
