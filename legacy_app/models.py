@@ -13,6 +13,7 @@ class Ostans(models.Model):
     class Meta:
         managed = False
         db_table = "prjapi_ostans"
+        default_permissions = ()  # Nobody edits it here.
 
     def __str__(self) -> str:
         return self.name_en or self.name_fa or f"Ostan {self.pk}"

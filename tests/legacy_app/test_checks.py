@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tests.legacy_app.conftest import Connect
 from tests.legacy_app.ostans import TABLE, Ostans
-from tests.manage import manage
+from tests.manage import ROOT, manage
 from tests.servers.mariadb import GIS_ENGINE, MariaDB
 from tests.servers.postgis import PLAIN_ENGINE
 from tests.servers.starting import HOST, Database, free_port
@@ -143,3 +143,9 @@ def test_e009_a_geometry_that_the_engine_does_not_know(older: Ostans, maria: Dat
         ]
     with connect(maria):
         assert [number for number, _ in check()] == ["legacy_app.E009"]
+
+
+def test_the_page_has_every_id() -> None:
+    written = set(re.findall(r'"(?:legacy_app\.)?(E\d+)"', (ROOT / "legacy_app" / "checks.py").read_text()))
+    documented = re.findall(r"^\| `legacy_app\.(E\d+)` \|", (ROOT / "docs" / "legacy.md").read_text(), re.MULTILINE)
+    assert sorted(written) == documented

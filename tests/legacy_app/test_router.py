@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from django.core.management import call_command
-from django.db import DatabaseError, connections, router
+from django.db import DatabaseError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.models import F, Value
@@ -16,8 +16,9 @@ from core.models import Province
 from rehome.errors import Refused
 from tests.legacy_app.conftest import Connect
 from tests.legacy_app.ostans import Ostans
+from tests.manage import manage
 from tests.servers.mariadb import MariaDB
-from tests.servers.starting import Database
+from tests.servers.starting import Database, free_port
 
 ROWS = "SELECT xmin::text, to_jsonb(o)::text FROM prjapi_ostans o ORDER BY id"
 READ_ONLY = "(?i)read[- ]only transaction"
@@ -90,17 +91,23 @@ def test_nor_does_sql(legacy: BaseDatabaseWrapper, older: Ostans) -> None:
 
 
 def test_nor_does_sql_on_mariadb(maria: Database, mariadb: MariaDB, connect: Connect) -> None:
-    with connect(maria) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM prjapi_ostans")
+    mariadb.run("CREATE TABLE counted (id int) ENGINE=MyISAM", name=maria.name)
+    with connect(maria) as connection:
         for statement in (
-            "INSERT INTO prjapi_ostans (id) VALUES (1)",
-            "DELETE FROM prjapi_ostans",
-            "CREATE TABLE a (b int)",
+            "INSERT INTO counted VALUES (1)",
+            "TRUNCATE counted",
+            "DROP TABLE counted",
+            "ALTER TABLE prjapi_ostans ADD note int",
+            "CREATE TABLE mine (id int)",
+            "LOCK TABLES counted WRITE",
         ):
-            with pytest.raises(DatabaseError, match=READ_ONLY):
+            with connection.cursor() as cursor, pytest.raises(DatabaseError, match=READ_ONLY):
                 cursor.execute(statement)
-        cursor.execute("SELECT @@session.tx_isolation")
-        assert cursor.fetchone() == ("REPEATABLE-READ",)
+        with transaction.atomic(using="legacy"), connection.cursor() as cursor:
+            cursor.execute("SELECT @@session.tx_isolation, (SELECT count(*) FROM counted)")
+            assert cursor.fetchone() == ("REPEATABLE-READ", 0)
+            with pytest.raises(DatabaseError, match=READ_ONLY):
+                cursor.execute("INSERT INTO counted VALUES (1)")
 
 
 def test_no_relation_crosses(model: type) -> None:
@@ -124,3 +131,11 @@ def test_the_test_runner_neither_makes_nor_drops_it(legacy: BaseDatabaseWrapper)
     made, mirrored = get_unique_databases_and_mirrors({"default", "legacy"})
     assert mirrored == {"legacy": "default"}
     assert [name for name, aliases in made.values()] == [connections["default"].settings_dict["NAME"]]
+
+
+def test_other_commands_do_without_it(older: Ostans) -> None:
+    """They neither reach for it nor see its models as theirs."""
+    away = older.database.environment | {"LEGACY_DB_PORT": str(free_port())}
+    for command in (["makemigrations", "--check", "--dry-run"], ["check"], ["showmigrations", "legacy_app"]):
+        done = manage(*command, **away)
+        assert (done.returncode, "legacy_app.Ostans" in done.stdout) == (0, False), done.stderr
