@@ -1,4 +1,4 @@
-"""MoveRun: one row for each time that a move began on this database."""
+"""MoveRun: one row for each time that a move began on this database. ImportRun: one for each import that ran."""
 
 from django.db import models
 
@@ -51,3 +51,26 @@ class MoveRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.move}: {self.phase}"
+
+
+class ImportRun(models.Model):
+    """The last run of an import; written by rehome.importing.ledger alone, in the transaction of the import."""
+
+    name = models.TextField(primary_key=True)
+    source = models.TextField()
+    """The alias of the database that was read."""
+    declaration = models.CharField(max_length=64)
+    """A hash of what was declared: what came by another declaration may lack rows that this one takes."""
+    ran_at = models.DateTimeField()
+    counts = models.JSONField()
+    watermark = models.TextField(null=True)
+    """The largest value that `changed` had when the source was read."""
+    verified_at = models.DateTimeField(null=True)
+    verification = models.JSONField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "rehome_importrun"
+
+    def __str__(self) -> str:
+        return self.name

@@ -10,7 +10,7 @@ from django.db.models.constants import LOOKUP_SEP
 
 from rehome.errors import Refused
 from rehome.historical import concrete_fields
-from rehome.importing import lookups
+from rehome.importing import lookups, watermark
 from rehome.importing.resolve import ImportPlan
 
 
@@ -20,6 +20,7 @@ def check(plans: Sequence[ImportPlan]) -> None:
         refuse_unreadable(plan)
         refuse_left_behind(plan)
         lookups.find(plan)
+        watermark.check(plan)
 
 
 def refuse_one_name(plans: Sequence[ImportPlan]) -> None:
@@ -56,6 +57,7 @@ def refuse_left_behind(plan: ImportPlan) -> None:
     """Fields of the source that nothing reads, and that are not said to be left behind. Its key stands for the row."""
     model, left = plan.source_model, plan.declared.discard
     read = {name for node in [*(t.expression for t in plan.taken), plan.declared.where] for name in names(node)}
+    read |= {plan.declared.changed.field} if plan.declared.changed else set()
     for name, field in concrete_fields(model).items():
         if not (field.primary_key or field.generated or name in left or {name, field.attname} & read):
             raise Refused(

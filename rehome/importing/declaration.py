@@ -1,5 +1,6 @@
 """Import: the declaration that a model's rows come from a model of another database, again and again."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -40,8 +41,28 @@ class Lookup:
         self.gives = gives
         self.normalise = normalise
 
+    def parts(self) -> tuple[Any, ...]:
+        """What tells it from others, in any process."""
+        return self.among, self.by, self.gives, getattr(self.normalise, "__qualname__", None)
+
     def __str__(self) -> str:
         return f"{self.among} by {self.by}" if isinstance(self.among, str) else f"the {len(self.among)} values given"
+
+
+class Changed:
+    """A field of the source that grows with every change of a row, by which `--since-last` chooses what to read.
+
+    A transaction may commit after the source was read, and leave a smaller value than the largest that was read. So
+    the next run begins `overlap` before that: ten minutes for times, a day for dates; for other types it must be said.
+    What was read twice is not written twice.
+    """
+
+    def __init__(self, field: str, *, overlap: Any = None) -> None:
+        self.field = field
+        self.overlap = overlap
+
+    def __repr__(self) -> str:
+        return f"Changed({self.field!r}, overlap={self.overlap!r})"
 
 
 class Import:
@@ -51,7 +72,10 @@ class Import:
     keeps apart what comes from several sources. `fields` names, per field of the target, the source's field, a path
     over its relations, or an expression; fields of the same name need no mention, but for the primary key. `lookups`
     says in what the value of such a field is looked up. `where` chooses rows of the source, `discard` lists fields of
-    it that are left behind, and `changed` names a field of it that grows with every change, for `--since-last`.
+    it that are left behind, and `changed` names a field of it that grows with every change, or is a `Changed`.
+
+    A row of the target whose key is not null and not at the source is gone there. With `shared`, the target has rows
+    of its own under such keys, such as user names, so that none is taken for gone.
 
     Running it again inserts what is new, updates what has changed and touches no other row.
     """
@@ -66,7 +90,8 @@ class Import:
         lookups: Mapping[str, Lookup | Mapping[Any, Any]] | None = None,
         where: Q | None = None,
         discard: Iterable[str] = (),
-        changed: str | None = None,
+        changed: str | Changed | None = None,
+        shared: bool = False,
     ) -> None:
         if not key:
             raise Refused(
@@ -80,7 +105,8 @@ class Import:
         self.lookups = {name: as_lookup(value) for name, value in (lookups or {}).items()}
         self.where = where
         self.discard = frozenset(discard)
-        self.changed = changed
+        self.shared = shared
+        self.changed = Changed(changed) if isinstance(changed, str) else changed
 
     def __str__(self) -> str:
         constants = [f"{name}={value.value}" for name, value in self.key.items() if isinstance(value, Value)]
@@ -88,6 +114,12 @@ class Import:
 
     def __repr__(self) -> str:
         return f"Import({self.source!r}, {self.target!r})"
+
+    def digest(self) -> str:
+        """The same for declarations that take the same rows and values."""
+        lookups = {name: lookup.parts() for name, lookup in self.lookups.items()}
+        parts = (str(self), self.key, self.fields, lookups, self.where, self.changed)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def answers_to(self, name: str) -> bool:
         """Whether `name`, as given to a command, means this import: either of its models, in any case."""

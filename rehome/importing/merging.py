@@ -26,8 +26,8 @@ class Counts:
     read: int
     inserted: int
     updated: int
-    gone: int
-    """Rows of the target that the source has no more."""
+    gone: int | None
+    """Rows of the target that the source has no more; None where that can't be told."""
     gone_keys: tuple[str, ...]
     """The first of them."""
     deleted: int
@@ -48,7 +48,7 @@ def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: str
     """
     flow = look_up(plan, session)
     refuse_doubts(plan, flow, [found for found in lookups.find(plan) if found.taken not in plan.own_lookups], session)
-    gone, gone_keys = (0, ()) if plan.partial else find_gone(plan, flow, session, left)
+    gone, gone_keys = (None, ()) if plan.partial else find_gone(plan, flow, session, left)
     deleted = session.execute(statements.delete_gone(plan, flow, left)) if gone and delete else 0
     inserted, updated = insert_and_link(plan, flow, session) if plan.own_lookups else update_and_insert(flow, session)
     session.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
@@ -131,8 +131,6 @@ def unlinked(plan: ImportPlan, flow: Flow) -> Flow:
 
 def count_linked(plan: ImportPlan, flow: Flow, session: Session) -> int:
     """New rows that lead to others of the target: they are inserted without, and updated when all are there."""
-    if not plan.own_lookups:
-        return 0
     leads = SQL(" OR ").join(SQL("{} IS NOT NULL").format(Identifier(t.arrives_in)) for t in plan.own_lookups)
     statement = SQL(
         "SELECT count(*) FROM {} AS new WHERE ({}) AND NOT EXISTS (SELECT FROM {} AS held WHERE {})"
@@ -140,12 +138,27 @@ def count_linked(plan: ImportPlan, flow: Flow, session: Session) -> int:
     return int(session.rows(statement)[0][0])
 
 
-def compare(plan: ImportPlan, session: Session, *, limit: int = 10) -> Comparison:
-    """Compare every row and column that arrived with the target's, after `merge` or in a transaction of its own."""
+def compare(plan: ImportPlan, session: Session) -> Comparison:
+    """Compare every row and column that arrived with the target's, after `merge`."""
     flow = look_up(plan, session)
+    # With as many rows as arrived, none of the target's has to be left out, nor looked for.
     ((alone,),) = session.rows(statements.as_many_rows(flow))
-    session.execute(statements.create_arrived(plan, flow, alone=alone))
+    return compare_arrived(plan, flow, session, SQL("true") if alone else statements.was_read(flow))
+
+
+def verify(plan: ImportPlan, session: Session, *, limit: int = 10) -> Comparison:
+    """The same in a transaction of its own; rows of the target that are gone at the source are extra."""
+    flow = look_up(plan, session)
+    every = statements.imported(plan, "arrived") if not plan.partial else statements.was_read(flow)
+    return compare_arrived(plan, flow, session, every, limit=limit)
+
+
+def compare_arrived(
+    plan: ImportPlan, flow: Flow, session: Session, condition: Statement, *, limit: int = 10
+) -> Comparison:
+    session.execute(statements.create_arrived(plan, flow, condition))
     arrived = temporary(plan, statements.arrived_name(plan))
     found = compare_pair(plan.pair(flow.origin, arrived), session, limit)
     session.execute(statements.drop_arrived(plan))
-    return found
+    named = tuple(dataclasses.replace(one, table=str(plan.target)) for one in found.differences)
+    return dataclasses.replace(found, differences=named)

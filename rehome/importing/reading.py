@@ -135,8 +135,8 @@ def refuse_unreadable(plan: ImportPlan) -> None:
 def query(plan: ImportPlan) -> "QuerySet[Any, Any]":
     """One column for each of the plan's `taken`, in their order."""
     rows: QuerySet[Any, Any] = plan.source_model._base_manager.using(plan.source.alias).order_by()
-    if plan.declared.where is not None:
-        rows = rows.filter(plan.declared.where)
+    for condition in (plan.declared.where, plan.since):
+        rows = rows.filter(condition or Q())
     values = {f"rehome_{number}": taken.expression for number, taken in enumerate(plan.taken)}
     taken: QuerySet[Any, Any] = rows.annotate(**values)
     if plan.only is not None:

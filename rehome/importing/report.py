@@ -13,6 +13,8 @@ class ImportReport:
     counts: Counts
     comparison: Comparison
     seconds: float
+    whole: bool = True
+    """Whether every row of the source was read, so that it is known which are gone."""
 
     def as_json(self) -> dict[str, Any]:
         counts = dataclasses.asdict(self.counts)
@@ -22,5 +24,6 @@ class ImportReport:
             **counts,
             "unchanged": self.counts.unchanged,
             "gone_keys": gone_keys,
+            "whole": self.whole,
             "seconds": round(self.seconds, 3),
         }

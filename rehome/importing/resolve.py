@@ -9,7 +9,7 @@ from typing import Any
 from django.apps.registry import Apps
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Value
+from django.db.models import F, Q, Value
 from django.db.models.expressions import Combinable
 from django.utils import timezone
 
@@ -75,11 +75,13 @@ class ImportPlan:
     """Columns of the target that find a row again."""
     only: tuple[Key, ...] | None = None
     """By field of the target, the keys of the only rows to read; None for all."""
+    since: Q | None = None
+    """Which rows have to be read again; None for all."""
 
     @property
     def partial(self) -> bool:
-        """Whether a row that is not read may well be at the source."""
-        return self.only is not None
+        """Whether a row of the target that is not read may well be at the source, or have another origin."""
+        return self.only is not None or self.since is not None or self.declared.shared
 
     def __str__(self) -> str:
         return str(self.declared)

@@ -20,11 +20,12 @@ from django.db import (
 
 from rehome.errors import DoubtfulRows, ImportFailed, Refused, one_line
 from rehome.historical import get_model
-from rehome.importing import cells, merging, rejects, staging, statements
+from rehome.importing import cells, merging, rejects, staging, statements, watermark
 from rehome.importing.careful import Careful
 from rehome.importing.checking import check
 from rehome.importing.declaration import Import
 from rehome.importing.failures import is_about_rows, is_lost, told
+from rehome.importing.ledger import ImportLedger
 from rehome.importing.reading import Reader, open_reader, refuse_unreadable
 from rehome.importing.rejects import Reject
 from rehome.importing.report import ImportReport
@@ -50,6 +51,8 @@ class Options:
     """Such a file of an earlier run: only its rows are read."""
     named: int | None = 20
     """How many reasons why rows can't go in are named by an error; None for all."""
+    since_last: bool = False
+    """Read what has changed since the last run, where there was one by the same declaration."""
 
 
 def run(
@@ -71,10 +74,13 @@ def run(
     with told(connections[target]):
         plans = [make_plan(declared, apps, alias, target, number) for number, declared in enumerate(imports)]
         check(plans)
+        refuse_options(plans, options)
         if options.from_rejects:
             plans = rejects.restrict(plans, rejects.read_keys(options.from_rejects))
         session = Session(connections[target], [plan.target.oid for plan in plans])
         with session.only_move(str(imports[0])), cleared(plans, session):
+            if options.since_last:
+                plans = [dataclasses.replace(plan, since=watermark.since(plan)) for plan in plans]
             return Run(plans, session, options, committing).run() if plans else []
 
 
@@ -108,9 +114,12 @@ class Run:
         asked = ", looking for rows that can't go in" if careful else ""
         progress = Progress(f"{title}{asked}", STEPS * len(self.plans))
         self.session.waits = progress.waits
-        with told(self.source, of_rows=careful), self.reader.snapshot():
+        with told(self.source, of_rows=careful):
             for plan in self.plans:
                 refuse_unreadable(plan)
+            # Before the snapshot, so that what is committed in between is read again by the next run.
+            self.marks = {plan.number: watermark.read(plan) for plan in self.plans}
+        with told(self.source, of_rows=careful), self.reader.snapshot():
             for plan in self.plans:
                 step = progress.step(f"read {plan.declared.source}")
                 with step, told(self.session.connection, of_rows=careful):
@@ -160,7 +169,9 @@ class Run:
         with progress.step("compare every row"):
             comparison = merging.compare(plan, self.session)
         refuse_differences(plan, comparison)
-        return ImportReport(str(plan), counts, comparison, time.monotonic() - started)
+        if plan.only is None:
+            ImportLedger(plan.connection.alias).record(plan, counts, self.marks[plan.number])
+        return ImportReport(str(plan), counts, comparison, time.monotonic() - started, whole=plan.since is None)
 
     def finish(self, found: Iterable[Reject]) -> None:
         if self.options.skip_bad:
@@ -170,6 +181,22 @@ class Run:
         else:
             self.committing()
             self.finished = True
+
+
+def refuse_options(plans: list[ImportPlan], options: Options) -> None:
+    if options.since_last and (options.delete or options.from_rejects):
+        raise Refused(
+            "What has changed since the last run neither tells what is gone at the source nor what was rejected.",
+            "Use --since-last without --delete and --from-rejects.",
+        )
+    for plan in plans:
+        if options.since_last:
+            watermark.changed_name(plan)
+        if options.delete and plan.declared.shared:
+            raise Refused(
+                f"{plan} shares its keys with other rows of {plan.target}, so nothing tells which are gone.",
+                "Run without --delete, or let another field be the key, which only this import fills.",
+            )
 
 
 def find_source(imports: Sequence[Import], apps: Apps) -> str:

@@ -98,15 +98,16 @@ def as_many_rows(flow: Flow) -> Statement:
     )
 
 
-def create_arrived(plan: ImportPlan, flow: Flow, *, alone: bool) -> Statement:
-    """With `alone`, the target has as many rows as arrived: none has to be left out, nor looked for."""
-    every = SQL("CREATE TEMPORARY VIEW {} AS SELECT * FROM {} AS arrived").format(
-        Identifier(arrived_name(plan)), sql.name(flow.destination)
+def create_arrived(plan: ImportPlan, flow: Flow, condition: Statement) -> Statement:
+    return SQL("CREATE TEMPORARY VIEW {} AS SELECT * FROM {} AS arrived WHERE {}").format(
+        Identifier(arrived_name(plan)), sql.name(flow.destination), condition
     )
-    if alone:
-        return every
-    return SQL("{} WHERE EXISTS (SELECT FROM {} AS {} WHERE {})").format(
-        every, sql.name(flow.origin), Identifier(ROW), sql.same_key(flow, ROW, "arrived")
+
+
+def was_read(flow: Flow) -> Statement:
+    """Whether a row of the target has a key that was read."""
+    return SQL("EXISTS (SELECT FROM {} AS {} WHERE {})").format(
+        sql.name(flow.origin), Identifier(ROW), sql.same_key(flow, ROW, "arrived")
     )
 
 
@@ -139,13 +140,12 @@ def is_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
 
     Rows of the temporary table `left` are at the source, though they can't go in.
     """
-    present = [SQL("{} IS NOT NULL").format(Identifier("gone", column)) for column in plan.key]
     at_source = [sql.name(flow.origin), *([Identifier("pg_temp", left)] if left else [])]
     missing = [
         SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(rows, sql.same_key(flow, "origin", "gone"))
         for rows in at_source
     ]
-    return SQL(" AND ").join([*present, *own(plan), *missing])
+    return SQL(" AND ").join([imported(plan, "gone"), *missing])
 
 
 def gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
@@ -153,11 +153,11 @@ def gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
     return SQL("{} AS gone WHERE {}").format(sql.name(flow.destination), is_gone(plan, flow, left))
 
 
-def own(plan: ImportPlan) -> list[Statement]:
-    """Conditions that keep out what came with other imports."""
-    return [
-        SQL("{} = {}").format(Identifier("gone", taken.column.name), constant(plan, taken)) for taken in plan.constants
-    ]
+def imported(plan: ImportPlan, row: str) -> Statement:
+    """Whether a row of the target has a key of this import: what came with others, or was made here, has none."""
+    present = [SQL("{} IS NOT NULL").format(Identifier(row, column)) for column in plan.key]
+    own = [SQL("{} = {}").format(Identifier(row, t.column.name), constant(plan, t)) for t in plan.constants]
+    return SQL(" AND ").join([*present, *own])
 
 
 def count_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:

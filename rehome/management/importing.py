@@ -52,6 +52,11 @@ class ImportCommand(BaseCommand):
             metavar="FILE",
             help="Read only the rows that are named in such a file of an earlier run.",
         )
+        parser.add_argument(
+            "--since-last",
+            action="store_true",
+            help="Read only what has changed since the last run, by the field that each import names.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = choose(options)
@@ -76,6 +81,10 @@ class ImportCommand(BaseCommand):
         self.stdout.write(as_table(HEADINGS, [row_of(report) for report in reports]))
         for report in reports:
             self.tell_gone(report, deleted=chosen.delete)
+            if chosen.since_last and report.whole:
+                self.stdout.write(
+                    f"\n{report.name}: every row was read, since no run by this declaration told how far it came."
+                )
         if rejected := sum(report.counts.rejected for report in reports):
             self.stdout.write(f"\n{count(rejected)} can't go in; see {chosen.skip_bad}.")
             self.stderr.write(f"{count(rejected)} can't go in and stay as they were.", self.style.NOTICE)
@@ -102,6 +111,7 @@ def choose(options: Mapping[str, Any]) -> Options:
         dry_run=options["dry_run"],
         skip_bad=options["skip_bad"],
         from_rejects=options["from_rejects"],
+        since_last=options["since_last"],
         named=None if options["verbosity"] >= ALL_NAMED else Options.named,
     )
 

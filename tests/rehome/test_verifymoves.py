@@ -93,7 +93,7 @@ def test_equal_tables_are_a_table_of_numbers_and_exit_code_0(live: str) -> None:
 def test_json_has_the_documented_shape_and_the_ledger_keeps_it(live: str) -> None:
     result = verify(format="json")
 
-    assert (result.code, list(result.json)) == (0, ["ok", "moves"])
+    assert (result.code, list(result.json)) == (0, ["ok", "moves", "imports"])
     assert [(list(move), move["move"], move["ok"]) for move in result.json["moves"]] == [
         (SHAPE, PROFILE, True),
         (SHAPE, PRINTER, True),
@@ -260,7 +260,10 @@ def test_what_a_move_without_a_way_back_can_not_carry_is_told_apart(lab: Lab) ->
 def test_planned_moves_are_no_proof(planned: str) -> None:
     result = verify()
 
-    assert (result.code, result.failure) == (1, "Nothing was checked: no move is live on this database.")
+    assert (result.code, result.failure) == (
+        1,
+        "Nothing was checked: no move is live and no import has run on this database.",
+    )
     assert result.table[1] == [PROFILE, *["-"] * 11, "NO"]
     assert f"{PROFILE}: not checked. It is planned on this database, not live" in result.out
     (first, _) = verify(format="json").json["moves"]
@@ -303,7 +306,7 @@ def test_empty_tables_prove_nothing(live: str) -> None:
 
     assert (result.code, result.failure) == (
         1,
-        "Nothing was compared: the tables of every live move are empty.",
+        "Nothing was compared: every table is empty.",
     )
     assert verify(format="json").json["ok"] is False
 
@@ -311,8 +314,8 @@ def test_empty_tables_prove_nothing(live: str) -> None:
 def test_a_project_without_moves_has_nothing_to_check(planned: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rehome.management.commands.verifymoves.find_moves", lambda loader: [])
 
-    assert verify().failure == "Nothing was checked: no move is live on this database."
-    assert verify(format="json").json == {"ok": False, "moves": []}
+    assert verify().failure == "Nothing was checked: no move is live and no import has run on this database."
+    assert verify(format="json").json == {"ok": False, "moves": [], "imports": []}
 
 
 # ----- usage and circumstances

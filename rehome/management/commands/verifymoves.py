@@ -9,9 +9,15 @@ from django.db.migrations.loader import MigrationLoader
 
 from rehome import inplace, retiring
 from rehome.discovery import find_moves
+from rehome.importing import verifying
+from rehome.importing.declaration import Import
+from rehome.importing.discovery import find_imports
+from rehome.importing.ledger import ImportLedger
+from rehome.importing.verifying import Verification, find_runs
 from rehome.ledger import Ledger
-from rehome.management.base import DatabaseCommand, add_format, as_json, as_table, choose
-from rehome.models import Phase
+from rehome.management.base import DatabaseCommand, add_format, as_json, as_table
+from rehome.management.base import choose as choose_moves
+from rehome.models import ImportRun, Phase
 from rehome.problems import find_problems
 from rehome.status import Status, read_statuses
 from rehome.steps import open_session
@@ -27,23 +33,30 @@ UNCHECKED: dict[str, Any] = {
     "seconds": None, "differences": [],
 }  # fmt: skip
 """What stands for a move that was not compared, in the shape of a report."""
+IMPORT_HEADINGS = ["import", "source rows", "target rows", "missing", "extra", "different", "seconds", "ok"]
 WAYS: dict[Phase, Callable[..., Report]] = {
     Phase.MOVED: verify,
     Phase.LIVE: verify,
     Phase.IN_PLACE: inplace.verify,
     Phase.RETIRED: retiring.verify_views,
 }
+CURE = (
+    "Run the import again, with --delete where rows that the source has no more shall go; what was written here to "
+    "columns that are imported is overwritten."
+)
 
 
 class Command(DatabaseCommand):
     help = (
-        "Compares both tables of every live move, row by row, and exits with 0 only when they are equal: "
-        "1 for a difference or when nothing was compared, 2 for wrong usage."
+        "Compares both tables of every live move, and what every import brought with its source, row by row, and "
+        "exits with 0 only when they are equal: 1 for a difference or when nothing was compared, 2 for wrong usage."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "move", nargs="?", help="Only this one: its source or its target, such as printers.Printer. Default: all."
+            "move",
+            nargs="?",
+            help="Only this move or import: its source or its target, such as printers.Printer. Default: all.",
         )
         super().add_arguments(parser)
         add_format(parser)
@@ -52,18 +65,35 @@ class Command(DatabaseCommand):
         )
 
     def handle_database(self, connection: BaseDatabaseWrapper, **options: Any) -> str | None:
-        statuses = choose(read_statuses(find_moves(MigrationLoader(connection)), connection), options["move"])
+        found = read_statuses(find_moves(MigrationLoader(connection)), connection)
+        ran = find_runs(find_imports(), connection.alias)
+        statuses, ran = choose(found, ran, options["move"])
         ledger = Ledger(connection.alias)
         reports = [(status, self.verify(status, ledger, options)) for status in statuses]
-        failure = what_failed(reports, named=options["move"] is not None)
+        imports = [self.verify_import(declared, run, connection.alias, options) for declared, run in ran]
+        failure = what_failed(reports, imports, named=options["move"] is not None)
         if options["format"] == "json":
-            self.stdout.write(as_json({"ok": failure is None, "moves": [describe(*pair) for pair in reports]}))
-        elif reports:
-            self.stdout.write(as_table(HEADINGS, [row_of(*pair) for pair in reports]))
-            self.explain(reports)
+            moves = [describe(*pair) for pair in reports]
+            self.stdout.write(
+                as_json({"ok": failure is None, "moves": moves, "imports": [one.as_json() for one in imports]})
+            )
+        else:
+            self.tell(reports, imports)
         if failure:
             raise CommandError(failure)
         return None if options["format"] == "json" else "\nEqual."
+
+    def tell(self, reports: list[tuple[Status, Report | None]], imports: list[Verification]) -> None:
+        tables = []
+        if reports:
+            tables.append(as_table(HEADINGS, [row_of(*pair) for pair in reports]))
+        if imports:
+            tables.append(as_table(IMPORT_HEADINGS, [row_of_import(one) for one in imports]))
+        if tables:
+            self.stdout.write("\n\n".join(tables))
+        self.explain(reports)
+        for one in imports:
+            self.explain_import(one)
 
     def verify(self, status: Status, ledger: Ledger, options: dict[str, Any]) -> Report | None:
         """None for a move that can't be compared, because only one of its tables is in use or known."""
@@ -79,6 +109,25 @@ class Command(DatabaseCommand):
         else:
             self.say("This connection is read-only: the result is not recorded.")
         return report
+
+    def verify_import(self, declared: Import, run: ImportRun, alias: str, options: dict[str, Any]) -> Verification:
+        if options["verbosity"]:
+            self.say(f"Comparing {declared} ...")
+        found = verifying.verify(declared, run, alias, limit=options["limit"])
+        ledger = ImportLedger(alias)
+        if ledger.is_writable():
+            ledger.record_verification(run, found.as_json())
+        else:
+            self.say("This connection is read-only: the result is not recorded.")
+        return found
+
+    def explain_import(self, found: Verification) -> None:
+        if found.comparison is None:
+            self.stdout.write(f"\n{found}: not checked. {found.problem}")
+        elif not found.ok:
+            self.stdout.write(f"\n{found}:")
+            for line in [*found.comparison.differences, CURE]:
+                self.stdout.write(textwrap.indent(str(line), "  "))
 
     def explain(self, reports: list[tuple[Status, Report | None]]) -> None:
         for status, report in reports:
@@ -97,19 +146,38 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def what_failed(reports: list[tuple[Status, Report | None]], *, named: bool) -> str | None:
+def choose(
+    statuses: list[Status], ran: list[tuple[Import, ImportRun]], name: str | None
+) -> tuple[list[Status], list[tuple[Import, ImportRun]]]:
+    """All, or the moves and imports that `name` means."""
+    if name is None:
+        return statuses, ran
+    imports = [(declared, run) for declared, run in ran if declared.answers_to(name)]
+    if imports:
+        return [status for status in statuses if status.declared.move.answers_to(name)], imports
+    return choose_moves(statuses, name), []
+
+
+def what_failed(reports: list[tuple[Status, Report | None]], imports: list[Verification], *, named: bool) -> str | None:
     """Why the verification as a whole is no proof; None when it is."""
     compared = [report for _, report in reports if report]
-    unknown = [status for status, report in reports if report is None and (named or status.verifiable)]
+    unknown = [
+        f"{status}: {why_unchecked(status)}"
+        for status, report in reports
+        if report is None and (named or status.verifiable)
+    ]
+    unknown += [f"{one}: {one.problem}" for one in imports if one.comparison is None]
     different = [report.move for report in compared if not report.ok]
+    different += [str(one) for one in imports if one.comparison and not one.ok]
     if different:
         return f"Not in order: {', '.join(different)}."
     if unknown:
-        return f"Not checked: {'; '.join(f'{status}: {why_unchecked(status)}' for status in unknown)}"
-    if not compared:
-        return "Nothing was checked: no move is live on this database."
-    if not any(report.comparison.source_rows or report.comparison.target_rows for report in compared):
-        return "Nothing was compared: the tables of every live move are empty."
+        return f"Not checked: {'; '.join(unknown)}"
+    comparisons = [report.comparison for report in compared] + [one.comparison for one in imports if one.comparison]
+    if not comparisons:
+        return "Nothing was checked: no move is live and no import has run on this database."
+    if not any(one.source_rows or one.target_rows for one in comparisons):
+        return "Nothing was compared: every table is empty."
     return None
 
 
@@ -133,3 +201,9 @@ def row_of(status: Status, report: Report | None) -> list[Any]:
         unvalidated,
         *(shown[key] for key in ("sequence_ok", "sync", "identity_ok", "seconds", "ok")),
     ]
+
+
+def row_of_import(found: Verification) -> list[Any]:
+    shown = found.as_json()
+    names = ("import", "source_rows", "target_rows", "missing", "extra", "different", "seconds", "ok")
+    return [shown[name] for name in names]

@@ -1,0 +1,94 @@
+"""How far a source was read, by the field that grows with every change, and where the next run begins."""
+
+import datetime
+from typing import Any
+
+from django.db import models
+from django.db.models import Max, Q
+from django.utils import timezone
+
+from rehome.errors import Refused
+from rehome.historical import concrete_fields
+from rehome.importing.ledger import ImportLedger
+from rehome.importing.resolve import ImportPlan
+from rehome.plan import Field
+
+OVERLAPS: dict[type[Field], datetime.timedelta] = {
+    models.DateTimeField: datetime.timedelta(minutes=10),
+    models.DateField: datetime.timedelta(days=1),
+}
+
+
+def check(plan: ImportPlan) -> None:
+    if plan.declared.changed:
+        find_field(plan)
+        find_overlap(plan)
+
+
+def find_field(plan: ImportPlan) -> Any:
+    name, fields = changed_name(plan), concrete_fields(plan.source_model)
+    if name not in fields:
+        raise Refused(
+            f"{plan.source_model._meta.label} has no field {name!r}, which changed of the import names.",
+            f"The names it may be: {', '.join(sorted(fields))}.",
+        )
+    return fields[name]
+
+
+def changed_name(plan: ImportPlan) -> str:
+    """Raises Refused where the declaration names none."""
+    if plan.declared.changed is None:
+        raise Refused(
+            f"{plan} names no field that grows with every change of a row.",
+            "Name it with changed=..., or run without --since-last.",
+        )
+    return plan.declared.changed.field
+
+
+def find_overlap(plan: ImportPlan) -> Any:
+    field = find_field(plan)
+    overlap = plan.declared.changed.overlap if plan.declared.changed else None
+    if overlap is None:
+        overlap = next((OVERLAPS[kind] for kind in type(field).__mro__ if kind in OVERLAPS), None)
+    if overlap is None:
+        raise Refused(
+            f"{plan}: {changed_name(plan)} is no date or time, so nobody knows how far back rows may be that are "
+            "committed late.",
+            f"Say it with changed=Changed({changed_name(plan)!r}, overlap=...).",
+        )
+    return overlap
+
+
+def read(plan: ImportPlan) -> str | None:
+    """The largest value so far, but for times to come, behind which every change would be missed.
+
+    Read before the rows are: what is committed in between is read again by the next run.
+    """
+    if plan.declared.changed is None:
+        return None
+    field, name = find_field(plan), changed_name(plan)
+    rows = plan.source_model._base_manager.using(plan.source.alias).order_by().filter(plan.declared.where or Q())
+    if isinstance(field, models.DateField):
+        today = timezone.now() if isinstance(field, models.DateTimeField) else datetime.date.today()  # noqa: DTZ011
+        rows = rows.filter(**{f"{name}__lte": today})
+    largest = rows.aggregate(largest=Max(name))["largest"]
+    return None if largest is None else str(largest)
+
+
+def since(plan: ImportPlan) -> Q | None:
+    """Rows that may have changed since the last run; None where there was none by this declaration and database."""
+    field, name, overlap = find_field(plan), changed_name(plan), find_overlap(plan)
+    run = ImportLedger(plan.connection.alias).latest(str(plan))
+    if run is None or run.watermark is None:
+        return None
+    if (run.declaration, run.source) != (plan.declared.digest(), plan.source.alias):
+        return None
+    begin = with_zone(field.to_python(run.watermark), plan) - overlap
+    return Q(**{f"{name}__gte": begin}) | Q(**{f"{name}__isnull": True})
+
+
+def with_zone(value: Any, plan: ImportPlan) -> Any:
+    """A time from a column without a zone is one of the source's."""
+    if plan.source.timezone is not None and isinstance(value, datetime.datetime) and timezone.is_naive(value):
+        return timezone.make_aware(value, plan.source.timezone)
+    return value
