@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from rehome import Changed, Import
-from rehome.errors import Refused
+from rehome.errors import Refused, RehomeError
 from rehome.models import ImportRun
 from tests.importing.workshop import OLDER, Workshop, connect
 
@@ -119,9 +120,24 @@ def test_the_watermark_is_as_old_as_the_rows(shop: Workshop) -> None:
     put(shop, 2, NOW + datetime.timedelta(microseconds=1))
     shop.run(things(), dry_run=True)
     shop.sql("ALTER TABLE new_thing ADD CHECK (legacy_id < 2)")
-    with pytest.raises(Exception, match="violates check constraint"):
+    with pytest.raises(RehomeError, match="violates new_thing"):
         shop.run(things())
     assert list(ImportRun.objects.values_list("watermark", flat=True)) == [before]
+
+
+def test_what_was_skipped_is_read_again(shop: Workshop, tmp_path: Path) -> None:
+    make_things(shop)
+    shop.sql("ALTER TABLE new_thing ADD CHECK (name <> 'bad')")
+    put(shop, 1, NOW - 9 * HOUR)
+    shop.run(things())
+    put(shop, 2, NOW - HOUR, "bad")
+    put(shop, 3, NOW)
+    for _ in range(2):
+        (report,) = shop.run(things(), since_last=True, skip_bad=tmp_path / "rejects")
+        assert report.counts.rejected == 1
+    shop.sql("ALTER TABLE new_thing DROP CONSTRAINT new_thing_name_check")
+    assert shop.run(things(), since_last=True)[0].counts.inserted == 1
+    assert came(shop).keys() == {1, 2, 3}
 
 
 def test_conditions_are_combined(shop: Workshop) -> None:
@@ -177,7 +193,7 @@ def test_what_can_not_be_told_is_refused(shop: Workshop) -> None:
     make_things(shop)
     with pytest.raises(Refused, match="old.Thing -> new.Thing names no field that grows"):
         shop.run(things(changed=None, discard=["fax", "at"]), since_last=True)
-    with pytest.raises(Refused, match="Use --delete without --since-last"):
+    with pytest.raises(Refused, match="Use --since-last without --delete"):
         shop.run(things(), since_last=True, delete=True)
     with pytest.raises(Refused, match="no field 'when', which changed"):
         shop.run(things(changed="when", discard=["fax", "at"]))

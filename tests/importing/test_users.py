@@ -86,7 +86,7 @@ def test_users_log_in_with_their_old_passwords(people: Workshop) -> None:
     assert User.objects.filter(username="here").exists()
     assert User.objects.get(username="ali").pk != 500_000
     assert User.objects.create_user("next").pk > User.objects.get(username="ali").pk
-    assert shown.split("\n")[2].split()[:-1] == ["auth.User", "->", "auth.User", "3", "2", "1", "0", "-", "0"]
+    assert shown.split("\n")[2].split()[:-1] == ["auth.User", "->", "auth.User", "3", "2", "1", "0", "-", "0", "0"]
     assert [line.split()[3:6] for line in run().split("\n")[1:4]] == [["1", "0", "0"], ["3", "0", "0"], ["1", "0", "0"]]
 
 
@@ -135,10 +135,10 @@ def test_what_can_not_be_read_is_not_checked(people: Workshop) -> None:
     people.query("ALTER TABLE auth_group RENAME TO gone")
     (groups, users, _) = imports()
     assert (groups["ok"], groups["source_rows"], users["ok"]) == (False, None, True)
-    assert groups["problem"].startswith('A database can\'t be read: relation "auth_group" does not exist')
+    assert 'relation "auth_group" does not exist' in groups["problem"]
     code, out = verify("auth.Group")
     assert code == 1
-    assert "auth.Group -> auth.Group: not checked. A database can't be read" in out
+    assert "auth.Group -> auth.Group: not checked. The database 'older' lacks" in out
     ImportRun.objects.filter(pk=str(USERS)).update(source="elsewhere")
     (_, users, _) = imports()
     assert users["problem"] == "It was read from database 'elsewhere', which the settings don't name."
