@@ -33,6 +33,7 @@ def find_differences(pair: Pair) -> Iterator[Difference]:
 
 
 def compare(pair: Pair, expected: Column, found: Column) -> Iterator[Difference]:
+    field = pair.field(found.name)
     for kind in RESPECTS if pair.found.kind == "table" else OF_VIEWS:
         says, has = RESPECTS[kind](expected), RESPECTS[kind](found)
         if says != has and not is_told_otherwise(kind, expected, found):
@@ -42,7 +43,7 @@ def compare(pair: Pair, expected: Column, found: Column) -> Iterator[Difference]
                 says,
                 has,
                 remedy(pair, kind, expected, found),
-                f"{pair.field(found.name).name}: {suggestions.change(kind, found)}",
+                f"{field.name}: {suggestions.change(kind, found, field)}",
             )
 
 

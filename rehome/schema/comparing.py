@@ -37,6 +37,9 @@ class Server(Protocol):
 
     def attempt(self) -> AbstractContextManager[object]: ...
 
+    def table_options(self, twin: Twin) -> str:
+        """What a twin's table gets that no model says, because the live one has it."""
+
     def stand_for(self, name: str, live_name: str) -> None: ...
 
     def read(self, name: str) -> Shape | None: ...
@@ -87,7 +90,9 @@ def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connec
         live = {twin.model._meta.label: shape for twin in found if (shape := server.read(twin.live_name))}
         present = [twin for twin in found if twin.model._meta.label in live]
         unmade = list(
-            making.make_tables(present, connection, server.attempt, with_foreign_keys=server.makes_foreign_keys)
+            making.make_tables(
+                present, connection, server.attempt, server.table_options, with_foreign_keys=server.makes_foreign_keys
+            )
         )
         stand_for_live_tables(server, present, registry)
         differences = [

@@ -29,13 +29,20 @@ class Unmade:
 
 
 def make_tables(
-    twins: list[Twin], connection: BaseDatabaseWrapper, attempt: Attempt, *, with_foreign_keys: bool
+    twins: list[Twin],
+    connection: BaseDatabaseWrapper,
+    attempt: Attempt,
+    options: Callable[[Twin], str],
+    *,
+    with_foreign_keys: bool,
 ) -> Iterator[Unmade]:
+    """`options` are what stands behind the columns of a CREATE TABLE."""
     editor: Any = connection.schema_editor(atomic=False)
     editor.deferred_sql = []
-    editor.sql_create_table = editor.sql_create_table.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1)
+    statement = editor.sql_create_table.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1)
     made = []
     for twin in twins:
+        editor.sql_create_table = f"{statement}{options(twin)}"
         failure = try_to(attempt, functools.partial(create, editor, twin))
         if failure is None:
             made.append(twin)
@@ -44,7 +51,7 @@ def make_tables(
     if with_foreign_keys:
         make_stand_ins(made, connection)
     for statement in editor.deferred_sql:
-        if is_foreign_key(statement, editor) and not with_foreign_keys:
+        if " FOREIGN KEY " in str(statement) and not with_foreign_keys:
             continue
         if failure := try_to(attempt, functools.partial(editor.execute, statement, None)):
             yield from (Unmade(twin, str(statement), failure, whole=False) for twin in named_in(statement, made))
@@ -91,10 +98,6 @@ def find_culprits(editor: Any, twin: Twin, attempt: Attempt, failure: str) -> It
 def probe(editor: Any, twin: Twin, statement: str, params: Any) -> None:
     editor.execute(statement, params)
     editor.execute(f"DROP TABLE {editor.quote_name(twin.name)}", None)
-
-
-def is_foreign_key(statement: Any, editor: Any) -> bool:
-    return isinstance(statement, Statement) and statement.template == editor.sql_create_fk
 
 
 def named_in(statement: Any, twins: Iterable[Twin]) -> list[Twin]:

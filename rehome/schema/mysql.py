@@ -21,6 +21,10 @@ TRIGGERS = """
 SELECT trigger_name, action_timing, event_manipulation FROM information_schema.triggers
  WHERE event_object_schema = DATABASE() AND event_object_table = %s ORDER BY trigger_name
 """
+COLLATIONS = """
+SELECT table_collation, @@collation_database FROM information_schema.tables
+ WHERE table_schema = DATABASE() AND table_name = %s
+"""
 
 
 class MySQL:
@@ -55,6 +59,11 @@ class MySQL:
     def attempt(self) -> AbstractContextManager[object]:
         return nullcontext()
 
+    def table_options(self, twin: Twin) -> str:
+        """A column that says no collation gets its table's, a later one as well."""
+        collations = catalog.query(self.connection, COLLATIONS, [twin.live_name])
+        return f" COLLATE {collations[0][0]}" if collations and collations[0][0] else ""
+
     def stand_for(self, name: str, live_name: str) -> None:
         """The foreign keys that are expected name live tables already."""
 
@@ -76,9 +85,13 @@ class MySQL:
         editor: Any = self.connection.schema_editor(collect_sql=True)
         editor.deferred_sql = []
         for field in foreign_keys([Twin(twin.model, twin.model)]):
-            statement = str(editor._create_fk_sql(twin.model, field, "_fk_%(to_table)s_%(to_column)s"))
-            found = re.search(r"ADD CONSTRAINT `([^`]+)` (FOREIGN KEY .*)", statement)
-            if found:
+            own = next((key for key in twin.model._meta.constraints if getattr(key, "field", None) == field.name), None)
+            statement = str(
+                own.create_sql(twin.model, editor)
+                if own
+                else editor._create_fk_sql(twin.model, field, "_fk_%(to_table)s_%(to_column)s")
+            )
+            if found := re.search(r"ADD CONSTRAINT `([^`]+)` (FOREIGN KEY .*)", statement):
                 yield Part("foreign key", found[1], mysql_statement.IDLE.sub("", found[2]), (field.column,))
 
     def read(self, name: str) -> Shape | None:
@@ -112,6 +125,9 @@ class MySQL:
         engine = re.search(r"ENGINE=(\w+)", statement)
         if engine and engine[1] != "InnoDB":
             yield f"It is of {engine[1]}, which rolls nothing back; ALTER TABLE {place} ENGINE=InnoDB."
+        for own, usual in catalog.query(self.connection, COLLATIONS, [name]):
+            if own != usual:
+                yield f"Its texts are of {own}, and those of new tables of {usual}: no foreign key can join the two."
         for trigger, when, event in catalog.query(self.connection, TRIGGERS, [name]):
             yield f"Trigger {trigger} runs {when} {event}."
 

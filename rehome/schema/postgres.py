@@ -15,7 +15,7 @@ from rehome.schema import postgres_notes, postgres_numbers
 from rehome.schema.postgres_remedies import PostgreSQLRemedies
 from rehome.schema.shape import Column, Part, Shape
 from rehome.schema.twins import Twin
-from rehome.sql import Identifier, readable
+from rehome.sql import Identifier
 
 KINDS = {"p": "primary key", "u": "unique", "x": "exclusion", "c": "check", "f": "foreign key"}
 RELATIONS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
@@ -26,7 +26,7 @@ SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
 """
 
 PLACE = """
-SELECT to_regclass(%s)::oid::bigint, n.nspname, c.relname
+SELECT to_regclass(%s)::oid::bigint, format('%%I.%%I', n.nspname, c.relname), c.oid IS NOT NULL
   FROM (SELECT to_regclass(%s) AS live) AS named
   LEFT JOIN pg_class c ON c.oid = named.live LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
 """
@@ -80,11 +80,14 @@ class PostgreSQL:
     def attempt(self) -> AbstractContextManager[object]:
         return transaction.atomic(using=self.connection.alias)
 
+    def table_options(self, twin: Twin) -> str:
+        return ""
+
     def stand_for(self, name: str, live_name: str) -> None:
         """Let foreign keys of twins that point at table `name` be read as pointing at `live_name`."""
         quote = self.connection.ops.quote_name
-        ((oid, schema, table),) = catalog.query(self.connection, PLACE, [quote(name), quote(live_name)])
-        self.places[oid] = readable(schema, table) if schema else quote(live_name)
+        ((oid, place, found),) = catalog.query(self.connection, PLACE, [quote(name), quote(live_name)])
+        self.places[oid] = place if found else quote(live_name)
 
     def table_names(self) -> list[str]:
         with self.connection.cursor() as cursor:
@@ -104,8 +107,9 @@ class PostgreSQL:
     def describe(self, table: Table) -> Shape:
         whole = anatomy.read_anatomy(table, self.connection)
         invalid = {name for (name,) in catalog.query(self.connection, INVALID, [table.oid])}
+        place = self.place_of(table)
         return Shape(
-            place=readable(table.schema, table.name),
+            place=place,
             schema=table.schema,
             kind=RELATIONS.get(table.kind, "relation of another kind"),
             columns=tuple(self.columns(whole)),
@@ -114,8 +118,15 @@ class PostgreSQL:
                 *(describe_index(i, invalid) for i in table.indexes),
             ),
             comment=whole.comments.get("", ""),
-            notes=tuple(postgres_notes.find(table, self.connection)) if table.persistence != "t" else (),
+            notes=tuple(postgres_notes.find(table, place, self.connection)) if table.persistence != "t" else (),
         )
+
+    def place_of(self, table: Table) -> str:
+        """Quoted where it must be, as the server itself does it."""
+        ((place,),) = catalog.query(
+            self.connection, "SELECT format('%%I.%%I', %s::text, %s::text)", [table.schema, table.name]
+        )
+        return str(place)
 
     def columns(self, whole: Anatomy) -> Iterator[Column]:
         numbers = postgres_numbers.read(whole.table, self.connection)

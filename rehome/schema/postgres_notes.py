@@ -18,8 +18,7 @@ SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH
 """
 
 
-def find(table: Table, connection: BaseDatabaseWrapper) -> Iterator[str]:
-    place = readable(table.schema, table.name)
+def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[str]:
     own = [trigger for trigger in table.triggers if not trigger.name.startswith(PREFIX)]
     for trigger in own:
         state = "runs" if trigger.enabled else "is there, disabled:"

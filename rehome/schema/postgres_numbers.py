@@ -16,10 +16,10 @@ STANDING = """
 SELECT pg_get_serial_sequence(%(table)s, %(column)s) IS NOT NULL,
        (SELECT count(*) > 1 FROM pg_depend d WHERE d.classid = 'pg_attrdef'::regclass
            AND (d.refclassid, d.refobjid) = ('pg_class'::regclass, %(sequence)s::regclass)),
-       CASE WHEN has_sequence_privilege(%(sequence)s, 'USAGE') OR has_sequence_privilege(%(sequence)s, 'SELECT')
-            THEN coalesce(pg_sequence_last_value(%(sequence)s::regclass), %(before)s) END,
-       has_column_privilege(%(table)s, %(column)s, 'SELECT')
+       (has_sequence_privilege(%(sequence)s, 'USAGE') OR has_sequence_privilege(%(sequence)s, 'SELECT'))
+       AND has_column_privilege(%(table)s, %(column)s, 'SELECT')
 """
+LAST = "SELECT coalesce(pg_sequence_last_value(%s::regclass), %s)"
 
 
 def read(table: Table, connection: BaseDatabaseWrapper) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -54,20 +54,19 @@ def find_flaws(
         )
     if table.persistence == "t":
         return
-    parameters = {"table": place, "column": column.name, "sequence": name, "before": sequence.start - 1}
-    ((owned, shared, last, readable),) = catalog.query(connection, STANDING, parameters)
+    parameters = {"table": place, "column": column.name, "sequence": name}
+    ((owned, shared, readable),) = catalog.query(connection, STANDING, parameters)
     if not owned and not shared:
         yield (
             f"numbered by {name}, which belongs to no column: sqlsequencereset and loaddata don't find it",
             f"ALTER SEQUENCE {name} OWNED BY {place}.{target}",
         )
-    # A row with the very last key may be there on purpose, and to go on after it is the end of all inserts.
-    if last is not None and readable and is_key(table, column.name):
-        ((highest,),) = catalog.query(
-            connection,
-            f"SELECT max({target}) FROM {place} WHERE {target} < %s",  # noqa: S608
-            [min(sequence.maximum, largest)],
-        )
+    if readable and is_key(table, column.name):
+        # A row with the very last key may be there on purpose, and to go on after it is the end of all inserts.
+        largest_key = f"SELECT max({target}) FROM {place} WHERE {target} < %s"  # noqa: S608
+        ((highest,),) = catalog.query(connection, largest_key, [min(sequence.maximum, largest)])
+        # Read after the keys: others go on inserting, and what they get is from the sequence first.
+        ((last,),) = catalog.query(connection, LAST, [name, sequence.start - 1])
         if highest is not None and highest > last:
             yield (
                 f"numbered by {name}, which stands at {last}: the table has keys up to {highest}",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from rehome.plan import Model
 from rehome.schema.shape import Column, Part
@@ -24,6 +25,12 @@ FIELDS = {
     r"jsonb": "JSONField()",
     r"bytea|longblob": "BinaryField()",
     r"inet": "GenericIPAddressField()",
+}
+AUTO_FIELDS = {
+    "smallint": "models.SmallAutoField(primary_key=True)",
+    "integer": "models.AutoField(primary_key=True)",
+    "int": "models.AutoField(primary_key=True)",
+    "bigint": "models.BigAutoField(primary_key=True)",
 }
 LONGEST_INDEX_NAME = 30
 
@@ -64,8 +71,12 @@ def default(text: str | None) -> str:
     return f"RawSQL({text!r}, [])"
 
 
-def change(kind: str, found: Column) -> str:
+def change(kind: str, found: Column, field: Any) -> str:
     """Of an existing field."""
+    if kind == "type" and field.remote_field:
+        return f"what it has is decided by {field.target_field.model._meta.label}.{field.target_field.name}"
+    if kind == "type" and found.numbered and found.type in AUTO_FIELDS:
+        return AUTO_FIELDS[found.type]
     match kind:
         case "null":
             return "null=True" if found.nullable else "without null=True"
@@ -103,11 +114,11 @@ def part(found: Part, model: Model) -> str:
         case "unique":
             return f"Meta.constraints: models.UniqueConstraint(fields={fields!r}, name={found.name!r})"
         case "check":
-            expression = found.definition.removeprefix("CHECK ")
+            expression = found.definition.removeprefix("CHECK ").replace("%", "%%")
             raw = f"RawSQL({expression!r}, [], output_field=models.BooleanField())"
             return f"Meta.constraints: models.CheckConstraint(condition={raw}, name={found.name!r})"
         case "foreign key":
-            return foreign_key(found, fields)
+            return foreign_key(found, model._meta.get_field(fields[0]))
         case "exclusion":
             return f"Meta.constraints: ExclusionConstraint(name={found.name!r}, …)"
     if fields and found.kind == "index":
@@ -115,9 +126,12 @@ def part(found: Part, model: Model) -> str:
     return f"name it in Meta.{'constraints' if found.kind == 'unique index' else 'indexes'}"
 
 
-def foreign_key(found: Part, fields: list[str]) -> str:
-    action = re.search(r"ON DELETE (CASCADE|SET NULL|SET DEFAULT)", found.definition)
-    if action:
-        name = action[1].replace(" ", "_")
-        return f"{fields[0]}: on_delete=models.DB_{name}, from Django 6.1 on, or rehome.schema.DatabaseForeignKey"
-    return f"{fields[0]}: a ForeignKey"
+def foreign_key(found: Part, field: Any) -> str:
+    """Its actions and its timing are beyond what a ForeignKey says."""
+    if not field.remote_field:
+        return f"{field.name}: a ForeignKey"
+    actions = re.findall(r"ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT|RESTRICT)", found.definition)
+    said = "".join(f", on_{event.lower()}={action!r}" for event, action in actions)
+    timing = "" if found.definition.endswith("INITIALLY DEFERRED") else ", deferrable=None"
+    declared = f"DatabaseForeignKey(field={field.name!r}, name={found.name!r}{said}{timing})"
+    return f"{field.name}: db_constraint=False; Meta.constraints: rehome.constraints.{declared}"

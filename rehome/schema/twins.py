@@ -8,6 +8,7 @@ from django.apps import apps as global_apps
 from django.apps.registry import Apps
 from django.db.migrations.state import ModelState, ProjectState
 
+from rehome.constraints import DatabaseForeignKey
 from rehome.plan import Model
 
 NAME = "rehome_twin"
@@ -82,8 +83,9 @@ def over_own_table(field: Any, name: str) -> Any:
 
 
 def foreign_keys(twins: Iterable[Twin]) -> Iterator[Any]:
-    """The fields for which Django makes a foreign key."""
+    """The fields that have a foreign key in the database."""
     for twin in twins:
+        constrained = {key.field for key in twin.twin._meta.constraints if isinstance(key, DatabaseForeignKey)}
         for field in twin.twin._meta.local_fields:
-            if field.remote_field is not None and getattr(field, "db_constraint", False):
+            if getattr(field, "db_constraint", False) or field.name in constrained:
                 yield field

@@ -57,6 +57,11 @@ class Lab:
         with self.connection.schema_editor(atomic=True) as editor:
             operation.database_forwards(app_label, editor, before, self.state)
 
+    def apply_state_only(self, app_label: str, operation: Operation) -> None:
+        """The database is left behind."""
+        self.state = self.state.clone()
+        operation.state_forwards(app_label, self.state)
+
     def model(self, label: str, fields: dict[str, models.Field], **options: Any) -> type[models.Model]:
         """Create `app.Model` with its table. Without a primary key among the fields, it gets a BigAutoField `id`."""
         app_label, name = label.split(".")

@@ -194,6 +194,22 @@ def test_keys_that_an_import_left_behind_the_sequence_are_told(planned: str) -> 
     assert 'SELECT setval(\'"public"."auth_group_id_seq"\', 9);' in shown
 
 
+def test_rows_may_come_at_any_moment(lab: Lab, another: Callable[[str], Any]) -> None:
+    writer = another("INSERT INTO auth_group (name) VALUES ('x')")
+    names = iter(range(10_000))
+
+    def insert(execute: Any, *call: Any) -> Any:
+        result = execute(*call)
+        with writer.cursor() as cursor:
+            cursor.execute("INSERT INTO auth_group (name) VALUES (%s)", [next(names)])
+        writer.commit()
+        return result
+
+    with connection.execute_wrapper(insert):
+        assert check("auth").strip() == UNCHANGED
+    assert next(names) > 100
+
+
 def test_nothing_but_temporary_tables_is_ever_made(planned: str) -> None:
     with watch() as seen:
         check("portal")

@@ -1,0 +1,87 @@
+"""A foreign key of which the database itself deletes and changes rows, made and removed by migrations."""
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, models, transaction
+from django.db.migrations import AddConstraint, RemoveConstraint
+from django.db.migrations.writer import MigrationWriter
+
+from rehome.constraints import DatabaseForeignKey
+from rehome.schema.comparing import compare
+from tests.rehome.lab import Lab
+from tests.rehome.test_checkschema_mariadb import Shop, shop  # noqa: F401
+
+
+def cascade(**options: Any) -> DatabaseForeignKey:
+    return DatabaseForeignKey(field="owner", name="thing_owner", on_delete="CASCADE", **options)
+
+
+def build(lab: Lab, *constraints: models.BaseConstraint) -> None:
+    lab.model("old.Owner", {"code": models.CharField(max_length=9, unique=True)})
+    owner = models.ForeignKey("old.Owner", models.DO_NOTHING, db_constraint=False)
+    lab.model("old.Thing", {"owner": owner}, constraints=list(constraints))
+
+
+def born_and_orphaned(lab: Lab) -> int:
+    """How many things are left when their owner is deleted by somebody else."""
+    owner = lab.get("old.Owner").objects.using(lab.alias).create(code="a")
+    lab.get("old.Thing").objects.using(lab.alias).create(owner=owner)
+    lab.sql("DELETE FROM old_owner")
+    return lab.get("old.Thing").objects.using(lab.alias).count()
+
+
+def changes(lab: Lab) -> list[str]:
+    found = compare([lab.get("old.Thing")], lab.state, lab.apps, lab.connection).differences
+    return [f"{each.what}: {each.change}" for each in found]
+
+
+@pytest.mark.parametrize("options", [{}, {"deferrable": None}, {"deferrable": models.Deferrable.IMMEDIATE}])
+def test_it_comes_and_goes_with_migrations(lab: Lab, options: dict[str, Any]) -> None:
+    build(lab, cascade(**options))
+    assert (born_and_orphaned(lab), changes(lab)) == (0, [])
+
+    lab.apply("old", RemoveConstraint("Thing", "thing_owner"))
+    assert (born_and_orphaned(lab), changes(lab)) == (1, [])
+
+    lab.get("old.Thing").objects.all().delete()
+    lab.apply("old", AddConstraint("Thing", cascade(**options)))
+    assert (born_and_orphaned(lab), changes(lab)) == (0, [])
+
+
+def test_it_refuses_orphans_as_late_as_it_is_told_to(lab: Lab) -> None:
+    build(lab, cascade(deferrable=None))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        lab.sql("INSERT INTO old_thing (owner_id) VALUES (9)")
+
+
+@pytest.mark.parametrize("options", [{}, {"deferrable": None, "on_update": "CASCADE"}])
+def test_what_checkschema_suggests_is_what_is_there(lab: Lab, options: dict[str, Any]) -> None:
+    build(lab)
+    lab.apply("old", AddConstraint("Thing", cascade(**options)))
+    lab.apply_state_only("old", RemoveConstraint("Thing", "thing_owner"))
+
+    (change,) = changes(lab)
+
+    suggested = change.partition("rehome.constraints.")[2]
+    assert eval(suggested) == cascade(**options)  # noqa: S307
+
+
+def test_migrations_write_it(lab: Lab) -> None:
+    written, imports = MigrationWriter.serialize(cascade(on_update="SET NULL", deferrable=None))
+
+    assert imports == {"import rehome.constraints"}
+    assert written == (
+        "rehome.constraints.DatabaseForeignKey(deferrable=None, field='owner', name='thing_owner', "
+        "on_delete='CASCADE', on_update='SET NULL')"
+    )
+    assert cascade().clone() == cascade()
+    assert cascade() != cascade(on_update="CASCADE")
+
+
+def test_it_is_the_same_on_mariadb(shop: Shop) -> None:  # noqa: F811
+    build(shop, cascade())
+    assert (born_and_orphaned(shop), changes(shop)) == (0, [])
+
+    shop.apply("old", RemoveConstraint("Thing", "thing_owner"))
+    assert (born_and_orphaned(shop), changes(shop)) == (1, [])
