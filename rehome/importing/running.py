@@ -199,7 +199,7 @@ def refuse_options(plans: list[ImportPlan], options: Options) -> None:
             )
 
 
-def find_source(imports: Sequence[Import], apps: Apps) -> str:
+def find_source(imports: Sequence[Import], apps: Apps = django_apps) -> str:
     """The database that the project's routers read the sources from."""
     found = {router.db_for_read(get_model(apps, declared.source)) for declared in imports}
     if len(found) > 1:

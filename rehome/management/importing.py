@@ -1,12 +1,14 @@
 """What the commands that import have in common."""
 
+import contextlib
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from django.core.checks import Tags, run_checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from rehome import interrupts
 from rehome.importing import running
@@ -60,6 +62,7 @@ class ImportCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = choose(options)
+        refuse_unfit(options["source"] or running.find_source(self.imports))
         with interrupts.noticed() as signals:
             try:
                 reports = running.run(
@@ -119,3 +122,11 @@ def choose(options: Mapping[str, Any]) -> Options:
 def row_of(report: ImportReport) -> list[Any]:
     shown = report.as_json()
     return [shown[name] for name in HEADINGS]
+
+
+def refuse_unfit(alias: str) -> None:
+    """Say of a source what the project's own checks of it say, in the words of `check --database`."""
+    with contextlib.suppress(DatabaseError):  # Django's own of MySQL; who reads says it better.
+        found = run_checks(tags=[Tags.database], databases=[alias])
+        if wrong := [f"{message.msg} {message.hint or ''}".strip() for message in found if message.is_serious()]:
+            raise CommandError("\n".join(wrong))

@@ -1,7 +1,10 @@
 """The worked example: the older application's provinces become this project's, as often as it is run."""
 
+import dataclasses
+import json
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +12,12 @@ from accounts.models import Profile
 from core.models import Province
 from legacy_app.provinces import CODES
 from tests.database import url
-from tests.legacy_app.ostans import FEATURES, TABLE, Ostans
+from tests.legacy_app.ostans import FEATURES, TABLE, TYPED, Ostans
 from tests.manage import manage
 from tests.moves import farm
+from tests.servers.mariadb import GIS_ENGINE, MariaDB
+from tests.servers.postgis import PLAIN_ENGINE
+from tests.servers.starting import Database
 
 ROWS = "SELECT xmin::text, ctid::text, to_jsonb(p)::text FROM core_province p ORDER BY id"
 THEIRS = f"SELECT xmin::text, ctid::text, to_jsonb(o)::text FROM {TABLE} o ORDER BY id"
@@ -100,3 +106,63 @@ def test_a_dry_run_finds_what_a_run_would_and_leaves_nothing(migrate_province: R
     assert done.returncode == 1
     assert "IR-25" in done.stderr
     assert Province.objects.count() == 1
+
+
+def test_rows_that_can_not_go_in_are_all_named_and_nothing_is_committed(
+    migrate_province: Run, older: Ostans, tmp_path: Path
+) -> None:
+    unknown, null, twice = older.id_of("Kermanshah"), older.id_of("Fars"), older.id_of("Qom")
+    tehran = older.id_of("Tehran")
+    older.sql(f"UPDATE {TABLE} SET name_fa = 'باختران' WHERE id = %s", [unknown])
+    older.sql(f"UPDATE {TABLE} SET name_fa = NULL WHERE id = %s", [null])
+    older.sql(f"UPDATE {TABLE} SET name_fa = 'تهران ' WHERE id = %s", [twice])
+
+    done = migrate_province()
+
+    assert done.returncode == 1
+    for row, reason in (
+        (unknown, "code 'باختران': is not found in the 31 values given"),
+        (unknown, "name 'باختران': is not found in the 31 values given"),
+        (null, "code: is null, and the column is NOT NULL"),
+        (tehran, "code 'IR-23': 2 rows of the source have it"),
+        (twice, "code 'IR-23': 2 rows of the source have it"),
+    ):
+        assert f"legacy_app.Ostans -> core.Province, legacy_id={row}: {reason}" in done.stderr
+    assert not Province.objects.exists()
+
+    rejects = str(tmp_path / "rejects.jsonl")
+    assert counts(migrate_province("--skip-bad", rejects)) == [27, 27, 0, 0, 0, 0]
+    keys = dict(Province.objects.values_list("code", "pk"))
+    for row, name in ((unknown, "کرمانشاه"), (null, "فارس"), (twice, "قم")):
+        older.sql(f"UPDATE {TABLE} SET name_fa = %s WHERE id = %s", [name, row])
+    assert counts(migrate_province("--from-rejects", rejects)) == [4, 4, 0, 0, 0, 0]
+    assert dict(Province.objects.values_list("name", "code")) == CODES
+    assert keys.items() <= dict(Province.objects.values_list("code", "pk")).items()
+
+
+def test_what_is_wrong_with_the_connection_is_said_before_a_row_is_read(migrate_province: Run, older: Ostans) -> None:
+    older.sql(f"ALTER TABLE {TABLE} RENAME name_en TO english")
+    plain = dataclasses.replace(older.database, engine=PLAIN_ENGINE)
+    done = manage("1_migrate_province", DATABASE_URL=url(), **plain.environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"CommandError: The older database has no column {TABLE}.name_en, which legacy_app.Ostans.name_en names. "
+        "Give the field the right db_column, or take it out of the model.",
+        f"legacy_app.Ostans.border is a geometry, and {PLAIN_ENGINE} knows none. Set LEGACY_DB_ENGINE="
+        "django.contrib.gis.db.backends.postgis.",
+    ]
+
+
+def test_from_mariadb_they_come_alike(live: str, maria: Database, mariadb: MariaDB) -> None:
+    rows = []
+    for number, feature in enumerate(FEATURES, start=1):
+        name, english = feature["properties"]["name:fa"], feature["properties"]["name:en"]
+        border = f"ST_GeomFromGeoJSON('{json.dumps(feature['geometry'])}')"
+        rows.append(f"({number}, '{TYPED.get(name, name)}', '{english}', {border})")
+    mariadb.run(f"INSERT INTO {TABLE} (id, name_fa, name_en, border) VALUES {', '.join(rows)}", name=maria.name)
+    environment = dataclasses.replace(maria, engine=GIS_ENGINE).environment
+    for expected in ([31, 31, 0, 0, 0, 0], [31, 0, 0, 31, 0, 0]):
+        assert counts(manage("1_migrate_province", DATABASE_URL=url(), **environment)) == expected
+    assert dict(Province.objects.values_list("name", "code")) == CODES
+    borders = dict(Province.objects.values_list("legacy_id", "border"))
+    assert [borders[number] for number in range(1, 32)] == [feature["geometry"] for feature in FEATURES]
