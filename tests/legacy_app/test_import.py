@@ -32,11 +32,11 @@ def migrate_province(live: str, older: Ostans) -> Run:
     return run
 
 
-def counts(done: subprocess.CompletedProcess[str]) -> list[int]:
-    """read, inserted, updated, unchanged, gone, deleted."""
+def counts(done: subprocess.CompletedProcess[str]) -> list[int | None]:
+    """read, inserted, updated, unchanged, gone, deleted; None for what was not looked at."""
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("legacy_app.Ostans -> core.Province"))
-    return [int(word) for word in line.split()[3:9]]
+    return [None if word == "-" else int(word) for word in line.split()[3:9]]
 
 
 def test_all_provinces_come_with_codes_and_borders_and_a_second_run_touches_nothing(
@@ -135,7 +135,7 @@ def test_rows_that_can_not_go_in_are_all_named_and_nothing_is_committed(
     keys = dict(Province.objects.values_list("code", "pk"))
     for row, name in ((unknown, "کرمانشاه"), (null, "فارس"), (twice, "قم")):
         older.sql(f"UPDATE {TABLE} SET name_fa = %s WHERE id = %s", [name, row])
-    assert counts(migrate_province("--from-rejects", rejects)) == [4, 4, 0, 0, 0, 0]
+    assert counts(migrate_province("--from-rejects", rejects))[:4] == [4, 4, 0, 0]
     assert dict(Province.objects.values_list("name", "code")) == CODES
     assert keys.items() <= dict(Province.objects.values_list("code", "pk")).items()
 
