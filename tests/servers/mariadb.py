@@ -4,7 +4,7 @@ import dataclasses
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from tests.servers import starting
@@ -43,17 +43,25 @@ class MariaDB:
 
     @contextmanager
     def database(self, name: str = "legacy", *, engine: str = ENGINE) -> Iterator[starting.Database]:
-        """An empty database in utf8mb4, gone afterwards."""
-        drop = f"DROP DATABASE IF EXISTS `{name}`"
+        """An empty database in utf8mb4, gone afterwards whoever is still connected."""
+        self.drop(name)
         self.run(
-            drop,
             f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4",
             f"GRANT ALL ON `{name}`.* TO '{starting.USER}'@'%'",
         )
         try:
             yield starting.Database(engine=engine, name=name, password=self.password, port=self.port)
         finally:
-            self.run(drop)
+            self.drop(name)
+
+    def drop(self, name: str) -> None:
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
+            # A transaction that somebody left open would be waited for.
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", [name])
+            for (thread,) in cursor.fetchall():
+                with suppress(connection.OperationalError):  # It may have gone meanwhile.
+                    cursor.execute("KILL %s", [thread])
+            cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
 
     def connect(self, name: str = "mysql", user: str = ROOT, **options: Any) -> Any:
         """As root, or as the user of the databases; each statement commits by itself."""

@@ -40,6 +40,18 @@ def test_mariadb_gives_each_test_an_empty_database(mariadb: MariaDB, django_db_b
             assert cursor.fetchone() == ("legacy", "تهران 🖨")
 
 
+def test_a_database_goes_whoever_is_still_at_work_in_it(postgis: PostGIS, mariadb: MariaDB) -> None:
+    for server in (postgis, mariadb):
+        with server.database() as database:
+            server.run("CREATE TABLE place (id int)", name=database.name, user=database.user)
+            left = server.connect(database.name, database.user)
+            left.cursor().execute("BEGIN")
+            left.cursor().execute("SELECT * FROM place")
+        with server.database() as database, pytest.raises(left.ProgrammingError, match="place"):
+            server.run("SELECT * FROM place", name=database.name)
+        left.close()
+
+
 def test_neither_lets_anybody_in_without_the_password(
     postgis: PostGIS, mariadb: MariaDB, django_db_blocker: DjangoDbBlocker
 ) -> None:
