@@ -31,10 +31,10 @@ def number_of(error: DatabaseError) -> int:
     return number if isinstance(number, int) else 0
 
 
-def ask(connection: BaseDatabaseWrapper, table: str, column: str | None = None) -> DatabaseError | None:
-    """Read no row of one column of a table, or of any; the server's refusal, or None."""
+def ask(connection: BaseDatabaseWrapper, table: str, *columns: str) -> DatabaseError | None:
+    """Read no row of these columns of a table, or of any one; the server's refusal, or None."""
     quote = connection.ops.quote_name
-    wanted = quote(column) if column else "1"
+    wanted = ", ".join(map(quote, columns)) or "1"
     try:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {wanted} FROM {quote(table)} WHERE 1 = 0")  # noqa: S608

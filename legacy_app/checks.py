@@ -16,6 +16,10 @@ from rehome.errors import one_line
 
 OLDEST_POSTGIS = (3, 1)
 """What Django asks for."""
+WITH_GEOMETRIES = {
+    "django.db.backends.postgresql": POSTGIS,
+    "django.db.backends.mysql": "django.contrib.gis.db.backends.mysql",
+}
 READ_ONLY = {"postgresql": "SHOW transaction_read_only", "mysql": "SELECT @@session.transaction_read_only"}
 MARIADB_READ_ONLY = "SELECT @@session.tx_read_only"
 
@@ -34,7 +38,8 @@ def check_legacy(databases: Sequence[str] | None, **options: Any) -> list[CheckM
 
 
 def check_connection(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
-    place = "{HOST}:{PORT}/{NAME}".format_map(connection.settings_dict)
+    settings = connection.settings_dict
+    place = f"{settings['NAME']!r} on {':'.join(filter(None, [settings['HOST'], settings['PORT']])) or 'this machine'}"
     try:
         connection.ensure_connection()
         connection.check_database_version_supported()  # Django itself looks at the first connection alone.
@@ -92,27 +97,28 @@ def check_read_only(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
 
 
 def check_model(connection: BaseDatabaseWrapper, model: type[Model]) -> Iterator[CheckMessage]:
-    table = model._meta.db_table
+    table, fields = model._meta.db_table, model._meta.concrete_fields
     if refusal := answers.ask(connection, table):
         yield explain(refusal, model, table)
+    elif answers.ask(connection, table, *(field.column for field in fields)):
+        for field in fields:
+            if refusal := answers.ask(connection, table, field.column):
+                yield explain(refusal, model, table, field)
+    yield from check_geometries(connection, model)
+
+
+def check_geometries(connection: BaseDatabaseWrapper, model: type[Model]) -> Iterator[CheckMessage]:
+    if connection.features.gis_enabled:
         return
+    engine = connection.settings_dict["ENGINE"]
     for field in model._meta.concrete_fields:
-        if refusal := answers.ask(connection, table, field.column):
-            yield explain(refusal, model, table, field)
-        elif is_spatial(field) and not connection.features.gis_enabled:
-            engine = connection.settings_dict["ENGINE"]
+        if hasattr(field, "geom_type"):
             yield Error(
                 f"{model._meta.label}.{field.name} is a geometry, and {engine} knows none.",
-                hint=f"Set LEGACY_DB_ENGINE={engine.replace('django.db', 'django.contrib.gis.db', 1)}.".replace(
-                    "backends.postgresql", "backends.postgis"
-                ),
+                hint=f"Set LEGACY_DB_ENGINE={WITH_GEOMETRIES[engine]}.",
                 obj=model,
                 id="legacy_app.E009",
             )
-
-
-def is_spatial(field: "Field[Any, Any]") -> bool:
-    return hasattr(field, "geom_type")
 
 
 def explain(refusal: DatabaseError, model: type[Model], table: str, field: "Field[Any, Any] | None" = None) -> Error:

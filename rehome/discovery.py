@@ -36,6 +36,12 @@ class DeclaredMove:
     def place(self) -> str:
         return ".".join(self.key)
 
+    @property
+    def goes_back(self) -> bool:
+        """Whether taking the migration back asks the move, rather than code of the project's own, or nobody."""
+        parts = (part for operation in self.migration.operations for part in flatten(operation))
+        return any(getattr(part, "reverse_code", None) == self.move.backwards for part in parts)
+
     @functools.cached_property
     def apps(self) -> StateApps:
         """The historical models that the migration gives to the move; made when they are first asked for."""

@@ -21,7 +21,8 @@ def refuse_stuck(keys: set[Key], loader: MigrationLoader, connection: BaseDataba
         return
     taken = keys & loader.applied_migrations.keys()
     for declared in reversed(list(find_moves(loader))):
-        if declared.key in taken and is_allowed(declared.move, declared.apps, connection):
+        asked = declared.key in taken and declared.goes_back
+        if asked and is_allowed(declared.move, declared.apps, connection):
             look(declared, taken, connection)
 
 

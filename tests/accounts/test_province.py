@@ -1,5 +1,7 @@
 """A profile's province is a column that the old table lacks: the old portal leaves it alone, a way back asks for it."""
 
+from importlib import import_module
+
 import pytest
 from django.core.management import call_command
 from django.db.models import ProtectedError
@@ -71,6 +73,23 @@ def test_it_goes_back_once_nobody_has_one_and_the_cure_works(resident: Profile) 
     farm.migrate_back()
     farm.migrate()
     assert Profile.objects.get(pk=resident.pk).province is None
+
+
+@pytest.mark.parametrize("way", ["in place", "retired"])
+def test_nor_is_it_lost_where_the_old_table_is_a_view(way: str, planned: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    move = import_module("accounts.migrations.0002_migrate_profile_data").profile
+    monkeypatch.setattr(move, "in_place", way == "in place")
+    farm.migrate()
+    if way == "retired":
+        call_command("retiremoves", "portal.Profile", "--noinput", verbosity=0)
+    resident = Profile.objects.create(name="Ada King", province=Province.objects.create(name="تهران", code="IR-23"))
+    before = farm.picture(records=True)
+    with pytest.raises(Refused, match="public.accounts_profile.province_id has values in 1 rows"):
+        farm.migrate("accounts", "0001")
+    assert farm.picture(records=True) == before
+    Profile.objects.update(province=None)
+    farm.migrate("accounts", "0001")
+    assert portal.Profile.objects.get(pk=resident.pk).name == "Ada King"
 
 
 def test_printers_go_back_alone(resident: Profile, tehran: Province) -> None:

@@ -55,7 +55,7 @@ def test_e001_unreachable(older: Ostans, maria: Database, connect: Connect) -> N
         with connect(database, PORT=port):
             ((number, message),) = check()
         assert number == "legacy_app.E001"
-        assert message.startswith(f"The older database {HOST}:{port}/legacy can't be reached: ")
+        assert message.startswith(f"The older database 'legacy' on {HOST}:{port} can't be reached: ")
         with connect(database, HOST="nowhere.invalid"):
             assert [number for number, _ in check()] == ["legacy_app.E001"]
 

@@ -1,5 +1,7 @@
 """What `migrate` refuses before it takes the first migration back."""
 
+from typing import Any
+
 import pytest
 from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
@@ -18,16 +20,18 @@ def thing(**fields: models.Field) -> Operation:
     return migrations.CreateModel("Thing", [("id", key), ("name", models.TextField()), *fields.items()])
 
 
-def moving(move: Move) -> Operation:
-    return migrations.RunPython(move.forwards, move.backwards)
+def moving(move: Move, back: Any = None) -> Operation:
+    return migrations.RunPython(move.forwards, back or move.backwards)
 
 
 class House:
     """Two apps with a move between them, and what the new one did afterwards, applied to a laboratory's tables."""
 
-    def __init__(self, lab: Lab, *later: list[Operation], move: Move = MOVE, first: Operation | None = None) -> None:
+    def __init__(
+        self, lab: Lab, *later: list[Operation], move: Move = MOVE, first: Operation | None = None, back: Any = None
+    ) -> None:
         self.lab = lab
-        self.loader = graph_of(old=[[thing()]], new=[[first or thing()], [moving(move)], *later])
+        self.loader = graph_of(old=[[thing()]], new=[[first or thing()], [moving(move, back)], *later])
         self.loader.applied_migrations = dict.fromkeys(self.loader.graph.nodes)
         lab.apply("old", thing())
         lab.apply("new", first or thing())
@@ -158,4 +162,11 @@ def test_what_is_not_taken_back_is_not_looked_at(lab: Lab) -> None:
     lab.sql("UPDATE new_thing SET size = 9")
     lookahead.refuse_stuck({("new", "0003")}, house.loader, lab.connection)
     del house.loader.applied_migrations["new", "0002"]
+    house.look()
+
+
+def test_a_way_back_of_the_project_s_own_is_not_the_move_s_to_refuse(lab: Lab) -> None:
+    added = add("size", models.IntegerField(null=True))
+    house = House(lab, [added], back=migrations.RunPython.noop)
+    lab.sql("UPDATE new_thing SET size = 9")
     house.look()
