@@ -4,7 +4,7 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from tests.importing.workshop import OLDER, Workshop, connect
-from tests.moves.conftest import WORKER, connected_to, database
+from tests.moves.conftest import WORKER, connected_to, database, owned  # noqa: F401  A fixture.
 from tests.servers.mariadb import MariaDB
 
 

@@ -32,8 +32,8 @@ def connect(alias: str, **settings: Any) -> Iterator[None]:
 class Workshop(Lab):
     """A lab for the target's models, which makes those of the source in another database."""
 
-    def __init__(self, source: str) -> None:
-        super().__init__()
+    def __init__(self, source: str, alias: str = "default") -> None:
+        super().__init__(alias)
         self.source = source
 
     def older(self, label: str, fields: dict[str, models.Field], **options: Any) -> type[models.Model]:
