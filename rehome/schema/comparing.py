@@ -105,7 +105,7 @@ def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connec
                 for difference in compare_one(twin, server, live, connection)
             ),
         ]
-    notes = [(shape.place, note) for shape in live.values() for note in shape.notes]
+    notes = [(shape.place, note) for shape in live.values() for note in (*shape.notes, *strangers(shape, registry))]
     differences.sort(key=lambda difference: difference.what.startswith("foreign key"))
     return Report(tuple(twin.model._meta.label for twin in found), tuple(differences), tuple(notes))
 
@@ -128,6 +128,16 @@ def compare_one(
         yield from parts.find_differences(pair, server.simplified)
         if pair.expected.comment != found.comment:
             yield comment_differs(pair)
+
+
+def strangers(shape: Shape, registry: Apps) -> Iterator[str]:
+    """Nobody deletes their rows first when a row here is deleted."""
+    known = {
+        model._meta.db_table.rpartition(".")[2].strip('"`') for model in registry.get_models(include_auto_created=True)
+    }
+    for table, key in shape.incoming:
+        if table not in known:
+            yield f"Foreign key {key} of table {table}, which no model is of, points here."
 
 
 def comment_differs(pair: Pair) -> Difference:

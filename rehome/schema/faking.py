@@ -10,6 +10,7 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 
+from rehome.discovery import flatten
 from rehome.errors import Refused
 from rehome.plan import Model
 from rehome.schema.comparing import SERVERS, compare, is_table_of
@@ -31,7 +32,8 @@ class Faked:
 
     def add(self, migration: Migration, state: ProjectState) -> None:
         self.names.append(migration.name)
-        self.models.update(filter(None, map(named, migration.operations)))
+        operations = (part for operation in migration.operations for part in flatten(operation))
+        self.models.update(filter(None, map(named, operations)))
         self.state = state
 
 

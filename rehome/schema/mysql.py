@@ -17,9 +17,16 @@ from rehome.schema.shape import Part, Shape
 from rehome.schema.twins import Twin, foreign_keys
 
 NO_SUCH_TABLE = 1146
+COMPARED = re.compile(r"CHECK \(\((.*)\) = (?:0x01|true)\)")
 TRIGGERS = """
 SELECT trigger_name, action_timing, event_manipulation FROM information_schema.triggers
  WHERE event_object_schema = DATABASE() AND event_object_table = %s ORDER BY trigger_name
+"""
+INCOMING = """
+SELECT DISTINCT table_name, constraint_name FROM information_schema.key_column_usage
+ WHERE referenced_table_schema = DATABASE() AND referenced_table_name = %s
+   AND (table_schema, table_name) <> (referenced_table_schema, referenced_table_name)
+ ORDER BY table_name, constraint_name
 """
 COLLATIONS = """
 SELECT table_collation, @@collation_database FROM information_schema.tables
@@ -72,7 +79,8 @@ class MySQL:
             return list(self.connection.introspection.table_names(cursor, include_views=True))
 
     def simplified(self, definition: str) -> str:
-        return definition
+        """Django compares a raw condition with True here."""
+        return COMPARED.sub(r"CHECK (\1)", definition)
 
     def read_twin(self, twin: Twin) -> Shape:
         shape = self.read(twin.name)
@@ -114,6 +122,7 @@ class MySQL:
             parts=tuple(without_saying(list(mysql_statement.parts(statement)))),
             comment=mysql_statement.comment(statement),
             notes=tuple(self.notes(name, place, statement)),
+            incoming=tuple(catalog.query(self.connection, INCOMING, [name])),
         )
 
     def describe_view(self, place: str, described: list[tuple[Any, ...]]) -> Shape:

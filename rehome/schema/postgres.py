@@ -25,6 +25,12 @@ SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
  WHERE x.indrelid = %s AND NOT (x.indisvalid AND x.indisready)
 """
 
+# PostgreSQL 18 can have a NOT NULL that no row was looked at for; to set it is to look at them.
+UNPROVED = """
+SELECT a.attname FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+ WHERE c.conrelid = %s AND c.contype = 'n' AND NOT c.convalidated
+"""
+
 PLACE = """
 SELECT to_regclass(%s)::oid::bigint, format('%%I.%%I', n.nspname, c.relname), c.oid IS NOT NULL
   FROM (SELECT to_regclass(%s) AS live) AS named
@@ -119,6 +125,7 @@ class PostgreSQL:
             ),
             comment=whole.comments.get("", ""),
             notes=tuple(postgres_notes.find(table, place, self.connection)) if table.persistence != "t" else (),
+            incoming=tuple((key.table, key.name) for key in table.incoming),
         )
 
     def place_of(self, table: Table) -> str:
@@ -130,12 +137,13 @@ class PostgreSQL:
 
     def columns(self, whole: Anatomy) -> Iterator[Column]:
         numbers = postgres_numbers.read(whole.table, self.connection)
+        unproved = {name for (name,) in catalog.query(self.connection, UNPROVED, [whole.table.oid])}
         for column in whole.table.columns:
             numbered, cure = numbers.get(column.name, ("", ()))
             yield Column(
                 name=column.name,
                 type=column.type,
-                nullable=column.nullable,
+                nullable=column.nullable or column.name in unproved,
                 default=None if numbered else constant(column.default),
                 generated=generation(whole.generated.get(column.name, "")),
                 collation=column.collation,

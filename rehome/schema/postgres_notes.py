@@ -4,13 +4,21 @@ from collections.abc import Iterator
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import catalog
+from rehome import anatomy, catalog
 from rehome.catalog import Table
 from rehome.sql import readable
 from rehome.triggers import PREFIX
 
 # The server's own triggers enforce foreign keys.
 DISABLED = "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s AND tgisinternal AND tgenabled NOT IN ('O', 'A'))"
+
+SEQUENCES = """
+SELECT format('%%I.%%I', n.nspname, c.relname)
+  FROM pg_attrdef a
+  JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
+  JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.adrelid = %s AND CASE WHEN c.relkind = 'S' THEN NOT has_sequence_privilege(c.oid, 'USAGE') END
+"""
 
 LACKING = """
 SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY AS p(privilege, number)
@@ -33,6 +41,8 @@ def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[
         yield "It has partitions or heirs, or is one."
     if catalog.query(connection, DISABLED, [table.oid]) == [(True,)]:
         yield f"Triggers of its foreign keys are disabled; ALTER TABLE {place} ENABLE TRIGGER ALL."
+    for name in anatomy.find_dependents(table, connection):
+        yield f"No migration can change the type of a column that is used by {name}."
     yield from find_lacking_rights(table, place, connection)
 
 
@@ -42,5 +52,7 @@ def find_lacking_rights(table: Table, place: str, connection: BaseDatabaseWrappe
     if lacking:
         rights = ", ".join(lacking)
         yield f"The role {role!r} lacks {rights}; GRANT {rights} ON {place} TO {readable(role)}."
+    for (sequence,) in catalog.query(connection, SEQUENCES, [table.oid]):
+        yield f"The role {role!r} lacks USAGE; GRANT USAGE ON SEQUENCE {sequence} TO {readable(role)}."
     if not table.owned:
         yield f"It belongs to {table.owner!r}: migrations of role {role!r} can't alter it."

@@ -63,8 +63,9 @@ def find_flaws(
         )
     if readable and is_key(table, column.name):
         # A row with the very last key may be there on purpose, and to go on after it is the end of all inserts.
-        largest_key = f"SELECT max({target}) FROM {place} WHERE {target} < %s"  # noqa: S608
-        ((highest,),) = catalog.query(connection, largest_key, [min(sequence.maximum, largest)])
+        limit = min(sequence.maximum, largest)
+        largest_key = f"SELECT max({target}) FROM {place} WHERE {target} < {limit}"  # noqa: S608
+        ((highest,),) = catalog.query(connection, largest_key)
         # Read after the keys: others go on inserting, and what they get is from the sequence first.
         ((last,),) = catalog.query(connection, LAST, [name, sequence.start - 1])
         if highest is not None and highest > last:

@@ -60,6 +60,8 @@ class Shape:
     comment: str
     notes: tuple[str, ...] = ()
     """What no model can say, in sentences."""
+    incoming: tuple[tuple[str, str], ...] = ()
+    """Foreign keys of other tables that point here: the table, without its schema, and the key."""
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)

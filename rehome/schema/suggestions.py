@@ -47,7 +47,7 @@ def field(column: Column) -> str:
 def options_of(column: Column, name: str) -> Iterable[str]:
     yield f"db_column={column.name!r}" if name != column.name else ""
     yield "null=True" if column.nullable else ""
-    yield f"db_default={default(column.default)}" if column.default is not None else ""
+    yield f"db_default={default(column)}" if column.default is not None else ""
     yield f"db_comment={column.comment!r}" if column.comment else ""
 
 
@@ -58,15 +58,16 @@ def field_of_type(type_name: str) -> str:
     return f"YourField(), of which db_type() returns {type_name!r}"
 
 
-def default(text: str | None) -> str:
-    """The value of db_default."""
-    if text is None:
-        return "NOT_PROVIDED"
+def default(column: Column) -> str:
+    """The value of db_default, in Python where Python's is the same."""
+    text = column.default or "NULL"
     if text in ("true", "false"):
         return text.capitalize()
     if re.fullmatch(r"-?\d+(\.\d+)?", text):
-        return text
-    if re.fullmatch(r"'(?:[^']|'')*'", text):
+        return f"Decimal({text!r})" if "." in text else text
+    if re.fullmatch(r"'(?:[^']|'')*'", text) and column.type.startswith(
+        ("character", "text", "varchar", "char", "enum")
+    ):
         return repr(text[1:-1].replace("''", "'"))
     return f"RawSQL({text!r}, [])"
 
@@ -81,7 +82,7 @@ def change(kind: str, found: Column, field: Any) -> str:
         case "null":
             return "null=True" if found.nullable else "without null=True"
         case "default":
-            return "without db_default" if found.default is None else f"db_default={default(found.default)}"
+            return "without db_default" if found.default is None else f"db_default={default(found)}"
         case "collation":
             return f"db_collation={unqualified(found.collation)!r}"
         case "comment":
@@ -114,7 +115,7 @@ def part(found: Part, model: Model) -> str:
         case "unique":
             return f"Meta.constraints: models.UniqueConstraint(fields={fields!r}, name={found.name!r})"
         case "check":
-            expression = found.definition.removeprefix("CHECK ").replace("%", "%%")
+            expression = found.definition.removeprefix("CHECK (").removesuffix(")").replace("%", "%%")
             raw = f"RawSQL({expression!r}, [], output_field=models.BooleanField())"
             return f"Meta.constraints: models.CheckConstraint(condition={raw}, name={found.name!r})"
         case "foreign key":

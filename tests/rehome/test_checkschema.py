@@ -154,6 +154,7 @@ def test_a_role_that_owns_nothing_can_check_and_is_told_what_it_can_t_do(
     rights = "SELECT, INSERT, UPDATE, DELETE"
     assert f"Note on public.portal_profile: The role {reader!r} lacks {rights}; GRANT {rights}" in shown
     assert f"migrations of role {reader!r} can't alter it." in shown
+    assert f"GRANT USAGE ON SEQUENCE public.accounts_profile_id_seq TO {reader}" in shown
     assert shown.strip().endswith(UNCHANGED)
 
 
@@ -174,9 +175,15 @@ def test_what_no_model_can_say_is_noted(planned: str) -> None:
         "CREATE TRIGGER stamped BEFORE UPDATE ON portal_profile FOR EACH ROW EXECUTE FUNCTION stamp();"
         "CREATE RULE silent AS ON DELETE TO portal_profile DO INSTEAD NOTHING;"
         "ALTER TABLE portal_profile ENABLE ROW LEVEL SECURITY;"
-        "ALTER TABLE portal_printer DISABLE TRIGGER ALL"
+        "ALTER TABLE portal_printer DISABLE TRIGGER ALL;"
+        "CREATE TABLE invoice (profile bigint CONSTRAINT paid_by REFERENCES portal_profile);"
+        "CREATE VIEW payers AS SELECT name FROM portal_profile"
     )
     shown = check("portal")
+
+    assert "Note on public.portal_profile: Foreign key paid_by of table invoice, which no model is of" in shown
+    assert "No migration can change the type of a column that is used by view payers." in shown
+    assert shown.count("which no model is of") == 1
 
     assert "Note on public.portal_profile: Trigger stamped runs public.stamp()." in shown
     assert "Rules rewrite its statements: silent." in shown

@@ -10,7 +10,7 @@ from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, Integ
 from django.contrib.postgres.indexes import BrinIndex, GinIndex, GistIndex, HashIndex, OpClass
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import connection, models
-from django.db.migrations import AlterField, RenameField, RenameModel
+from django.db.migrations import AlterField, AlterModelTableComment, RenameField, RenameModel
 from django.db.models import F, Q, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat, Lower, Now, Upper
@@ -18,7 +18,7 @@ from django.db.models.functions import Concat, Lower, Now, Upper
 from rehome.schema.comparing import compare, compare_app
 from tests.rehome.lab import Lab
 
-FARM = ["portal", "accounts", "printers", "auth", "admin", "contenttypes", "sessions", "rehome"]
+FARM = ["portal", "accounts", "printers", "auth", "admin", "contenttypes", "sessions"]
 SIMPLE = [
     models.BigIntegerField, models.BinaryField, models.BooleanField, models.DateField, models.DateTimeField,
     models.DurationField, models.EmailField, models.FileField, models.FloatField, models.GenericIPAddressField,
@@ -97,13 +97,12 @@ def differences(lab: Lab, *labels: str) -> list[dict[str, Any]]:
     return [difference.as_json() for difference in report.differences]
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("app", FARM)
-def test_the_whole_farm_is_as_its_migrations_made_it(live: str, app: str) -> None:
-    report = compare_app(app, connection)
+def test_the_whole_farm_is_as_its_migrations_made_it(live: str) -> None:
+    for app in FARM:
+        report = compare_app(app, connection)
 
-    assert report.as_json()["differences"] == []
-    assert len(report.compared) >= len(list(apps.get_app_config(app).get_models()))
+        assert report.as_json()["differences"] == []
+        assert len(report.compared) >= len(list(apps.get_app_config(app).get_models()))
 
 
 def test_a_zoo_of_fields_indexes_and_constraints(lab: Lab) -> None:
@@ -181,6 +180,30 @@ def test_a_view_is_compared_by_its_columns(lab: Lab) -> None:
     (narrow,) = differences(lab, "old.Seen")
 
     assert (narrow["what"], narrow["kind"], narrow["found"]) == ('column "id"', "type", "integer")
+
+
+def test_a_percent_sign_in_a_comment_is_one(lab: Lab) -> None:
+    """Django itself can't make it: an older database has it."""
+    lab.model("old.Thing", {"rate": models.IntegerField(db_comment="in percent")}, db_table_comment="of all")
+    lab.sql("COMMENT ON COLUMN old_thing.rate IS 'in %'; COMMENT ON TABLE old_thing IS '%s of 100%'")
+    lab.apply_state_only("old", AlterField("Thing", "rate", models.IntegerField(db_comment="in %")))
+    lab.apply_state_only("old", AlterModelTableComment("Thing", "%s of 100%"))
+
+    assert differences(lab, "old.Thing") == []
+
+
+def test_a_null_that_nobody_looked_for_is_told(lab: Lab) -> None:
+    ((version,),) = lab.sql("SHOW server_version_num")
+    lab.model("old.Thing", {"name": models.TextField()})
+    if int(version) < 180000:
+        assert differences(lab, "old.Thing") == []
+        return
+    lab.sql("ALTER TABLE old_thing ALTER name DROP NOT NULL; INSERT INTO old_thing (name) VALUES (NULL)")
+    lab.sql("ALTER TABLE old_thing ADD CONSTRAINT n NOT NULL name NOT VALID")
+
+    (found,) = differences(lab, "old.Thing")
+
+    assert (found["what"], found["kind"], found["found"]) == ('column "name"', "null", "NULL")
 
 
 def test_f_expressions_compare_columns_of_one_row(lab: Lab) -> None:
