@@ -69,4 +69,4 @@ class Workshop(Lab):
     def clean(self) -> None:
         for kind, name in sorted(self.find_objects() - self.before, reverse=True):
             self.sql(f"DROP {kind} IF EXISTS {name} CASCADE")
-        self.sql("DELETE FROM django_content_type WHERE app_label IN ('old', 'new')")
+        self.sql("DELETE FROM django_content_type WHERE app_label IN ('old', 'new', 'crm')")
