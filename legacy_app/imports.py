@@ -20,7 +20,7 @@ provinces = Import(
         "border": AsGeoJSON("border", precision=7),
     },
     lookups={
-        # As the standard spells it, whatever the older application's keyboards had.
+        # In Persian letters, whatever the older application's keyboards had.
         "name": Lookup({name: name for name in CODES}, normalise=persian),
         "code": Lookup(CODES, normalise=persian),
     },

@@ -8,6 +8,7 @@ from core import legacy
 from core.legacy import ENGINES, legacy_config
 from tests.core.test_settings import settings
 from tests.manage import manage
+from tests.servers.postgis import PostGIS
 
 NAMED = {"DB": "old", "USER": "reader", "PASSWORD": "$ecret p@ss w'ord", "HOST": "old.example.com", "PORT": "6543"}
 
@@ -41,6 +42,7 @@ def test_with_a_name_it_is_postgis_and_read_only(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_starts_and_the_app_comes_with_it(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(legacy, "find_spec", lambda name: name)
     values = settings(monkeypatch, LEGACY_DB_DB="old", LEGACY_DB_ENGINE=engine)
     assert values["DATABASES"]["legacy"]["ENGINE"] == engine
     assert values["INSTALLED_APPS"][-1] == "legacy_app"
@@ -75,7 +77,13 @@ def test_a_refusal_ends_the_command_that_was_started() -> None:
     assert done.stderr.splitlines()[-1].startswith("django.core.exceptions.ImproperlyConfigured: LEGACY_DB_ENGINE is ")
 
 
+LOADED = "import sys; print([name for name in ('django.contrib.gis', 'MySQLdb') if name in sys.modules])"
+
+
 def test_without_one_neither_gdal_nor_mysqlclient_is_loaded() -> None:
-    loaded = "import sys; print([name for name in ('django.contrib.gis', 'MySQLdb') if name in sys.modules])"
-    assert manage("shell", "--no-imports", "-c", loaded).stdout == "[]\n"
-    assert "django.contrib.gis" in manage("shell", "--no-imports", "-c", loaded, LEGACY_DB_DB="old").stdout
+    assert manage("shell", "--no-imports", "-c", LOADED).stdout == "[]\n"
+
+
+def test_with_one_its_models_load_gdal(postgis: PostGIS) -> None:
+    done = manage("shell", "--no-imports", "-c", LOADED, LEGACY_DB_DB="old", LEGACY_DB_ENGINE="")
+    assert done.stdout == "['django.contrib.gis']\n"

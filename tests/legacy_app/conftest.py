@@ -54,8 +54,8 @@ def legacy(older: Ostans, connect: Connect) -> Iterator[BaseDatabaseWrapper]:
 
 
 @pytest.fixture
-def maria(mariadb: MariaDB) -> Iterator[Database]:
-    """An older database on MariaDB, with the table and nothing in it."""
+def maria(mariadb: MariaDB, postgis: PostGIS) -> Iterator[Database]:
+    """An older database on MariaDB, with the table and nothing in it. PostGIS's fixture says where GDAL is missing."""
     with mariadb.database() as database:
         columns = "id int PRIMARY KEY, name_fa varchar(100), name_en varchar(100), border geometry"
         mariadb.run(f"CREATE TABLE {TABLE} ({columns})", name=database.name)

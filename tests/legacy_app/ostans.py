@@ -29,7 +29,7 @@ TYPED = {
     "کهگیلویه و بویراحمد": "کهگیلویه و بویر احمد",
     "آذربایجان شرقی": f"ا{MADDA}ذربایجان شرقی",
 }
-"""By the name that the standard has: 14 of the 31."""
+"""By its name in Persian letters: 14 of the 31."""
 
 
 class Ostans:
