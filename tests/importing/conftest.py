@@ -5,7 +5,7 @@ from pytest_django import DjangoDbBlocker
 
 from tests.importing.workshop import OLDER, Workshop, connect
 from tests.moves.conftest import WORKER, connected_to, database, owned  # noqa: F401  A fixture.
-from tests.servers.mariadb import MariaDB
+from tests.servers.mariadb import ENGINE, MariaDB
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +34,22 @@ def shop(target: str, older: str, django_db_blocker: DjangoDbBlocker) -> Iterato
 
 
 @pytest.fixture
-def mysql_shop(mariadb: MariaDB, target: str, django_db_blocker: DjangoDbBlocker) -> Iterator[Workshop]:
+def mysql_engine() -> str:
+    """Django's, of which there is one with geometries."""
+    return ENGINE
+
+
+@pytest.fixture
+def mysql_shop(
+    mariadb: MariaDB, mysql_engine: str, target: str, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Workshop]:
     """A target on the default database, and a MariaDB to import from."""
-    with django_db_blocker.unblock(), connected_to(target), mariadb.database() as older, older.alias(OLDER):
+    with (
+        django_db_blocker.unblock(),
+        connected_to(target),
+        mariadb.database(engine=mysql_engine) as older,
+        older.alias(OLDER),
+    ):
         workshop = Workshop(OLDER)
         yield workshop
         workshop.clean()

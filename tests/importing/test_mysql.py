@@ -15,6 +15,7 @@ from django.db.models.functions import Replace
 from rehome import Import, Lookup
 from rehome.errors import ImportFailed, Refused
 from tests.importing.workshop import OLDER, Workshop
+from tests.servers.mariadb import GIS_ENGINE
 
 UTC = datetime.UTC
 
@@ -307,3 +308,15 @@ def test_a_geometry_is_refused_as_it_is(mysql_shop: Workshop) -> None:
     make_notes(mysql_shop, "note point")
     with pytest.raises(Refused, match="AsGeoJSON"):
         bring(mysql_shop)
+
+
+@pytest.mark.parametrize("mysql_engine", [GIS_ENGINE])
+def test_a_geometry_comes_as_geojson(mysql_shop: Workshop) -> None:
+    # Needs GDAL to be imported, which is looked for when the server is started.
+    from django.contrib.gis.db.models import PointField
+    from django.contrib.gis.db.models.functions import AsGeoJSON
+
+    make_things(mysql_shop, "spot point", {"spot": PointField()}, {"spot": models.JSONField(null=True)})
+    run_at_source("INSERT INTO old_thing VALUES (1, ST_GeomFromText('POINT(51.4 35.7)', 4326)), (2, NULL)")
+    bring(mysql_shop, fields={"spot": AsGeoJSON("spot")})
+    assert values(mysql_shop, "spot") == [({"type": "Point", "coordinates": [51.4, 35.7]},), (None,)]

@@ -96,6 +96,7 @@ def programs() -> tuple[str, str]:
     )
     if not (server and install):
         raise starting.NotInstalled("mariadb-server")
+    starting.require_gdal()
     return server, install
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from django.core.exceptions import ImproperlyConfigured
 from psycopg import sql
 
 from tests.servers import starting
@@ -81,10 +80,7 @@ def programs() -> Path:
     ]
     if not found:
         raise starting.NotInstalled("postgresql and postgresql-postgis")
-    try:
-        import django.contrib.gis.gdal  # noqa: F401
-    except ImproperlyConfigured as error:
-        raise starting.NotInstalled("gdal-bin") from error
+    starting.require_gdal()
     return Path(f"/usr/lib/postgresql/{max(found)}/bin")
 
 

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from core.embedded import programs
@@ -86,6 +87,14 @@ class Database:
 def _forget(alias: str) -> None:
     connections[alias].close()
     del connections[alias]
+
+
+def require_gdal() -> None:
+    """What Django needs for geometries. Raises NotInstalled."""
+    try:
+        import django.contrib.gis.gdal  # noqa: F401
+    except ImproperlyConfigured as error:
+        raise NotInstalled("gdal-bin") from error
 
 
 def free_port() -> int:
