@@ -22,10 +22,11 @@ PAGE = (ROOT / "docs" / "takeover.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"<!-- example: (\w+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))
 
 MANAGE = """
-import os, sys
+import json, os, sys
 from django.core.management import execute_from_command_line
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
-execute_from_command_line(sys.argv)
+for command in json.loads(sys.argv[1]):
+    execute_from_command_line(["manage.py", *command])
 """
 SETTINGS = """
 import json, os
@@ -39,7 +40,7 @@ USE_TZ = True
 
 @dataclasses.dataclass(frozen=True)
 class Project:
-    """On disk, as its owner would have it; commands run in processes of their own."""
+    """On disk, as its owner would have it."""
 
     folder: Path
     database: dict[str, Any]
@@ -69,9 +70,11 @@ class Project:
         models = self.folder / "shop" / "models.py"
         models.write_text(models.read_text().replace("        managed = False\n", ""), encoding="utf-8")
 
-    def run(self, *arguments: str, code: int = 0) -> str:
+    def run(self, *commands: str | list[str], code: int = 0) -> str:
+        """One after the other, to the first that fails, in a process of their own."""
+        split = [command.split() if isinstance(command, str) else command for command in commands]
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, "manage.py", json.dumps(split)],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -102,6 +105,12 @@ class Log:
     """Customers."""
     switched: dict[int, bool] = dataclasses.field(default_factory=dict)
     """Customers of Django's, and whether they are active."""
+
+    def read(self, printed: str) -> None:
+        """What WORK has printed, among whatever else."""
+        for line in printed.splitlines():
+            if line.startswith('["'):
+                self.note(line)
 
     def note(self, line: str) -> None:
         match json.loads(line):
@@ -160,10 +169,8 @@ DJANGO = """
 """
 
 
-def work_in_django(project: Project, log: Log) -> None:
-    """The models as they are now, in a process of their own, to its end."""
-    for line in project.run("shell", "--no-imports", "-v", "0", "-c", textwrap.dedent(DJANGO)).splitlines():
-        log.note(line)
+WORK = ["shell", "--no-imports", "-v", "0", "-c", textwrap.dedent(DJANGO)]
+"""The command that lets Django work on the shop for a while, and prints the lines of a log."""
 
 
 Execute = Callable[[str, list[Any]], list[tuple[Any, ...]]]

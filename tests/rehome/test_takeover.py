@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from tests.moves.conftest import WORKER, connected_to, database
 from tests.moves.farm import sql
-from tests.rehome.old_shop import EXAMPLES, PAGE, Log, Project, old_application, work_in_django
+from tests.rehome.old_shop import EXAMPLES, PAGE, WORK, Log, Project, old_application
 from tests.servers.mariadb import MariaDB
 
 SAME = "The models and the database say the same."
@@ -78,42 +78,39 @@ def test_every_block_of_the_page_is_run_here() -> None:
 def test_a_database_is_taken_over_while_both_applications_write(shop: Project, execute: Callable[..., Any]) -> None:
     log = Log()
     with old_application(execute, log, psycopg.errors.DeadlockDetected) as written:
-        inspected = shop.run("inspectdb")
-        shop.write("shop/models.py", inspected)
-        told = re.search(r"(\d+) differences in database 'default'", shop.run("checkschema", "shop", code=1))
+        shop.write("shop/models.py", shop.run("inspectdb"))
+        told = re.search(r"\d+ differences in database 'default'", shop.run("checkschema shop", code=1))
         assert told
         assert f"names all of that: {told[0].partition(' in')[0]} here" in PAGE.replace("\n", " ")
 
         shop.write("shop/fields.py", EXAMPLES["fields"])
         shop.write("shop/models.py", EXAMPLES["models"])
         run_apart(EXAMPLES["remedies"])
-        assert SAME in shop.run("checkschema", "shop")
-
-        work_in_django(shop, log)
+        printed = shop.run("checkschema shop", WORK)
+        assert SAME in printed
+        log.read(printed)
 
         shop.manage()
-        shop.run("makemigrations", "shop")
         sql('ALTER TABLE "order" ALTER note TYPE varchar(200)')
-        assert 'shop.Order, column "note": type' in shop.run("migrate", "--fake-initial", code=1)
+        refused = shop.run("makemigrations shop", "migrate --fake-initial", code=1)
+        assert 'shop.Order, column "note": type' in refused
         assert sql("SELECT to_regclass('django_migrations')") == [(None,)]
         sql('ALTER TABLE "order" ALTER note TYPE text')
-        assert "Applying shop.0001_initial... FAKED" in shop.run("migrate", "--fake-initial")
+        assert "Applying shop.0001_initial... FAKED" in shop.run("migrate --fake-initial")
 
         shop.edit(EXAMPLES["later"])
-        shop.run("makemigrations", "shop")
-        assert re.search(r"Applying shop\.0002_\w+\.\.\. OK", shop.run("migrate", "shop"))
-
         before = written()
-        work_in_django(shop, log)
+        printed = shop.run("makemigrations shop", "migrate", "checkschema shop", WORK)
+        assert re.search(r"Applying shop\.0002_\w+\.\.\. OK", printed)
+        assert SAME in printed
         assert written() > before
+        log.read(printed)
 
     assert_nothing_is_lost(log)
     assert_both_have_one_time()
 
     shop.edit(EXAMPLES["alone"])
-    shop.run("makemigrations", "shop")
-    shop.run("migrate", "shop")
-    assert SAME in shop.run("checkschema", "shop")
+    assert SAME in shop.run("makemigrations shop", "migrate", "checkschema shop")
     assert_nothing_is_lost(log)
 
 
@@ -151,14 +148,14 @@ def test_a_database_of_mariadb_is_taken_over(maria_shop: Project, mariadb: Maria
 
     log = Log()
     with old_application(execute, log, OperationalError):
-        assert SAME in maria_shop.run("checkschema", "shop")
+        assert SAME in maria_shop.run("checkschema shop")
         maria_shop.manage()
-        maria_shop.run("makemigrations", "shop")
-        assert "Applying shop.0001_initial... FAKED" in maria_shop.run("migrate", "--fake-initial")
+        faked = maria_shop.run("makemigrations shop", "migrate --fake-initial")
+        assert "Applying shop.0001_initial... FAKED" in faked
         maria_shop.edit(LATER_ON_MARIADB)
-        maria_shop.run("makemigrations", "shop")
-        assert re.search(r"Applying shop\.0002_\w+\.\.\. OK", maria_shop.run("migrate", "shop"))
-        assert SAME in maria_shop.run("checkschema", "shop")
+        printed = maria_shop.run("makemigrations shop", "migrate", "checkschema shop")
+        assert re.search(r"Applying shop\.0002_\w+\.\.\. OK", printed)
+        assert SAME in printed
 
     found = execute("SELECT id, total FROM orders", [])
     session.close()
