@@ -48,6 +48,9 @@ class Server(Protocol):
 
     def table_names(self) -> list[str]: ...
 
+    def notes(self) -> list[str]:
+        """On the database as a whole."""
+
     def simplified(self, definition: str) -> str: ...
 
 
@@ -105,7 +108,8 @@ def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connec
                 for difference in compare_one(twin, server, live, connection)
             ),
         ]
-    notes = [(shape.place, note) for shape in live.values() for note in (*shape.notes, *strangers(shape, registry))]
+        notes = [(f"database {connection.alias}", note) for note in server.notes()]
+    notes += [(shape.place, note) for shape in live.values() for note in (*shape.notes, *strangers(shape, registry))]
     differences.sort(key=lambda difference: difference.what.startswith("foreign key"))
     return Report(tuple(twin.model._meta.label for twin in found), tuple(differences), tuple(notes))
 

@@ -78,6 +78,9 @@ class MySQL:
         with self.connection.cursor() as cursor:
             return list(self.connection.introspection.table_names(cursor, include_views=True))
 
+    def notes(self) -> list[str]:
+        return []
+
     def simplified(self, definition: str) -> str:
         """Django compares a raw condition with True here."""
         return COMPARED.sub(r"CHECK (\1)", definition)
@@ -121,7 +124,7 @@ class MySQL:
             columns=tuple(mysql_statement.columns(statement, collations)),
             parts=tuple(without_saying(list(mysql_statement.parts(statement)))),
             comment=mysql_statement.comment(statement),
-            notes=tuple(self.notes(name, place, statement)),
+            notes=tuple(self.notes_on(name, place, statement)),
             incoming=tuple(catalog.query(self.connection, INCOMING, [name])),
         )
 
@@ -130,8 +133,13 @@ class MySQL:
         columns = tuple(mysql_statement.column(line, {}) for line in lines)
         return Shape(place=place, schema="", kind="view", columns=columns, parts=(), comment="")
 
-    def notes(self, name: str, place: str, statement: str) -> Iterator[str]:
-        engine = re.search(r"ENGINE=(\w+)", statement)
+    def notes_on(self, name: str, place: str, statement: str) -> Iterator[str]:
+        made = mysql_statement.ending(statement)
+        engine, rows = re.search(r"ENGINE=(\w+)", made), re.search(r"ROW_FORMAT=(COMPACT|REDUNDANT)", made)
+        if rows:
+            yield f"Its rows are {rows[1]}: no index holds over 767 bytes; ALTER TABLE {place} ROW_FORMAT=DYNAMIC."
+        if "PARTITION BY" in made:
+            yield "It has partitions: it can have no foreign keys, and every key must name what it is partitioned by."
         if engine and engine[1] != "InnoDB":
             yield f"It is of {engine[1]}, which rolls nothing back; ALTER TABLE {place} ENGINE=InnoDB."
         for own, usual in catalog.query(self.connection, COLLATIONS, [name]):

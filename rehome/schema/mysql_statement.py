@@ -19,12 +19,17 @@ OPENING = {"'": "'", "`": "`", '"': '"'}
 
 def lines(statement: str) -> list[str]:
     """Of the columns, keys and constraints."""
-    return [line.strip().removesuffix(",") for line in statement.split("\n")[1:-1]]
+    return [line.strip().removesuffix(",") for line in statement.partition("\n)")[0].split("\n")[1:]]
+
+
+def ending(statement: str) -> str:
+    """What is said of the table as a whole."""
+    return statement.partition("\n)")[2]
 
 
 def comment(statement: str) -> str:
     """Of the whole table."""
-    found = re.search(r" COMMENT='((?:[^'\\]|''|\\.)*)'", statement.split("\n")[-1])
+    found = re.search(r" COMMENT='((?:[^'\\]|''|\\.)*)'", ending(statement))
     return unquoted(f"'{found[1]}'") if found else ""
 
 

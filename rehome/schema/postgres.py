@@ -99,6 +99,9 @@ class PostgreSQL:
         with self.connection.cursor() as cursor:
             return list(self.connection.introspection.table_names(cursor, include_views=True))
 
+    def notes(self) -> list[str]:
+        return list(postgres_notes.find_in_database(self.connection))
+
     def simplified(self, definition: str) -> str:
         return simplified(definition)
 

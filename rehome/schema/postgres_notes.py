@@ -26,6 +26,12 @@ SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH
 """
 
 
+def find_in_database(connection: BaseDatabaseWrapper) -> Iterator[str]:
+    ((encoding,),) = catalog.query(connection, "SHOW server_encoding")
+    if encoding != "UTF8":
+        yield f"Its encoding is {encoding}: a text with other characters is refused."
+
+
 def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[str]:
     own = [trigger for trigger in table.triggers if not trigger.name.startswith(PREFIX)]
     for trigger in own:
@@ -41,6 +47,8 @@ def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[
         yield "It has partitions or heirs, or is one."
     if catalog.query(connection, DISABLED, [table.oid]) == [(True,)]:
         yield f"Triggers of its foreign keys are disabled; ALTER TABLE {place} ENABLE TRIGGER ALL."
+    for name in anatomy.find_belongings(table, connection):
+        yield f"It has {name}, which no migration makes and one may be stopped by."
     for name in anatomy.find_dependents(table, connection):
         yield f"No migration can change the type of a column that is used by {name}."
     yield from find_lacking_rights(table, place, connection)

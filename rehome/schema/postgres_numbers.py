@@ -68,7 +68,12 @@ def find_flaws(
         ((highest,),) = catalog.query(connection, largest_key)
         # Read after the keys: others go on inserting, and what they get is from the sequence first.
         ((last,),) = catalog.query(connection, LAST, [name, sequence.start - 1])
-        if highest is not None and highest > last:
+        if last >= limit:
+            yield (
+                f"numbered by {name}, which has come to its end at {last}",
+                f"ALTER TABLE {place} ALTER COLUMN {target} TYPE bigint; ALTER SEQUENCE {name} AS bigint",
+            )
+        elif highest is not None and highest > last:
             yield (
                 f"numbered by {name}, which stands at {last}: the table has keys up to {highest}",
                 f"SELECT setval({Literal(name).as_string()}, {highest})",

@@ -177,12 +177,14 @@ def test_what_no_model_can_say_is_noted(planned: str) -> None:
         "ALTER TABLE portal_profile ENABLE ROW LEVEL SECURITY;"
         "ALTER TABLE portal_printer DISABLE TRIGGER ALL;"
         "CREATE TABLE invoice (profile bigint CONSTRAINT paid_by REFERENCES portal_profile);"
+        "CREATE POLICY own ON portal_profile USING (name = current_user);"
         "CREATE VIEW payers AS SELECT name FROM portal_profile"
     )
     shown = check("portal")
 
     assert "Note on public.portal_profile: Foreign key paid_by of table invoice, which no model is of" in shown
     assert "No migration can change the type of a column that is used by view payers." in shown
+    assert "It has policy own, which no migration makes" in shown
     assert shown.count("which no model is of") == 1
 
     assert "Note on public.portal_profile: Trigger stamped runs public.stamp()." in shown
@@ -199,6 +201,14 @@ def test_keys_that_an_import_left_behind_the_sequence_are_told(planned: str) -> 
 
     assert f"stands at {last}: the table has keys up to 9" in shown
     assert 'SELECT setval(\'"public"."auth_group_id_seq"\', 9);' in shown
+
+
+def test_a_sequence_at_its_end_is_told(planned: str) -> None:
+    sql("SELECT setval('portal_printer_id_seq', 2147483647)")
+
+    shown, _ = fails("portal")
+
+    assert "which has come to its end at 2147483647" in shown
 
 
 def test_rows_may_come_at_any_moment(lab: Lab, another: Callable[[str], Any]) -> None:

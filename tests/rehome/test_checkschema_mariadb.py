@@ -238,11 +238,17 @@ def test_fake_initial_is_refused_on_drift(shop: Shop) -> None:
 
 def test_what_no_model_can_say_is_noted(shop: Shop) -> None:
     call_command("migrate", "sessions", database=ALIAS, verbosity=0)
-    shop.sql("ALTER TABLE django_session ENGINE=MyISAM")
+    shop.sql("ALTER TABLE django_session ENGINE=MyISAM COMMENT 'x' PARTITION BY KEY (session_key) PARTITIONS 2")
+    shop.sql("ALTER TABLE django_session CONVERT TO CHARACTER SET latin1")
     shop.sql("CREATE TRIGGER stamp BEFORE UPDATE ON django_session FOR EACH ROW SET NEW.expire_date = NOW()")
 
+    with pytest.raises(CommandError, match="1 difference"):
+        check("sessions")
+    shop.sql("ALTER TABLE django_session COMMENT ''")
     shown = check("sessions")
 
+    assert "Note on `django_session`: It has partitions" in shown
+    assert "Its texts are of latin1_swedish_ci, and those of new tables of utf8mb4_general_ci" in shown
     assert "Note on `django_session`: It is of MyISAM, which rolls nothing back" in shown
     assert "Note on `django_session`: Trigger stamp runs BEFORE UPDATE." in shown
 

@@ -85,3 +85,21 @@ def test_it_is_the_same_on_mariadb(shop: Shop) -> None:  # noqa: F811
 
     shop.apply("old", RemoveConstraint("Thing", "thing_owner"))
     assert (born_and_orphaned(shop), changes(shop)) == (1, [])
+
+
+def test_an_action_that_django_says_itself_is_compared_too(lab: Lab) -> None:
+    """From Django 6.1 on a ForeignKey can have one."""
+    on_delete = getattr(models, "DB_CASCADE", models.CASCADE)
+    lab.model("old.Owner", {})
+    lab.model("old.Thing", {"owner": models.ForeignKey("old.Owner", on_delete)})
+    assert changes(lab) == []
+
+    ((name, action),) = lab.sql(
+        "SELECT conname, confdeltype::text FROM pg_constraint WHERE conrelid = 'old_thing'::regclass AND contype = 'f'"
+    )
+    assert action == ("c" if on_delete is not models.CASCADE else "a")
+    lab.sql(
+        f"ALTER TABLE old_thing DROP CONSTRAINT {name}, ADD CONSTRAINT {name} FOREIGN KEY (owner_id) "
+        "REFERENCES old_owner ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED"
+    )
+    assert len(changes(lab)) == 1

@@ -10,7 +10,7 @@ from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, Integ
 from django.contrib.postgres.indexes import BrinIndex, GinIndex, GistIndex, HashIndex, OpClass
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import connection, models
-from django.db.migrations import AlterField, AlterModelTableComment, RenameField, RenameModel
+from django.db.migrations import AddField, AddIndex, AlterField, AlterModelTableComment, RenameField, RenameModel
 from django.db.models import F, Q, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat, Lower, Now, Upper
@@ -204,6 +204,39 @@ def test_a_null_that_nobody_looked_for_is_told(lab: Lab) -> None:
     (found,) = differences(lab, "old.Thing")
 
     assert (found["what"], found["kind"], found["found"]) == ('column "name"', "null", "NULL")
+
+
+class Shelf(models.Field):
+    def db_type(self, connection: Any) -> str:
+        return "shelf"
+
+
+def test_a_type_that_the_database_has_not_is_told(lab: Lab) -> None:
+    lab.model("old.Thing", {"name": models.TextField()})
+    field = models.TextField(db_collation="nowhere")
+    lab.apply_state_only("old", AddField("Thing", "place", Shelf()))
+    lab.apply_state_only("old", AddField("Thing", "text", field))
+
+    found = differences(lab, "old.Thing")
+
+    assert [(each["kind"], each["expected"]) for each in found] == [
+        ("unsupported", '"place" shelf NOT NULL'),
+        ("unsupported", '"text" text COLLATE "nowhere" NOT NULL'),
+    ]
+    assert 'type "shelf" does not exist' in found[0]["found"]
+    assert 'collation "nowhere" for encoding "UTF8" does not exist' in found[1]["found"]
+
+
+def test_an_index_that_the_database_can_t_have_is_told_beside_the_rest(lab: Lab) -> None:
+    lab.model("old.Thing", {"name": models.CharField(max_length=9)})
+    index = models.Index(OpClass("name", name="gin_trgm_ops"), name="thing_name")
+    lab.apply_state_only("old", AddIndex("Thing", index))
+    lab.sql("ALTER TABLE old_thing ALTER name TYPE varchar(8)")
+
+    unsupported, shorter = differences(lab, "old.Thing")
+
+    assert (unsupported["kind"], shorter["kind"]) == ("unsupported", "length")
+    assert 'operator class "gin_trgm_ops" does not exist' in unsupported["found"]
 
 
 def test_f_expressions_compare_columns_of_one_row(lab: Lab) -> None:
