@@ -17,7 +17,8 @@ class Lookup:
     """What the value of a source is looked up in: a mapping, or the rows of a model of the target's database.
 
     `Lookup({"A": "active"})` is a map of values. `Lookup("accounts.Person", by="legacy_id")` finds the row whose
-    `by`, a field or an expression, is the source's value, and gives its primary key, or the field `gives`.
+    `by`, a field or an expression, is the source's value, and gives what references lead to, mostly its primary key, or
+    the field `gives`.
     `normalise` makes an expression of an expression; both sides of the comparison go through it, as text.
 
     A value that is not found, or that several rows answer to, is reported as a row that can't go in. Null stays null.
@@ -28,7 +29,7 @@ class Lookup:
         among: str | Mapping[Any, Any],
         *,
         by: Given = "pk",
-        gives: str = "pk",
+        gives: str | None = None,
         normalise: Callable[[Combinable], Combinable] | None = None,
     ) -> None:
         if isinstance(among, Mapping) and None in among:

@@ -16,6 +16,7 @@ from rehome.expressions import ROW
 from rehome.historical import get_model, get_table
 from rehome.importing.declaration import Lookup
 from rehome.importing.resolve import ImportPlan, Taken
+from rehome.plan import Model
 from rehome.sql import SQL, Identifier, Literal, Statement
 
 BOOLEANS = {True: ["t", "1"], False: ["f", "0"]}
@@ -101,13 +102,24 @@ def among_rows(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
     model = get_model(plan.apps, str(lookup.among))
     get_table(plan.connection, model)
     by = F(lookup.by) if isinstance(lookup.by, str) else lookup.by
-    values = {"rehome_natural": normalised(lookup, Cast(by, TextField())), "rehome_value": F(lookup.gives)}
+    values = {
+        "rehome_natural": normalised(lookup, Cast(by, TextField())),
+        "rehome_value": F(given(taken, lookup, model)),
+    }
     try:
         rows = model._base_manager.using(plan.connection.alias).order_by().annotate(**values).values_list(*values)
     except FieldError as error:
         raise Refused(f"{plan} looks {taken.field.name} up in {lookup}: {error}.", "Correct the name.") from error
     text, params = rows.query.get_compiler(plan.connection.alias).as_sql()
     return grouped(SQL(literal(plan.connection, text, params)))
+
+
+def given(taken: Taken, lookup: Lookup, model: Model) -> str:
+    """The field that a row is looked up for: what a reference to its model leads to, or its primary key."""
+    field: Any = taken.field
+    if lookup.gives is None and field.remote_field and field.remote_field.model._meta.label == model._meta.label:
+        return str(field.target_field.attname)
+    return lookup.gives or "pk"
 
 
 def among_values(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
@@ -117,8 +129,8 @@ def among_values(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
             stored(plan, taken, value),
             SQL(taken.column.type),
         )
-        for given, value in dict(lookup.among).items()  # type: ignore[arg-type]
-        for key in (BOOLEANS[given] if isinstance(given, bool) else [str(given)])
+        for name, value in dict(lookup.among).items()  # type: ignore[arg-type]
+        for key in (BOOLEANS[name] if isinstance(name, bool) else [str(name)])
     ]
     return grouped(SQL("VALUES {}").format(SQL(", ").join(rows)))
 

@@ -111,6 +111,8 @@ def look_up(plan: ImportPlan, session: Session) -> Flow:
     if not plan.lookups:
         return plan.flow(temporary(plan, statements.read_name(plan)))
     name = statements.found_name(plan)
+    # Dates that are looked up arrived as the source was told to print them.
+    session.execute(sql.set_local("datestyle", "ISO, YMD"))
     session.execute(statements.drop(name))
     session.execute(statements.create_found(plan, lookups.find(plan)))
     session.execute(statements.analyze(name))

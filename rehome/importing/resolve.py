@@ -48,7 +48,12 @@ class Taken:
 
     @property
     def expression(self) -> Combinable:
-        return F(self.given) if isinstance(self.given, str) else self.given
+        if isinstance(self.given, str):
+            return F(self.given)
+        if isinstance(self.given, Value) and getattr(self.given, "_output_field_or_none", None) is None:
+            # Nothing about None, a list or a dict says what its type is.
+            return Value(self.given.value, output_field=self.field)
+        return self.given
 
     @property
     def constant(self) -> bool:

@@ -69,6 +69,21 @@ def test_a_reference_of_the_same_name_is_not_taken_for_the_same_key(shop: Worksh
         shop.run(Import("old.Book", "new.Book", key={"legacy_id": "id"}, fields={"title": "name"}))
 
 
+def test_a_reference_leads_to_the_field_that_it_names(shop: Workshop) -> None:
+    shop.older("old.Part", {"author": models.IntegerField()})
+    shop.model("new.Author", {"legacy_id": legacy(), "code": models.IntegerField(unique=True)})
+    shop.model("new.Part", {"legacy_id": legacy(), "author": to("new.Author", to_field="code")})
+    shop.new("new.Author").create(legacy_id=99, code=2)
+    shop.new("new.Author").create(legacy_id=7, code=1)  # Its key is the other's code.
+    shop.old("old.Part").create(author=7)
+    shop.run(
+        Import(
+            "old.Part", "new.Part", key={"legacy_id": "id"}, lookups={"author": Lookup("new.Author", by="legacy_id")}
+        )
+    )
+    assert shop.new("new.Part").get().author.legacy_id == 7
+
+
 def make_tree(shop: Workshop, **options: bool) -> None:
     shop.older("old.Node", {"name": text(), "parent": to("old.Node", null=True, db_constraint=False)})
     shop.model("new.Node", {"name": text(), "parent": to("new.Node", **options), "legacy_id": legacy()})

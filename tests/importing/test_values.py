@@ -215,6 +215,47 @@ def test_values_are_mapped_and_computed_at_the_source(shop: Workshop) -> None:
     assert (one.kind, one.note, one.count, one.joined) == ("person", "new", 7, one.seen.date())
 
 
+def test_constants_are_of_the_targets_type(shop: Workshop) -> None:
+    shop.older("old.Thing", {"name": models.TextField()})
+    fields = {
+        "name": models.TextField(null=True),
+        "day": models.DateField(),
+        "data": models.JSONField(),
+        "tags": ArrayField(models.TextField()),
+        "price": models.DecimalField(max_digits=5, decimal_places=2),
+    }
+    shop.model("new.Thing", {"legacy_id": models.IntegerField(), **fields})
+    shop.old("old.Thing").create(name="a")
+    given = {"name": None, "day": datetime.date(2020, 1, 2), "data": {"a": [1]}, "tags": ["x", "y"], "price": 1}
+    values = {name: Value(value) for name, value in given.items()}
+    shop.run(Import("old.Thing", "new.Thing", key={"legacy_id": "id"}, fields=values, discard=["name"]))
+    assert shop.new("new.Thing").values(*given).get() == given
+
+
+def test_names_and_the_targets_own_ways_of_printing_do_not_matter(shop: Workshop) -> None:
+    shop.older("old.Thing", {"name": models.TextField(), "day": models.DateField()})
+    shop.model("new.Day", {"day": models.DateField(), "number": models.IntegerField()})
+    odd = models.TextField(db_column="n%s 'x'")
+    shop.model(
+        "new.Thing", {"legacy_id": models.IntegerField(), "number": models.IntegerField(), "name": models.TextField()}
+    )
+    shop.sql("ALTER TABLE new_thing RENAME name TO \"n%s 'x'\"")
+    shop.state.models["new", "thing"].fields["name"] = odd
+    shop.state.reload_model("new", "thing")
+    shop.old("old.Thing").create(name="a", day=datetime.date(2020, 12, 3))
+    shop.new("new.Day").create(day=datetime.date(2020, 12, 3), number=4)
+    ((database,),) = shop.sql("SELECT current_database()")
+    shop.sql(f"ALTER DATABASE \"{database}\" SET datestyle = 'German'")
+    shop.connection.close()
+    try:
+        lookups = {"number": Lookup("new.Day", by="day", gives="number"), "name": Lookup({"a": "b"})}
+        shop.run(Import("old.Thing", "new.Thing", key={"legacy_id": "id"}, fields={"number": "day"}, lookups=lookups))
+        assert shop.sql("SELECT \"n%s 'x'\", number FROM new_thing") == [("b", 4)]
+    finally:
+        shop.sql(f'ALTER DATABASE "{database}" RESET ALL')
+        shop.connection.close()
+
+
 def test_a_number_that_would_be_rounded_is_not_taken(shop: Workshop) -> None:
     shop.older("old.Thing", {"price": models.DecimalField(max_digits=9, decimal_places=3)})
     price = models.DecimalField(max_digits=9, decimal_places=2)
