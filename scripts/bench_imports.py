@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import quote
@@ -30,6 +31,7 @@ from tests.servers.starting import Database, NotInstalled
 
 FEW = 10
 """The memory of a run with so many times fewer rows is what the memory of the whole one is compared with."""
+TURNS = 3
 BASE = "bench_target"
 SOURCE = "BENCH_SOURCE"
 """Environment variable in which a child finds its source."""
@@ -195,40 +197,44 @@ def measure(way: str, database: str, origin: Database) -> benching.Figures:
 def main(rows: int) -> None:
     if shutil.which("pgloader") is None:
         raise NotInstalled("pgloader")
-    figures: dict[str, benching.Figures] = {}
-    for count in (rows // FEW, rows):
-        print(f"Filling {count:,} people, twice ...", flush=True)
-        with filled(count) as older:
-            print("Measuring, each way into its own copy of the target:")
+    few, all_of_them = measure_with(rows // FEW, turns=1), measure_with(rows, turns=TURNS)
+    benching.report(compare(rows, few, all_of_them))
+
+
+def measure_with(rows: int, *, turns: int) -> dict[str, benching.Figures]:
+    """The ways take turns, so that what else the machine does meets all of them; of each, the median."""
+    print(f"Filling {rows:,} people, twice ...", flush=True)
+    found: dict[str, list[benching.Figures]] = defaultdict(list)
+    with filled(rows) as older:
+        print("Measuring, each way into its own copy of the target:")
+        for _ in range(turns):
             for kind, other in (("postgresql", "psql"), ("mariadb", "pgloader")):
                 with copied("bench_import", BASE) as name:
-                    figures[f"{kind} {count}"] = measure("import", name, older[kind])
-                    figures[f"{kind} {count} again"] = measure("import", name, older[kind])
+                    found[kind].append(measure("import", name, older[kind]))
+                    found[f"{kind} again"].append(measure("import", name, older[kind]))
                 with copied(f"bench_{other}", BASE) as name:
-                    figures[f"{other} {count}"] = measure(other, name, older[kind])
-    benching.report(compare(rows, figures))
+                    found[other].append(measure(other, name, older[kind]))
+    return {way: sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2] for way, runs in found.items()}
 
 
-def compare(rows: int, figures: dict[str, benching.Figures]) -> list[tuple[str, float, str]]:
+def compare(
+    rows: int, few: dict[str, benching.Figures], figures: dict[str, benching.Figures]
+) -> list[tuple[str, float, str]]:
     seconds = {way: figure["seconds"] for way, figure in figures.items()}
-    grown = {
-        kind: figures[f"{kind} {rows}"]["peak_mb"] - figures[f"{kind} {rows // FEW}"]["peak_mb"]
-        for kind in ("postgresql", "mariadb")
-    }
-    first = {kind: seconds[f"{kind} {rows}"] for kind in ("postgresql", "mariadb")}
+    grown = {kind: figures[kind]["peak_mb"] - few[kind]["peak_mb"] for kind in ("postgresql", "mariadb")}
     return [
+        ("PostgreSQL: rate / of psql COPY | COPY and the merge", seconds["psql"] / seconds["postgresql"], ">= 0.7"),
+        ("MariaDB: rate / of pgloader", seconds["pgloader"] / seconds["mariadb"], ">= 1"),
+        ("PostgreSQL: rows a second", rows / seconds["postgresql"], "none"),
+        ("MariaDB: rows a second", rows / seconds["mariadb"], "none"),
         (
-            "PostgreSQL: rate / of psql COPY | psql COPY and merge",
-            seconds[f"psql {rows}"] / first["postgresql"],
-            ">= 0.7",
+            "PostgreSQL: time again, with nothing new / first time",
+            seconds["postgresql again"] / seconds["postgresql"],
+            "none",
         ),
-        ("MariaDB: rate / of pgloader", seconds[f"pgloader {rows}"] / first["mariadb"], ">= 1"),
-        ("PostgreSQL: rows a second", rows / first["postgresql"], "none"),
-        ("MariaDB: rows a second", rows / first["mariadb"], "none"),
-        ("time again, nothing changed / first time", seconds[f"postgresql {rows} again"] / first["postgresql"], "< 1"),
-        (f"PostgreSQL: MB of memory more than for a {FEW}th of the rows", grown["postgresql"], "< 10"),
-        (f"MariaDB: MB of memory more than for a {FEW}th of the rows", grown["mariadb"], "< 10"),
-        ("peak memory of the process, MB", figures[f"mariadb {rows}"]["peak_mb"], "<= 120"),
+        (f"PostgreSQL: MB more than for a {FEW}th of the rows", grown["postgresql"], "< 10"),
+        (f"MariaDB: MB more than for a {FEW}th of the rows", grown["mariadb"], "< 10"),
+        ("peak memory of the process, MB", max(figures[kind]["peak_mb"] for kind in grown), "<= 120"),
     ]
 
 

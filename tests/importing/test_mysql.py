@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.postgres.fields import ArrayField
 from django.db import connections, models
 from django.db.models import Value
-from django.db.models.functions import Replace
+from django.db.models.functions import Cast, Coalesce, NullIf, Replace
 
 from rehome import Import, Lookup
 from rehome.errors import ImportFailed, Refused
@@ -69,6 +69,16 @@ def test_zero_dates_are_null_and_every_other_date_is_itself(mysql_shop: Workshop
         ),
         (None, None, None),
     ]
+
+
+def test_a_zero_date_that_must_not_be_null_is_what_an_expression_makes_of_it(mysql_shop: Workshop) -> None:
+    make_things(mysql_shop, "born date", {"born": models.DateField()}, {"born": models.DateField()})
+    run_at_source("INSERT INTO old_thing VALUES (1, '0000-00-00'), (2, '1870-01-01')")
+    with pytest.raises(ImportFailed, match="legacy_id=1: born"):
+        bring(mysql_shop)
+    zero = Cast(Value("0000-00-00"), models.DateField())
+    bring(mysql_shop, fields={"born": Coalesce(NullIf("born", zero), Value(datetime.date(1900, 1, 1)))})
+    assert values(mysql_shop, "born") == [(datetime.date(1900, 1, 1),), (datetime.date(1870, 1, 1),)]
 
 
 def test_times_are_those_of_the_alias_and_a_timestamp_knows_its_own(mysql_shop: Workshop) -> None:
