@@ -1,5 +1,6 @@
 """Fields that a target was given by later migrations, which nothing carries back to the source."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,30 +10,34 @@ from django.db.migrations import AddField, RemoveField, RenameField, RenameModel
 from django.db.migrations.operations.base import Operation
 
 from rehome import catalog, questions
-from rehome.catalog import Column
+from rehome.catalog import Column, Table
 from rehome.discovery import DeclaredMove, Key, flatten_state
 from rehome.errors import Refused
 from rehome.expressions import compile_expression
 from rehome.plan import Model
 
 
-def refuse_lost(declared: DeclaredMove, taken: set[Key], connection: BaseDatabaseWrapper) -> None:
-    """Taking back the migration that added a field drops it with its values, before the move is asked."""
-    for model, field, key in find(declared, taken):
-        if values := find_values(model, field, connection):
-            place, count, example = values
-            app_label, before = find_parent(declared, key)
-            raise Refused(
-                f"{place} has values in {count:,} rows, such as {example}, which {declared.move.source} can't hold: "
-                f"taking back {'.'.join(key)}, which added it, would drop them.",
-                f"Empty it first, or run `manage.py migrate {app_label} {before}`, which drops it with its values.",
-            )
+@dataclasses.dataclass(frozen=True)
+class Addition:
+    declared: DeclaredMove
+    key: Key
+    """The migration that added the field."""
+    model: Model
+    field: Any
+
+    @property
+    def holder(self) -> Model:
+        """The model whose table has the values."""
+        return self.field.remote_field.through if self.field.many_to_many else self.model
+
+    @property
+    def column(self) -> str:
+        return str(self.field.m2m_column_name() if self.field.many_to_many else self.field.column)
 
 
-def find(declared: DeclaredMove, taken: set[Key]) -> Iterator[tuple[Model, Any, Key]]:
-    """(the target, a field of it, the migration that added it), as the newest applied migrations name them.
-
-    `taken` are the applied migrations that are to be taken back.
+def find(declared: DeclaredMove, taken: set[Key]) -> Iterator[Addition]:
+    """Fields of the target, as the newest applied migrations name them; `taken` are the applied migrations that are to
+    be taken back.
     """
     _, (app_label, name) = declared.move.resolve_labels()
     added: dict[str, Key] = {}
@@ -42,7 +47,26 @@ def find(declared: DeclaredMove, taken: set[Key]) -> Iterator[tuple[Model, Any, 
     state = loader.project_state([key for key in loader.applied_migrations if key in loader.graph.nodes])
     if added and (app_label, name) in state.models:
         model = state.apps.get_model(app_label, name)
-        yield from ((model, model._meta.get_field(field), key) for field, key in added.items())
+        yield from (Addition(declared, key, model, model._meta.get_field(field)) for field, key in added.items())
+
+
+def refuse_lost(addition: Addition, connection: BaseDatabaseWrapper) -> None:
+    """Taking back the migration that added a field drops it with its values, before the move is asked."""
+    if values := find_values(addition, connection):
+        place, count, example = values
+        source = addition.declared.move.source
+        app_label, before = find_parent(addition.declared, addition.key)
+        raise Refused(
+            f"{place} has values in {count:,} rows, such as {example}, which {source} can't hold: "
+            f"taking back {'.'.join(addition.key)}, which added it, would drop them.",
+            f"Empty it first, or run `manage.py migrate {app_label} {before}`, which drops it with its values.",
+        )
+
+
+def find_table(addition: Addition, connection: BaseDatabaseWrapper) -> Table | None:
+    """Where the values are; None where no table or no column is."""
+    table = catalog.read_table(connection, connection.ops.quote_name(addition.holder._meta.db_table))
+    return table if table and table.has_column(addition.column) else None
 
 
 def operations_after(declared: DeclaredMove, taken: set[Key], app_label: str) -> Iterator[tuple[Key, Operation]]:
@@ -68,29 +92,28 @@ def follow(operation: Operation, model: str, added: dict[str, Key], key: Key) ->
     return model
 
 
-def find_values(model: Model, field: Any, connection: BaseDatabaseWrapper) -> tuple[str, int, str] | None:
+def find_values(addition: Addition, connection: BaseDatabaseWrapper) -> tuple[str, int, str] | None:
     """(where, in how many rows somebody wrote a value there, the key of one of them); None where nobody did."""
-    holder = field.remote_field.through if field.many_to_many else model
-    name = field.m2m_column_name() if field.many_to_many else field.column
-    table = catalog.read_table(connection, connection.ops.quote_name(holder._meta.db_table))
-    if table is None or field.generated or not table.has_column(name):
+    table, field = find_table(addition, connection), addition.field
+    if table is None or field.generated:
         return None
-    column = table.column(name)
-    key = [name] if field.many_to_many else [str(pk.column) for pk in model._meta.pk_fields]
-    untouched = ["NULL"] if field.many_to_many else untouched_values(model, field, column, connection)
-    ((count, example),) = catalog.query(connection, questions.count_values(table, key, column, untouched).as_string())
-    place = str(table) if field.many_to_many else f"{table}.{name}"
+    column = table.column(addition.column)
+    if field.many_to_many:
+        place, key, untouched = str(table), [column.name], ["NULL"]
+    else:
+        place, key = f"{table}.{column.name}", [str(pk.column) for pk in addition.model._meta.pk_fields]
+        untouched = untouched_values(addition, column, connection)
+    query = questions.count_values(table, key, column, untouched)
+    ((count, example),) = catalog.query(connection, query.as_string())
     return (place, count, example) if count else None
 
 
-def untouched_values(
-    model: Model, field: "models.Field[Any, Any]", column: Column, connection: BaseDatabaseWrapper
-) -> list[str]:
+def untouched_values(addition: Addition, column: Column, connection: BaseDatabaseWrapper) -> list[str]:
     """What a row has there when nobody wrote to it; one that came from the source has the table's own default."""
     values = [column.default or "NULL"]
-    if field.has_default():
-        default = models.Value(field.get_default(), output_field=field)
-        values.append(compile_expression(default, model, connection, field.name).sql)
+    if addition.field.has_default():
+        default = models.Value(addition.field.get_default(), output_field=addition.field)
+        values.append(compile_expression(default, addition.model, connection, addition.field.name).sql)
     return values
 
 

@@ -1,9 +1,14 @@
 """Looks, before the first migration is taken back, whether each move among them can go back when its turn comes."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 
-from rehome import additions, aside, preflight, retiring
+from rehome import additions, aside, preflight, retiring, sql
+from rehome.additions import Addition
 from rehome.discovery import DeclaredMove, Key, find_moves
 from rehome.errors import Refused
 from rehome.historical import is_allowed
@@ -13,33 +18,38 @@ from rehome.plan import Plan
 from rehome.preflight import retirement
 
 
-def refuse_stuck(keys: set[Key], loader: MigrationLoader, connection: BaseDatabaseWrapper) -> None:
+def refuse_stuck(keys: set[Key], loader: MigrationLoader, connection: BaseDatabaseWrapper) -> list[Addition]:
     """Raise Refused, with nothing changed, for what a move among the migrations `keys` would refuse, or could no
-    longer refuse, once Django has taken back those that came after it.
+    longer refuse, once Django has taken back those that came after it. Returns the fields that go with those.
     """
     if connection.vendor != "postgresql":
-        return
+        return []
     taken = keys & loader.applied_migrations.keys()
+    found = []
     for declared in reversed(list(find_moves(loader))):
         asked = declared.key in taken and declared.goes_back
         if asked and is_allowed(declared.move, declared.apps, connection):
-            look(declared, taken, connection)
+            found += look(declared, taken, connection)
+    return found
 
 
-def look(declared: DeclaredMove, taken: set[Key], connection: BaseDatabaseWrapper) -> None:
+def look(declared: DeclaredMove, taken: set[Key], connection: BaseDatabaseWrapper) -> list[Addition]:
     """Rows of other tables that point at the target are left out: they may go with the migrations in between."""
     ledger = Ledger(connection.alias)
     plan = resolve(declared, connection)
     run = ledger.current(plan) if plan else ledger.latest_named(str(declared))
     if run is not None and run.phase == Phase.BACK:
-        return
+        return []
     if run is not None and run.phase == Phase.RETIRED:
         retirement.refuse_dropped(run)
     if plan is not None:
         if not retiring.stands(plan, run):
             preflight.check_live(plan, ledger)
         preflight.check_nothing_lost(plan)
-    additions.refuse_lost(declared, taken, connection)
+    found = list(additions.find(declared, taken))
+    for addition in found:
+        additions.refuse_lost(addition, connection)
+    return found
 
 
 def resolve(declared: DeclaredMove, connection: BaseDatabaseWrapper) -> Plan | None:
@@ -48,3 +58,36 @@ def resolve(declared: DeclaredMove, connection: BaseDatabaseWrapper) -> Plan | N
         return aside.resolve(declared.move, declared.apps, connection)
     except Refused:
         return None
+
+
+class Guard:
+    """Looks at the added fields again when they go, for others may have written to them since.
+
+    It wraps the statements of the connection. The first one of the transaction that drops a field comes after the lock
+    that dropping takes anyway, so nothing is written between the look and the drop.
+    """
+
+    def __init__(self, found: Iterable[Addition], connection: BaseDatabaseWrapper) -> None:
+        self.found = list(found)
+        self.connection = connection
+        self.due: list[Addition] = []
+
+    def begin(self, migration: Migration) -> None:
+        """Django is about to take `migration` back."""
+        self.due = [added for added in self.found if added.key == (migration.app_label, migration.name)]
+        if not migration.atomic:
+            self.refuse_lost(lock=False)
+
+    def __call__(self, execute: Any, statement: str, params: Any, many: bool, context: Any) -> Any:
+        if self.due and self.connection.in_atomic_block:
+            self.refuse_lost(lock=True)
+        return execute(statement, params, many, context)
+
+    def refuse_lost(self, *, lock: bool) -> None:
+        due, self.due = self.due, []  # The look runs statements, too.
+        for added in due:
+            table = additions.find_table(added, self.connection)
+            if table and lock:
+                with self.connection.cursor() as cursor:
+                    cursor.execute(sql.lock([table], "ACCESS EXCLUSIVE").as_string())
+            additions.refuse_lost(added, self.connection)

@@ -1,16 +1,25 @@
 """A profile's province is a column that the old table lacks: the old portal leaves it alone, a way back asks for it."""
 
+import time
 from importlib import import_module
+from threading import Thread
+from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.db.migrations import Migration
 from django.db.models import ProtectedError
 
 from accounts.models import Profile
 from core.models import Province
 from portal import models as portal
 from rehome.errors import Refused
+from rehome.lookahead import Guard
 from tests.moves import farm
+from tests.moves.test_waiting_writers import FarmLab
+from tests.rehome.clients import DEADLINE_S, Client
+from tests.rehome.lab import Lab
 
 
 @pytest.fixture
@@ -61,6 +70,49 @@ def test_a_way_back_that_would_lose_it_changes_nothing(resident: Profile, target
         "`manage.py migrate accounts 0003_profile_organization_index`, which drops it with its values."
     )
     assert farm.picture(records=True) == before
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_nor_is_one_that_is_given_while_others_go_back(
+    committed: bool, tehran: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of the new version still runs, and its transaction may be open when the column is about to go."""
+    ada, client = Profile.objects.create(name="Ada King"), Client(Lab.__new__(FarmLab))
+    write = f"UPDATE accounts_profile SET province_id = {tehran.pk} WHERE id = {ada.pk}"
+
+    def begin(guard: Guard, migration: Migration) -> None:
+        if migration.name == "0004_profile_province":
+            client.run(write if committed else f"BEGIN; {write}")
+        whole(guard, migration)
+
+    def watch(execute: Any, text: str, *rest: Any) -> Any:
+        if not committed and text.startswith('LOCK TABLE "public"."accounts_profile" IN ACCESS EXCLUSIVE'):
+            committing.append(Thread(target=commit_when_waited_for, args=[client]))
+            committing[0].start()
+        return execute(text, *rest)
+
+    whole, committing = Guard.begin, list[Thread]()
+    monkeypatch.setattr(Guard, "begin", begin)
+    with connection.execute_wrapper(watch), pytest.raises(Refused, match=f"has values in 1 rows, such as {ada.pk},"):
+        farm.migrate("accounts", "0001")
+    for thread in committing:
+        thread.join()
+    client.close()
+
+    assert len(committing) == (not committed)
+    assert Profile.objects.get(pk=ada.pk).province == tehran
+    assert farm.rows("accounts_profile") == farm.rows("portal_profile")
+    farm.migrate()
+    farm.assert_in_step()
+
+
+def commit_when_waited_for(client: Client) -> None:
+    pid = client.connection.info.backend_pid
+    question = "SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+    deadline = time.monotonic() + DEADLINE_S
+    while not client.onlooker.execute(question, [pid]).rowcount:
+        assert time.monotonic() < deadline, "nobody waits"
+    client.run("COMMIT")
 
 
 def test_it_goes_back_once_nobody_has_one_and_the_cure_works(resident: Profile) -> None:

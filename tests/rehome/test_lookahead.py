@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
-from django.db import migrations, models
+from django.db import migrations, models, transaction
 from django.db.migrations.operations.base import Operation
 from django.db.models.functions import Lower
 
 from rehome import Move, lookahead
+from rehome.additions import Addition
 from rehome.errors import Irreversible, Refused
 from tests.rehome.graph import graph_of
 from tests.rehome.lab import Lab
@@ -40,10 +41,10 @@ class House:
         for operation in (operation for operations in later for operation in operations):
             lab.apply("new", operation)
 
-    def look(self) -> None:
+    def look(self) -> list[Addition]:
         """As `migrate new 0001` does."""
         taken = {key for key in self.loader.graph.nodes if key[0] == "new" and key[1] > "0001"}
-        lookahead.refuse_stuck(taken, self.loader, self.lab.connection)
+        return lookahead.refuse_stuck(taken, self.loader, self.lab.connection)
 
     def refusal(self, error: type[Refused] = Refused) -> str:
         with pytest.raises(error) as raised:
@@ -101,6 +102,36 @@ def test_a_field_is_followed_to_its_newest_name(lab: Lab) -> None:
     message = house.refusal()
     assert message.startswith("public.new_object.breadth has values in 1 rows, such as 3")
     assert "taking back new.0003" in message
+
+
+def test_a_guard_looks_again_in_the_transaction_that_drops_the_field(lab: Lab) -> None:
+    house = House(lab, [add("size", models.IntegerField(null=True))])
+    guard = lookahead.Guard(house.look(), lab.connection)
+    lab.sql("UPDATE new_thing SET size = 9")
+    locks = "SELECT mode FROM pg_locks WHERE relation = 'new_thing'::regclass AND pid = pg_backend_pid()"
+    with lab.connection.execute_wrapper(guard):
+        guard.begin(house.loader.graph.nodes["new", "0002"])
+        with transaction.atomic():
+            lab.sql("SELECT")
+        guard.begin(house.loader.graph.nodes["new", "0003"])
+        lab.sql("SELECT")
+        with transaction.atomic(), pytest.raises(Refused, match="public.new_thing.size has values in 3 rows"):
+            lab.sql("SELECT")
+        lab.sql("UPDATE new_thing SET size = NULL")
+        guard.begin(house.loader.graph.nodes["new", "0003"])
+        with transaction.atomic():
+            assert ("AccessExclusiveLock",) in lab.sql(locks)
+
+
+def test_a_guard_of_a_migration_without_a_transaction_looks_before_it(lab: Lab) -> None:
+    house = House(lab, [add("size", models.IntegerField(null=True))])
+    guard = lookahead.Guard(house.look(), lab.connection)
+    migration = house.loader.graph.nodes["new", "0003"]
+    migration.atomic = False
+    guard.begin(migration)
+    lab.sql("UPDATE new_thing SET size = 9")
+    with pytest.raises(Refused, match="public.new_thing.size has values in 3 rows"):
+        guard.begin(migration)
 
 
 def test_a_column_that_only_got_another_name_loses_nothing(lab: Lab) -> None:

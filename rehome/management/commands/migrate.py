@@ -18,11 +18,21 @@ class Command(migrate.Command):
     that was cut short is a migration that never ran, and it knows tables by their names alone.
     """
 
+    guard: lookahead.Guard | None = None
+
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["migration_name"] and not (options["plan"] or options["fake"] or options["check_unapplied"]):
-            self.prepare_back(options["app_label"], options["migration_name"], options["database"])
-        with self.refusing_drift(options) if options["fake_initial"] else contextlib.nullcontext():
+        with contextlib.ExitStack() as stack:
+            if options["migration_name"] and not (options["plan"] or options["fake"] or options["check_unapplied"]):
+                self.guard = self.prepare_back(options["app_label"], options["migration_name"], options["database"])
+                stack.enter_context(connections[options["database"]].execute_wrapper(self.guard))
+            if options["fake_initial"]:
+                stack.enter_context(self.refusing_drift(options))
             super().handle(*args, **options)
+
+    def migration_progress_callback(self, action: str, migration: Any | None = None, fake: bool = False) -> None:
+        super().migration_progress_callback(action, migration, fake)
+        if action == "unapply_start" and self.guard and migration:
+            self.guard.begin(migration)
 
     @contextlib.contextmanager
     def refusing_drift(self, options: dict[str, Any]) -> Iterator[None]:
@@ -39,16 +49,17 @@ class Command(migrate.Command):
         finally:
             pre_migrate.disconnect(look)
 
-    def prepare_back(self, app_label: str, name: str, alias: str) -> None:
+    def prepare_back(self, app_label: str, name: str, alias: str) -> lookahead.Guard:
         """Of the migrations that `migrate app_label name` takes back, refuse what can't go back while nothing is
-        changed, and undo what is half done.
+        changed, and undo what is half done. Returns what looks once more when its turn comes.
         """
         connection = connections[alias]
         loader = MigrationLoader(connection)
         try:
             taken_back = abandoning.taken_back(loader, app_label, name)
         except (AmbiguityError, KeyError):
-            return  # Django says it better.
-        lookahead.refuse_stuck(taken_back, loader, connection)
+            return lookahead.Guard([], connection)  # Django says it better.
+        found = lookahead.refuse_stuck(taken_back, loader, connection)
         for declared in abandoning.give_up(taken_back, loader, connection):
             self.stdout.write(self.style.MIGRATE_LABEL(f"  Gave up {declared}, which was cut short."))
+        return lookahead.Guard(found, connection)
