@@ -59,7 +59,7 @@ def is_told_otherwise(kind: str, expected: Column, found: Column) -> bool:
 def remedy(pair: Pair, kind: str, expected: Column, found: Column) -> tuple[str, ...]:
     if kind == "sequence" and expected.numbered == NUMBERED and found.cure:
         return found.cure
-    return pair.remedies.alter_column(kind, pair.found, expected, found)
+    return pair.server.remedies.alter_column(kind, pair.found, expected, found)
 
 
 def bare(type_name: str | None) -> str:
@@ -74,7 +74,7 @@ def missing(pair: Pair, expected: Column) -> Difference:
         "missing",
         describe(expected),
         None,
-        making.collect(pair.connection, lambda editor: editor.add_field(pair.twin.model, field))
+        making.collect(pair.server.connection, lambda editor: editor.add_field(pair.twin.model, field))
         if pair.found.kind == "table"
         else (),
         suggestions.other_name(expected.name, (c.name for c in pair.found.columns), field.name, "db_column"),
@@ -88,7 +88,7 @@ def unknown(pair: Pair, found: Column) -> Difference:
         "unknown",
         None,
         f"{describe(found)}, without which no row can be inserted" if found.demanding else describe(found),
-        pair.remedies.let_insert(pair.found, found) if found.demanding else (),
+        pair.server.remedies.let_insert(pair.found, found) if found.demanding else (),
         f"add {suggestions.field(found)}",
     )
 

@@ -2,19 +2,15 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.ddl_references import Statement
 
 from rehome.errors import one_line
+from rehome.schema.server import Server
 from rehome.schema.twins import Twin, foreign_keys
-
-Attempt = Callable[[], AbstractContextManager[object]]
-"""Opens a block whose statements are undone together when one of them fails."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,32 +24,26 @@ class Unmade:
     """Whether there is no table at all to compare."""
 
 
-def make_tables(
-    twins: list[Twin],
-    connection: BaseDatabaseWrapper,
-    attempt: Attempt,
-    options: Callable[[Twin], str],
-    *,
-    with_foreign_keys: bool,
-) -> Iterator[Unmade]:
-    """`options` are what stands behind the columns of a CREATE TABLE."""
-    editor = open_editor(connection)
-    statement = editor.sql_create_table.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1)
-    made = []
+def make_tables(twins: list[Twin], server: Server) -> Iterator[Unmade]:
+    """First all tables, then what Django defers: the indexes, and the foreign keys from one to the other."""
+    editor = open_editor(server.connection)
+    create_table = editor.sql_create_table.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1)
+    deferred: dict[Twin, list[Any]] = {}
     for twin in twins:
-        editor.sql_create_table = f"{statement}{options(twin)}"
-        failure = try_to(attempt, functools.partial(create, editor, twin))
+        editor.sql_create_table, editor.deferred_sql = f"{create_table}{server.table_options(twin)}", []
+        failure = try_to(server, functools.partial(create, editor, twin.twin))
         if failure is None:
-            made.append(twin)
+            deferred[twin] = editor.deferred_sql
         else:
-            yield from find_culprits(editor, twin, attempt, failure)
-    if with_foreign_keys:
-        make_stand_ins(made, connection)
-    for statement in editor.deferred_sql:
-        if " FOREIGN KEY " in str(statement) and not with_foreign_keys:
-            continue
-        if failure := try_to(attempt, functools.partial(editor.execute, statement, None)):
-            yield from (Unmade(twin, str(statement), failure, whole=False) for twin in named_in(statement, made))
+            yield from find_culprits(editor, twin, server, failure)
+    if server.makes_foreign_keys:
+        make_stand_ins(list(deferred), server.connection)
+    for twin, statements in deferred.items():
+        for statement in statements:
+            if " FOREIGN KEY " in str(statement) and not server.makes_foreign_keys:
+                continue
+            if failure := try_to(server, functools.partial(editor.execute, statement, None)):
+                yield Unmade(twin, str(statement).replace(twin.name, twin.live_name), failure, whole=False)
 
 
 def open_editor(connection: BaseDatabaseWrapper) -> Any:
@@ -69,51 +59,43 @@ def open_editor(connection: BaseDatabaseWrapper) -> Any:
     return editor
 
 
-def create(editor: Any, twin: Twin) -> None:
-    """Its many-to-many tables are twins of their own, and what Django defers waits until all tables are there."""
-    before = len(editor.deferred_sql)
-    many_to_many, twin.twin._meta.local_many_to_many = twin.twin._meta.local_many_to_many, []
+def create(editor: Any, model: Any) -> None:
+    """Without its many-to-many tables, which have twins of their own."""
+    many_to_many, model._meta.local_many_to_many = model._meta.local_many_to_many, []
     try:
-        editor.create_model(twin.twin)
-    except DatabaseError:
-        del editor.deferred_sql[before:]
-        raise
+        editor.create_model(model)
     finally:
-        twin.twin._meta.local_many_to_many = many_to_many
+        model._meta.local_many_to_many = many_to_many
 
 
-def try_to(attempt: Attempt, act: Callable[[], object]) -> str | None:
+def try_to(server: Server, act: Callable[[], object]) -> str | None:
     """Why the server refused; None when it did not."""
     try:
-        with attempt():
+        with server.attempt():
             act()
     except DatabaseError as error:
         return one_line(error)
     return None
 
 
-def find_culprits(editor: Any, twin: Twin, attempt: Attempt, failure: str) -> Iterator[Unmade]:
+def find_culprits(editor: Any, twin: Twin, server: Server, failure: str) -> Iterator[Unmade]:
     """The columns that can't be made even alone; without any, the table as a whole."""
     found = False
     for field in twin.twin._meta.local_concrete_fields:
         definition, params = editor.column_sql(twin.twin, field)
         name = editor.quote_name(field.column)
         table = f"CREATE TEMPORARY TABLE {editor.quote_name(twin.name)} ({name} {definition})"
-        why = try_to(attempt, functools.partial(probe, editor, twin, table, params or None))
+        why = try_to(server, functools.partial(probe, editor, twin, table, params or None))
         if why is not None and not field.generated:
             found = True
             yield Unmade(twin, f"{name} {definition}", why, whole=True)
     if not found:
-        yield Unmade(twin, f"a table for {twin.model._meta.label}", failure, whole=True)
+        yield Unmade(twin, f"a table for {twin.label}", failure, whole=True)
 
 
 def probe(editor: Any, twin: Twin, statement: str, params: Any) -> None:
     editor.execute(statement, params)
     editor.execute(f"DROP TABLE {editor.quote_name(twin.name)}", None)
-
-
-def named_in(statement: Any, twins: Iterable[Twin]) -> list[Twin]:
-    return [twin for twin in twins if isinstance(statement, Statement) and statement.references_table(twin.name)][:1]
 
 
 def make_stand_ins(twins: list[Twin], connection: BaseDatabaseWrapper) -> None:

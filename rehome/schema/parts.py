@@ -14,11 +14,11 @@ KEYS_FIRST = {"primary key": 0, "unique": 1, "foreign key": 3}
 """What a foreign key needs comes before it in the list of statements to run."""
 
 
-def find_differences(pair: Pair, simplify: Callable[[str], str]) -> Iterator[Difference]:
+def find_differences(pair: Pair) -> Iterator[Difference]:
     lost = {column.name for column in pair.expected.columns} - {column.name for column in pair.found.columns}
     expected = [part for part in pair.expected.parts if not lost.intersection(part.columns)]
     expected.sort(key=lambda part: KEYS_FIRST.get(part.kind, 2))
-    same, lacking, unknown = match(expected, pair.found.parts, simplify)
+    same, lacking, unknown = match(expected, pair.found.parts, pair.server.simplified)
     for says, has in same:
         yield from compare(pair, says, has)
     replaced, lacking, unknown = match_places(lacking, unknown)
@@ -78,16 +78,16 @@ def compare(pair: Pair, says: Part, has: Part) -> Iterator[Difference]:
             "name",
             says.name,
             has.name,
-            pair.remedies.rename(pair.found, has, says.name),
+            pair.server.remedies.rename(pair.found, has, says.name),
             f'name="{has.name}"',
         )
     if has.flaw:
-        yield pair.difference(what(has), "flaw", "in force", has.flaw, pair.remedies.mend(pair.found, has))
+        yield pair.difference(what(has), "flaw", "in force", has.flaw, pair.server.remedies.mend(pair.found, has))
 
 
 def differ(pair: Pair, says: Part, has: Part) -> Difference:
     name = says.name if says.name in pair.twin.named_parts else ""
-    sql = pair.remedies.replace(pair.found, says, has, name)
+    sql = pair.server.remedies.replace(pair.found, says, has, name)
     return pair.difference(
         what(has), "definition", describe(says), describe(has), sql, suggestions.part(has, pair.twin.model)
     )
@@ -96,11 +96,11 @@ def differ(pair: Pair, says: Part, has: Part) -> Difference:
 def missing(pair: Pair, part: Part) -> Difference:
     name = part.name if part.name in pair.twin.named_parts else ""
     subject = f'{part.kind} "{name}"' if name else part.kind
-    return pair.difference(subject, "missing", describe(part), None, pair.remedies.add(pair.found, part, name))
+    return pair.difference(subject, "missing", describe(part), None, pair.server.remedies.add(pair.found, part, name))
 
 
 def extra(pair: Pair, part: Part) -> Difference:
-    sql = pair.remedies.drop(pair.found, part)
+    sql = pair.server.remedies.drop(pair.found, part)
     return pair.difference(what(part), "unknown", None, describe(part), sql, suggestions.part(part, pair.twin.model))
 
 

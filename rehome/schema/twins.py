@@ -22,6 +22,10 @@ class Twin:
     """The same over a temporary table."""
 
     @property
+    def label(self) -> str:
+        return self.model._meta.label
+
+    @property
     def live_name(self) -> str:
         return self.model._meta.db_table
 
@@ -35,14 +39,10 @@ class Twin:
         return {part.name for part in (*self.model._meta.indexes, *self.model._meta.constraints)}
 
 
-def make_twins(models: Iterable[Model], state: ProjectState, registry: Apps) -> tuple[list[Twin], Apps]:
-    """The twins of `models` and of their implicit many-to-many tables, and the apps in which they are.
-
-    `registry` has the models themselves, `state` describes them and all that they point at.
-    """
+def make_twins(models: Iterable[Model], state: ProjectState) -> list[Twin]:
+    """Of `models` and of their implicit many-to-many tables; `state` describes them and all that they point at."""
     twins = describe_twins(state).apps
-    found = {twin.model._meta.label: twin for model in models for twin in with_through_tables(model, twins)}
-    return list(found.values()), twins
+    return list({twin.label: twin for model in models for twin in with_through_tables(model, twins)}.values())
 
 
 def with_through_tables(model: Model, twins: Apps) -> Iterator[Twin]:

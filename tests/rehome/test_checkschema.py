@@ -100,6 +100,28 @@ def test_an_app_without_tables_is_no_success(db: None) -> None:
     assert str(fails("api")[1]) == "Nothing was compared: app 'api' has no table in database 'default'."
 
 
+class Elsewhere:
+    """Has printers in another database."""
+
+    def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **hints: Any) -> bool:
+        return model_name != "printer"
+
+
+def test_models_that_a_router_keeps_out_are_left_out(planned: str, settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [Elsewhere()]
+    sql("DROP TABLE portal_printer")
+    assert json.loads(check("portal", format="json"))["compared"] == ["portal.Profile"]
+
+
+def test_a_view_in_the_place_of_a_table_is_told(planned: str) -> None:
+    sql("ALTER TABLE portal_printer RENAME TO kept; CREATE VIEW portal_printer AS SELECT * FROM kept")
+
+    shown, _ = fails("portal")
+
+    assert "portal.Printer (public.portal_printer), table: type" in shown
+    assert "database      view" in shown
+
+
 def test_a_missing_table_is_told_with_the_statements_that_make_it(planned: str) -> None:
     sql('ALTER TABLE portal_printer RENAME TO "Portal_Printer"')
 
