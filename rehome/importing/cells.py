@@ -5,7 +5,7 @@ which a bad one is null, and `rejects` says of each bad value what is wrong.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import IO
 
 from rehome import catalog
@@ -40,10 +40,15 @@ def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[
         session.execute(statements.understand(plan.source.timezone_name))
         receive(copy_in(plan), read(plan, reader, reporter(spoilt)), count(plan), session, report)
         spoilt.seek(0)
-        receive(copy_rejects(plan), iter(lambda: spoilt.read(BLOCK_SIZE), b""), 0, session, report)
+        receive(copy_rejects(plan), blocks_of(spoilt), 0, session, report)
         take_all(plan, session)
     for name in (text_name(plan), read_name(plan)):
         session.execute(statements.analyze(name))
+
+
+def blocks_of(file: IO[bytes]) -> Generator[bytes, None, None]:
+    while block := file.read(BLOCK_SIZE):
+        yield block
 
 
 def reporter(file: IO[bytes]) -> Report:

@@ -1,7 +1,7 @@
 """Says which database's server failed an import, what it said, and what to do."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -38,9 +38,12 @@ def is_about_rows(error: BaseException) -> bool:
     )
 
 
-def is_lost(connection: BaseDatabaseWrapper, error: BaseException) -> bool:
-    lost = isinstance(error, OperationalError | InterfaceError)
-    return lost and (state_of(error) in LOST or not connection.is_usable())
+def is_lost(error: BaseException) -> bool:
+    """Whether the server is not there any more. Django connects again soon after, so that only the error can tell:
+    one that no server has given a state comes from a driver that has lost it.
+    """
+    state = state_of(error)
+    return state in LOST if state else isinstance(error, OperationalError | InterfaceError)
 
 
 @contextlib.contextmanager
@@ -54,14 +57,22 @@ def told(connection: BaseDatabaseWrapper, *, of_rows: bool = True) -> Iterator[N
         raise ImportFailed(describe(connection, error)) from error
 
 
-def told_each(connection: BaseDatabaseWrapper, items: Iterable[Item], *, of_rows: bool) -> Iterator[Item]:
+def told_each(connection: BaseDatabaseWrapper, items: Iterable[Item], *, of_rows: bool) -> Generator[Item, None, None]:
     """The same items, which come from this database."""
     with told(connection, of_rows=of_rows):
         yield from items
 
 
+def message(error: Exception) -> str:
+    """What the server said with its detail, without the statement that it quotes."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    if diagnosis is None or not diagnosis.message_primary:
+        return one_line(error)
+    return ". ".join(part.rstrip(".") for part in (diagnosis.message_primary, diagnosis.message_detail) if part)
+
+
 def describe(connection: BaseDatabaseWrapper, error: DatabaseError | InterfaceError) -> str:
-    name, said, state = f"database {connection.alias!r}", one_line(error), state_of(error)
+    name, said, state = f"database {connection.alias!r}", message(error), state_of(error)
     if connection.connection is None:
         return (
             f"The {name} can't be reached: {said}. {NOTHING}; see that its server runs, and that HOST, PORT, NAME, "
@@ -76,6 +87,6 @@ def describe(connection: BaseDatabaseWrapper, error: DatabaseError | InterfaceEr
         )
     if state in NOT_ALLOWED:
         return f"The {name} does not let this user: {said}. {NOTHING}; grant it, or connect as another user."
-    if is_lost(connection, error):
+    if is_lost(error):
         return f"The connection to {name} was lost: {said}. {NOTHING}; run the import again."
     return f"The {name} refused: {said}. {NOTHING}; correct what it names, and run the import again."

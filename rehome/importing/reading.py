@@ -1,7 +1,7 @@
 """Reads the source in one snapshot, as the text that COPY takes."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Protocol
 
 import psycopg
@@ -57,18 +57,22 @@ class PostgreSQLReader:
     def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]", report: Report | None = None) -> Iterator[Block]:
         statement = self.copy_out(query)
         if report is None:
-            yield from gathered(self.copy(statement))
+            with contextlib.closing(self.copy(statement)) as lines:
+                yield from gathered(lines)
         else:
-            with self.unconverted() as encoding:
-                lines = map(bytes, self.copy(statement.decode().encode(encoding)))
-                yield from gathered(mend(lines, [taken.column.name for taken in plan.taken], encoding, report))
+            columns = [taken.column.name for taken in plan.taken]
+            with (
+                self.unconverted() as encoding,
+                contextlib.closing(self.copy(statement.decode().encode(encoding))) as lines,
+            ):
+                yield from gathered(mend(map(bytes, lines), columns, encoding, report))
 
     def copy_out(self, query: "QuerySet[Any, Any]") -> bytes:
         text, params = query.query.get_compiler(self.connection.alias).as_sql()
         with self.connection.wrap_database_errors, psycopg.ClientCursor(self.connection.connection) as cursor:
             return f"COPY ({cursor.mogrify(text, params)}) TO STDOUT".encode()
 
-    def copy(self, statement: bytes) -> Iterator[Block]:
+    def copy(self, statement: bytes) -> Generator[Block, None, None]:
         """Each block is one row."""
         with (
             self.connection.wrap_database_errors,
@@ -122,7 +126,7 @@ def count(plan: ImportPlan) -> int:
         return query(plan).count()
 
 
-def read(plan: ImportPlan, reader: Reader, report: Report | None = None) -> Iterator[Block]:
+def read(plan: ImportPlan, reader: Reader, report: Report | None = None) -> Generator[Block, None, None]:
     return told_each(plan.source, reader.rows(plan, query(plan), report), of_rows=report is not None)
 
 

@@ -134,7 +134,7 @@ class Run:
         try:
             yield
         except (OperationalError, InterfaceError) as error:
-            if self.finished and is_lost(self.session.connection, error):
+            if self.finished and is_lost(error):
                 raise ImportFailed(
                     f"The connection to database {self.session.connection.alias!r} was lost in its commit: "
                     f"{one_line(error)}. Run the import again, which tells what is there."

@@ -1,7 +1,8 @@
 """Lets the source's rows arrive in a temporary table of the target's session."""
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from rehome.importing import statements
 from rehome.importing.reading import Block, Reader, count
@@ -29,12 +30,16 @@ def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[
 
 
 def receive(
-    copy_in: Statement, blocks: Iterable[Block], total: int, session: Session, report: Callable[[str], None]
+    copy_in: Statement,
+    blocks: Generator[Block, None, None],
+    total: int,
+    session: Session,
+    report: Callable[[str], None],
 ) -> int:
-    """Let lines arrive by a COPY statement; returns their number."""
+    """Let lines arrive by a COPY statement; returns their number. Their source is let go of, whatever happens."""
     connection = session.connection
     with connection.wrap_database_errors, connection.cursor() as cursor:
-        with cursor.copy(copy_in.as_string()) as copy:
+        with contextlib.closing(blocks), cursor.copy(copy_in.as_string()) as copy:
             for block in watched(blocks, total, report):
                 copy.write(block)
         read: int = cursor.rowcount
