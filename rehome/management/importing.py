@@ -62,9 +62,9 @@ class ImportCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = choose(options)
-        refuse_unfit(options["source"] or running.find_source(self.imports))
         with interrupts.noticed() as signals:
             try:
+                refuse_unfit(options["source"] or running.find_source(self.imports))
                 reports = running.run(
                     self.imports,
                     chosen,
