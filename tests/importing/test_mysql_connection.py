@@ -53,14 +53,15 @@ def midway(monkeypatch: pytest.MonkeyPatch, happens: Callable[[MySQLReader], obj
     monkeypatch.setattr(MySQLReader, "rows", rows)
 
 
+@pytest.mark.parametrize(("kill", "said"), [("KILL", "Lost connection"), ("KILL QUERY", "interrupted")])
 def test_a_connection_that_is_lost_midway_leaves_nothing(
-    shop: Workshop, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+    shop: Workshop, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch, kill: str, said: str
 ) -> None:
     # More than both ends' buffers hold, or everything would be underway before the connection is gone.
     run_at_source("UPDATE old_thing SET photo = repeat('x', 1000)")
     with monkeypatch.context() as patch:
-        midway(patch, lambda reader: mariadb.run(f"KILL {reader.own.connection.thread_id()}"))
-        with pytest.raises(ImportFailed, match=r"lost.*Nothing is committed; run the import again"):
+        midway(patch, lambda reader: mariadb.run(f"{kill} {reader.own.connection.thread_id()}"))
+        with pytest.raises(ImportFailed, match=rf"{said}.*Nothing is committed;.* run the import again"):
             shop.run(THINGS)
     assert not shop.new("new.Thing").exists()
     run_at_source("UPDATE old_thing SET photo = NULL")
