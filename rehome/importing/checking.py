@@ -13,9 +13,11 @@ from rehome.historical import concrete_fields
 from rehome.importing import lookups, watermark
 from rehome.importing.resolve import ImportPlan
 
+APART = "Keep their rows apart with a Value in key, such as 'kind': Value('a')"
+
 
 def check(plans: Sequence[ImportPlan]) -> None:
-    refuse_one_name(plans)
+    refuse_same_rows(plans)
     for plan in plans:
         refuse_unreadable(plan)
         refuse_left_behind(plan)
@@ -23,13 +25,20 @@ def check(plans: Sequence[ImportPlan]) -> None:
         watermark.check(plan)
 
 
-def refuse_one_name(plans: Sequence[ImportPlan]) -> None:
-    """Each would take the other's rows for gone."""
-    names = [str(plan) for plan in plans]
-    for name in names:
-        if names.count(name) > 1:
+def refuse_same_rows(plans: Sequence[ImportPlan]) -> None:
+    """Imports that would take each other's rows for gone, or for their own."""
+    names: set[str] = set()
+    keys: dict[object, ImportPlan] = {}
+    for plan in plans:
+        if str(plan) in names:
+            raise Refused(f"{plan} is declared twice.", f"{APART}.")
+        names.add(str(plan))
+        constants = sorted((taken.column.name, repr(taken.expression)) for taken in plan.constants)
+        key = (plan.target.oid, frozenset(plan.key), tuple(constants))
+        if not plan.declared.shared and (other := keys.setdefault(key, plan)) is not plan:
             raise Refused(
-                f"{name} is declared twice.", "Keep their rows apart with a Value in key, such as kind=Value('a')."
+                f"{other} and {plan} find rows by the same key of {plan.target}.",
+                f"{APART}, or say with shared=True that one of them only adds to the other's.",
             )
 
 

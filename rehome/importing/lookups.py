@@ -13,9 +13,9 @@ from django.db.models.functions import Cast
 
 from rehome.errors import Refused
 from rehome.expressions import ROW
-from rehome.historical import get_model, get_table
+from rehome.historical import get_table
 from rehome.importing.declaration import Lookup
-from rehome.importing.resolve import ImportPlan, Taken
+from rehome.importing.resolve import ImportPlan, Taken, find_model
 from rehome.plan import Model
 from rehome.sql import SQL, Identifier, Literal, Statement
 
@@ -99,7 +99,7 @@ def normalised(lookup: Lookup, value: Combinable) -> Combinable:
 
 
 def among_rows(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
-    model = get_model(plan.apps, str(lookup.among))
+    model = find_model(plan.apps, str(lookup.among))
     get_table(plan.connection, model)
     by = F(lookup.by) if isinstance(lookup.by, str) else lookup.by
     values = {

@@ -142,7 +142,7 @@ def make_plan(declared: Import, apps: Apps, source: str, target: str, number: in
             "Move rows within a database with a Move, or name another one with --source or --database.",
         )
     connection = connections[target]
-    source_model, target_model = (get_model(apps, label) for label in (declared.source, declared.target))
+    source_model, target_model = (find_model(apps, label) for label in (declared.source, declared.target))
     table = get_table(connection, target_model)
     given = match_fields(declared, source_model, target_model)
     taken = tuple(take(declared, target_model, table, name, value) for name, value in given.items())
@@ -160,6 +160,17 @@ def make_plan(declared: Import, apps: Apps, source: str, target: str, number: in
         filled=tuple(find_filled(declared, target_model, table, connection, columns)),
         key=tuple(column_of(field_of(target_model, name)) for name in declared.key),
     )
+
+
+def find_model(apps: Apps, label: str) -> Model:
+    try:
+        apps.get_model(label)
+    except (LookupError, ValueError) as error:
+        raise Refused(
+            f"{label!r} is no model of an installed app.",
+            "Write it as 'app_label.ModelName', and see that INSTALLED_APPS has the app.",
+        ) from error
+    return get_model(apps, label)
 
 
 def match_fields(declared: Import, source: Model, target: Model) -> dict[str, Given]:

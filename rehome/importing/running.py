@@ -18,8 +18,8 @@ from django.db import (
     transaction,
 )
 
+from rehome import conf
 from rehome.errors import DoubtfulRows, ImportFailed, Refused, one_line
-from rehome.historical import get_model
 from rehome.importing import cells, merging, rejects, staging, statements, watermark
 from rehome.importing.careful import Careful
 from rehome.importing.checking import check
@@ -29,9 +29,10 @@ from rehome.importing.ledger import ImportLedger
 from rehome.importing.reading import Reader, open_reader, refuse_unreadable
 from rehome.importing.rejects import Reject
 from rehome.importing.report import ImportReport
-from rehome.importing.resolve import ImportPlan, make_plan
+from rehome.importing.resolve import ImportPlan, find_model, make_plan
 from rehome.progress import Progress
 from rehome.session import Session
+from rehome.sql import set_local
 from rehome.verify import Comparison
 
 Stage = Callable[[ImportPlan, Reader, Session, Callable[[str], None]], object]
@@ -124,8 +125,14 @@ class Run:
                 step = progress.step(f"read {plan.declared.source}")
                 with step, told(self.session.connection, of_rows=careful):
                     stage(plan, self.reader, self.session, progress.detail)
+
+        def once() -> list[ImportReport]:
+            # Whoever waits for a row that is locked keeps others waiting for those that it has locked itself.
+            self.session.execute(set_local("lock_timeout", conf.lock_timeout_ms()))
+            return bring_in(progress)
+
         with self.committed():
-            return self.session.retry_transaction(lambda: bring_in(progress), isolation="REPEATABLE READ")
+            return self.session.retry_transaction(once, isolation="REPEATABLE READ")
 
     @contextlib.contextmanager
     def committed(self) -> Iterator[None]:
@@ -201,7 +208,7 @@ def refuse_options(plans: list[ImportPlan], options: Options) -> None:
 
 def find_source(imports: Sequence[Import], apps: Apps = django_apps) -> str:
     """The database that the project's routers read the sources from."""
-    found = {router.db_for_read(get_model(apps, declared.source)) for declared in imports}
+    found = {router.db_for_read(find_model(apps, declared.source)) for declared in imports}
     if len(found) > 1:
         raise Refused(
             f"The sources are on several databases: {', '.join(sorted(found))}.", "Run their imports one after another."

@@ -83,7 +83,10 @@ def since(plan: ImportPlan) -> Q | None:
         return None
     if (run.declaration, run.source) != (plan.declared.digest(), plan.source.alias):
         return None
-    begin = with_zone(field.to_python(run.watermark), plan) - overlap
+    try:
+        begin = with_zone(field.to_python(run.watermark), plan) - overlap
+    except OverflowError:
+        return None
     return Q(**{f"{name}__gte": begin}) | Q(**{f"{name}__isnull": True})
 
 

@@ -1,10 +1,11 @@
 """Others write to both databases while an import is at work: nothing of theirs is lost, and nothing is half-done."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from django.db import connection, connections, models
+from django.db import connection, connections, models, transaction
 
 from rehome import Import
 from rehome.errors import Refused
@@ -78,6 +79,27 @@ def test_a_row_deleted_in_between_comes_again(things: Workshop, monkeypatch: pyt
     meanwhile(monkeypatch, merging, "update_and_insert", lambda: beside(things).filter(code="b").delete())
     (report,) = things.run(THINGS)
     assert (report.counts.inserted, report.counts.updated) == (1, 2)
+
+
+def test_a_row_that_somebody_has_locked_is_waited_for_without_locks(
+    things: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things.run(THINGS)
+    things.old("old.Thing").update(name="new")
+    locks, tries, real = ExitStack(), [], merging.merge
+
+    def merge(*args: Any, **options: Any) -> Any:
+        tries.append(1)
+        if len(tries) == 1:
+            locks.enter_context(transaction.atomic(using="beside"))
+            beside(things).select_for_update().get(code="b")
+        else:
+            locks.close()
+        return real(*args, **options)
+
+    monkeypatch.setattr(merging, "merge", merge)
+    (report,) = things.run(THINGS)
+    assert (len(tries), report.counts.updated) == (2, 3)
 
 
 def test_every_table_is_read_as_of_one_moment(things: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def things(shop: Workshop) -> Workshop:
     ("changes", "said"),
     [
         ({"key": {}}, r"Import\('old.Thing', 'new.Thing'\) has no key."),
-        ({"source": "old.Nothing"}, "'old.Nothing' is no model"),
+        ({"source": "old.Nothing"}, "'old.Nothing' is no model of an installed app"),
         ({"target": "new.Nothing"}, "'new.Nothing' is no model"),
         ({"target": "new.Unmade"}, "new.Unmade has no table 'new_unmade'"),
         ({"key": {"legacy": "id"}}, "new.Thing has no field 'legacy'"),
@@ -81,6 +81,15 @@ def test_one_database_is_no_older_one(things: Workshop) -> None:
 def test_two_imports_of_one_name_would_take_each_others_rows_for_gone(things: Workshop) -> None:
     with pytest.raises(RehomeError, match="old.Thing -> new.Thing is declared twice"):
         things.run(declare(), declare(where=models.Q(name="a")))
+
+
+def test_two_imports_of_the_same_rows_are_refused(things: Workshop) -> None:
+    things.older("old.Other", {"name": models.TextField()})
+    others = Import("old.Other", "new.Thing", key=KEY, fields={"title": "name"})
+    with pytest.raises(RehomeError, match="and old.Other -> new.Thing find rows by the same key"):
+        things.run(declare(), others)
+    others.shared = True
+    things.run(declare(), others)
 
 
 def test_none_can_not_be_looked_up() -> None:

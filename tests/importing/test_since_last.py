@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from rehome import Changed, Import
 from rehome.errors import Refused, RehomeError
+from rehome.importing.verifying import find_runs, verify
 from rehome.models import ImportRun
 from tests.importing.workshop import OLDER, Workshop, connect
 
@@ -197,3 +198,17 @@ def test_what_can_not_be_told_is_refused(shop: Workshop) -> None:
         shop.run(things(), since_last=True, delete=True)
     with pytest.raises(Refused, match="no field 'when', which changed"):
         shop.run(things(changed="when", discard=["fax", "at"]))
+
+
+def test_a_mariadb_is_read_since_the_last_run_and_verified(mysql_shop: Workshop) -> None:
+    make_things(mysql_shop)
+    for pk, hours in {1: 9, 2: 5, 3: 0}.items():
+        put(mysql_shop, pk, NOW - hours * HOUR)
+    mysql_shop.run(things())
+    put(mysql_shop, 2, NOW, "second")
+    (report,) = mysql_shop.run(things(), since_last=True)
+    assert (report.whole, report.counts.read, report.counts.updated) == (False, 2, 1)
+    put(mysql_shop, 1, NOW - 9 * HOUR, "unseen")
+    ((declared, run),) = find_runs([things()], "default")
+    found = verify(declared, run, "default", apps=mysql_shop.apps)
+    assert [str(one) for one in found.comparison.differences] == ["public.new_thing 1: different in name"]
