@@ -77,7 +77,8 @@ def missing(pair: Pair, expected: Column) -> Difference:
         making.collect(pair.server.connection, lambda editor: editor.add_field(pair.twin.model, field))
         if pair.found.kind == "table"
         else (),
-        suggestions.other_name(expected.name, (c.name for c in pair.found.columns), field.name, "db_column"),
+        suggestions.other_name(expected.name, (c.name for c in pair.found.columns), field.name, "db_column")
+        or f"without {field.name}",
     )
 
 

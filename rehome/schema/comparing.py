@@ -119,7 +119,8 @@ def no_table(twin: Twin, server: Server) -> Difference:
 def not_made(unmade: Unmade) -> Difference:
     """The server has no such type, collation or operator class."""
     twin, why = unmade.twin, f"can't be made in this database: {unmade.why}"
-    return Difference(twin.label, twin.live_name, "table", "unsupported", unmade.what, why)
+    change = "what this server has, or install on it what brings it (CREATE EXTENSION)"
+    return Difference(twin.label, twin.live_name, "table", "unsupported", unmade.what, why, change=change)
 
 
 def find_notes(live: Live, registry: Apps, server: Server) -> Iterator[tuple[str, str]]:

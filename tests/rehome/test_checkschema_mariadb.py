@@ -197,6 +197,7 @@ def test_drift_is_found_and_its_sql_takes_it_away(shop: Shop, drifts: dict[str, 
     assert [name for name, drift in drifts.items() if not is_told(drift, found)] == [], json.dumps(
         [each.as_json() for each in found], indent=1
     )
+    assert all(each.sql or each.change for each in found)
     assert len(found) == len(drifts), [str(each) for each in found]
     for each in found:
         run(shop, *each.sql)

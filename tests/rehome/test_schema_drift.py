@@ -292,6 +292,7 @@ def test_drift_is_found_and_its_sql_takes_it_away(shop: Lab, drifts: dict[str, D
     told = {(difference.what, difference.kind): difference for difference in found}
     for drift in drifts.values():
         assert sides(drift, told[drift.what.format(**here), drift.kind]), told
+    assert all(difference.sql or difference.change for difference in found)
     assert len(found) == len(drifts) or ALONE.issuperset(drifts), told
 
     for difference in found:

@@ -175,11 +175,12 @@ def test_a_view_is_compared_by_its_columns(lab: Lab) -> None:
     lab.model("old.Thing", {"name": models.CharField(max_length=9)})
     lab.sql("CREATE VIEW seen AS SELECT id::integer, name, 1 AS one FROM old_thing")
     fields = {"id": models.BigAutoField(primary_key=True), "name": models.CharField(max_length=9, db_index=True)}
-    lab.model("old.Seen", fields, db_table="seen", managed=False)
+    lab.model("old.Seen", {**fields, "two": models.IntegerField()}, db_table="seen", managed=False)
 
-    (narrow,) = differences(lab, "old.Seen")
+    narrow, missing = differences(lab, "old.Seen")
 
     assert (narrow["what"], narrow["kind"], narrow["found"]) == ('column "id"', "type", "integer")
+    assert (missing["what"], missing["kind"], missing["change"]) == ('column "two"', "missing", "without two")
 
 
 def test_a_percent_sign_in_a_comment_is_one(lab: Lab) -> None:

@@ -1,5 +1,6 @@
 """docs/takeover.md, from its first block to its last, on databases that others made, with the others still writing."""
 
+import dataclasses
 import datetime
 import re
 import zoneinfo
@@ -111,6 +112,10 @@ def test_a_database_is_taken_over_while_both_applications_write(shop: Project, e
 
     shop.edit(EXAMPLES["alone"])
     assert SAME in shop.run("makemigrations shop", "migrate", "checkschema shop")
+    with database(f"test_takeover_new_{WORKER}") as name:
+        assert SAME in dataclasses.replace(shop, database={**shop.database, "NAME": name}).run(
+            "migrate", "checkschema shop"
+        )
     assert_nothing_is_lost(log)
 
 
