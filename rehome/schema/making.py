@@ -70,11 +70,12 @@ def create(editor: Any, model: Any) -> None:
 
 def try_to(server: Server, act: Callable[[], object]) -> str | None:
     """Why the server refused; None when it did not."""
+    connection: Any = server.connection
     try:
         with server.attempt():
             act()
-    except DatabaseError as error:
-        return one_line(error)
+    except (DatabaseError, connection.Database.Error) as error:
+        return one_line(error)  # The latter where Django composes a statement itself.
     return None
 
 

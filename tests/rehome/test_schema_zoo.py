@@ -193,6 +193,17 @@ def test_a_percent_sign_in_a_comment_is_one(lab: Lab) -> None:
     assert differences(lab, "old.Thing") == []
 
 
+def test_a_name_that_django_can_t_make_is_told(lab: Lab) -> None:
+    lab.model("old.Thing", {"name": models.TextField()})
+    lab.sql('ALTER TABLE old_thing ADD "rate %" integer DEFAULT 5')
+    rate = models.IntegerField(null=True, db_column="rate %", db_default=5)
+    lab.apply_state_only("old", AddField("Thing", "rate", rate))
+
+    (found,) = differences(lab, "old.Thing")
+
+    assert (found["kind"], found["expected"]) == ("unsupported", '"rate %" integer DEFAULT %s NULL')
+
+
 def test_a_null_that_nobody_looked_for_is_told(lab: Lab) -> None:
     ((version,),) = lab.sql("SHOW server_version_num")
     lab.model("old.Thing", {"name": models.TextField()})
