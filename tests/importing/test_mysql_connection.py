@@ -11,8 +11,7 @@ from django.db.utils import OperationalError
 from rehome import Import
 from rehome.errors import ImportFailed
 from rehome.importing.functions import StoredBytes
-from rehome.importing.mysql import MySQLReader
-from rehome.importing.reading import query
+from rehome.importing.reading import open_reader, query
 from rehome.importing.resolve import ImportPlan, make_plan
 from tests.importing.workshop import OLDER, Workshop
 from tests.servers.mariadb import MariaDB
@@ -40,17 +39,18 @@ def plan_of(shop: Workshop) -> ImportPlan:
     return make_plan(THINGS, shop.apps, OLDER, shop.alias)
 
 
-def midway(monkeypatch: pytest.MonkeyPatch, happens: Callable[[MySQLReader], object]) -> None:
+def midway(monkeypatch: pytest.MonkeyPatch, happens: Callable[[Any], object]) -> None:
     """Let something happen when the first block of rows has been read."""
-    original = MySQLReader.rows
+    reader: Any = type(open_reader(connections[OLDER]))
+    original = reader.rows
 
-    def rows(self: MySQLReader, *arguments: Any) -> Any:
+    def rows(self: Any, *arguments: Any) -> Any:
         blocks = original(self, *arguments)
         yield next(blocks)
         happens(self)
         yield from blocks
 
-    monkeypatch.setattr(MySQLReader, "rows", rows)
+    monkeypatch.setattr(reader, "rows", rows)
 
 
 @pytest.mark.parametrize(("kill", "said"), [("KILL", "Lost connection"), ("KILL QUERY", "interrupted")])
@@ -74,7 +74,7 @@ def test_a_run_that_ends_midway_does_not_read_the_rest(shop: Workshop) -> None:
         "DROP TABLE old_thing",
         "CREATE VIEW old_thing AS SELECT seq AS id, 'endless' AS name, NULL AS photo FROM seq_1_to_1000000000000",
     )
-    reader, plan = MySQLReader(connections[OLDER]), plan_of(shop)
+    reader, plan = open_reader(connections[OLDER]), plan_of(shop)
     rows = reader.rows(plan, query(plan))
     with reader.snapshot():
         next(rows)
@@ -83,7 +83,7 @@ def test_a_run_that_ends_midway_does_not_read_the_rest(shop: Workshop) -> None:
 
 
 def test_every_query_sees_the_moment_of_the_snapshot_and_can_write_nothing(shop: Workshop) -> None:
-    reader, plan = MySQLReader(connections[OLDER]), plan_of(shop)
+    reader, plan = open_reader(connections[OLDER]), plan_of(shop)
     with reader.snapshot():
         run_at_source("DELETE FROM old_thing WHERE id > 10")
         for _ in range(2):
@@ -95,7 +95,7 @@ def test_every_query_sees_the_moment_of_the_snapshot_and_can_write_nothing(shop:
 
 def test_memory_does_not_grow_with_rows_or_with_what_is_large_in_them(shop: Workshop) -> None:
     run_at_source("UPDATE old_thing SET photo = repeat('\\0', 500000) WHERE id > 19900")
-    reader, plan = MySQLReader(connections[OLDER]), plan_of(shop)
+    reader, plan = open_reader(connections[OLDER]), plan_of(shop)
     with reader.snapshot():
         tracemalloc.start()
         try:

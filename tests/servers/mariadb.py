@@ -90,7 +90,7 @@ def programs() -> tuple[str, str]:
     try:
         import MySQLdb  # noqa: F401
     except ImportError as error:
-        raise starting.NotInstalled("libmariadb-dev and requirements/mysql.txt") from error
+        raise starting.NotInstalled("mysqlclient") from error
     server, install = (
         shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/bin") for name in ("mariadbd", "mariadb-install-db")
     )
