@@ -1,8 +1,9 @@
 """Compares what an import brought with its source, which is read again, row by row."""
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.apps import apps as django_apps
@@ -21,6 +22,11 @@ from rehome.models import ImportRun
 from rehome.session import Session
 from rehome.verify import Comparison
 
+CURE = (
+    "Run the import again, with --delete where rows that the source has no more shall go; what was written here to "
+    "columns that are imported is overwritten."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
@@ -36,6 +42,13 @@ class Verification:
     @property
     def ok(self) -> bool:
         return self.comparison is not None and self.comparison.equal
+
+    @property
+    def explanation(self) -> str:
+        """Why it is no proof, and the cure."""
+        if self.comparison is None:
+            return f"not checked. {self.problem}"
+        return "\n".join(["", *(f"  {line}" for line in [*map(str, self.comparison.differences), CURE])])
 
     def as_json(self) -> dict[str, Any]:
         names = ("source_rows", "target_rows", "missing", "extra", "different")
@@ -92,11 +105,25 @@ def find_alias(run: ImportRun) -> str:
 def compare(plan: ImportPlan, limit: int, report: Callable[[str], None]) -> Comparison:
     session = Session(plan.connection, [plan.target.oid])
     reader = open_reader(plan.source)
+    with session.without_timeouts(), temporary_tables(session):
+        try:
+            with reader.snapshot():
+                staging.stage(plan, reader, session, report)
+            with session.transaction(isolation="REPEATABLE READ"):
+                return merging.verify(plan, session, limit=limit)
+        finally:
+            if plan.connection.is_usable() and not plan.connection.in_atomic_block:
+                session.execute(statements.drop(statements.read_name(plan)))
+
+
+@contextlib.contextmanager
+def temporary_tables(session: Session) -> Iterator[None]:
+    """Let a session that is set to read only make them: PostgreSQL takes that for writing, though nobody sees them."""
+    ((before,),) = session.rows("SELECT current_setting('default_transaction_read_only')")
+    read_only = "SELECT set_config('default_transaction_read_only', %s, false)"
+    session.rows(read_only, ["off"])
     try:
-        with session.without_timeouts(), reader.snapshot():
-            staging.stage(plan, reader, session, report)
-        with session.without_timeouts(), session.transaction(isolation="REPEATABLE READ"):
-            return merging.verify(plan, session, limit=limit)
+        yield
     finally:
-        if plan.connection.is_usable() and not plan.connection.in_atomic_block:
-            session.execute(statements.drop(statements.read_name(plan)))
+        if session.connection.is_usable():
+            session.rows(read_only, [before])

@@ -144,6 +144,17 @@ def test_what_can_not_be_read_is_not_checked(people: Workshop) -> None:
     assert users["problem"] == "It was read from database 'elsewhere', which the settings don't name."
 
 
+def test_a_session_that_is_read_only_can_verify_and_stays_so(people: Workshop) -> None:
+    run()
+    people.sql("SET default_transaction_read_only = on")
+    try:
+        assert [one["ok"] for one in imports()] == [True, True, True]
+        assert people.sql("SHOW default_transaction_read_only") == [("on",)]
+    finally:
+        people.sql("SET default_transaction_read_only = off")
+    assert ImportRun.objects.filter(verified_at=None).count() == 3
+
+
 def test_empty_tables_prove_nothing(people: Workshop) -> None:
     people.query("TRUNCATE auth_user CASCADE")
     people.run(USERS)

@@ -17,7 +17,7 @@ from rehome.importing.verifying import Verification, find_runs
 from rehome.ledger import Ledger
 from rehome.management.base import DatabaseCommand, add_format, as_json, as_table
 from rehome.management.base import choose as choose_moves
-from rehome.models import ImportRun, Phase
+from rehome.models import ImportRun, MoveRun, Phase
 from rehome.problems import find_problems
 from rehome.status import Status, read_statuses
 from rehome.steps import open_session
@@ -40,10 +40,6 @@ WAYS: dict[Phase, Callable[..., Report]] = {
     Phase.IN_PLACE: inplace.verify,
     Phase.RETIRED: retiring.verify_views,
 }
-CURE = (
-    "Run the import again, with --delete where rows that the source has no more shall go; what was written here to "
-    "columns that are imported is overwritten."
-)
 
 
 class Command(DatabaseCommand):
@@ -93,7 +89,8 @@ class Command(DatabaseCommand):
             self.stdout.write("\n\n".join(tables))
         self.explain(reports)
         for one in imports:
-            self.explain_import(one)
+            if not one.ok:
+                self.stdout.write(f"\n{one}: {one.explanation}")
 
     def verify(self, status: Status, ledger: Ledger, options: dict[str, Any]) -> Report | None:
         """None for a move that can't be compared, because only one of its tables is in use or known."""
@@ -104,30 +101,21 @@ class Command(DatabaseCommand):
         report = WAYS[Phase(status.run.phase)](
             status.plan, open_session(status.plan), status.run.kept, limit=options["limit"]
         )
-        if ledger.is_writable():
-            ledger.record_verification(status.run, report.as_json())
-        else:
-            self.say("This connection is read-only: the result is not recorded.")
+        self.record(ledger, status.run, report)
         return report
 
     def verify_import(self, declared: Import, run: ImportRun, alias: str, options: dict[str, Any]) -> Verification:
         if options["verbosity"]:
             self.say(f"Comparing {declared} ...")
         found = verifying.verify(declared, run, alias, limit=options["limit"])
-        ledger = ImportLedger(alias)
-        if ledger.is_writable():
-            ledger.record_verification(run, found.as_json())
-        else:
-            self.say("This connection is read-only: the result is not recorded.")
+        self.record(ImportLedger(alias), run, found)
         return found
 
-    def explain_import(self, found: Verification) -> None:
-        if found.comparison is None:
-            self.stdout.write(f"\n{found}: not checked. {found.problem}")
-        elif not found.ok:
-            self.stdout.write(f"\n{found}:")
-            for line in [*found.comparison.differences, CURE]:
-                self.stdout.write(textwrap.indent(str(line), "  "))
+    def record(self, ledger: Any, run: MoveRun | ImportRun, report: Report | Verification) -> None:
+        if ledger.is_writable():
+            ledger.record_verification(run, report.as_json())
+        else:
+            self.say("This connection is read-only: the result is not recorded.")
 
     def explain(self, reports: list[tuple[Status, Report | None]]) -> None:
         for status, report in reports:
