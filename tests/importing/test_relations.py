@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 from django.db import models
-from django.db.models import Case, Q, Value, When
-from django.db.models.functions import Concat, Lower
+from django.db.models import Case, Count, Exists, OuterRef, Q, Subquery, Value, When, Window
+from django.db.models.functions import Concat, Lower, RowNumber
 
 from rehome import Import, Lookup
 from rehome.errors import Refused
@@ -192,3 +192,59 @@ def test_generic_keys_follow_their_content_types(shop: Workshop) -> None:
     shop.run(notes)
     note = shop.new("new.Note").get()
     assert (note.content_type_id, note.object_id) == (content_type[0], target.pk)
+
+
+def test_a_constant_of_the_key_may_be_looked_up(shop: Workshop) -> None:
+    shop.older("old.Note", {"body": text()})
+    fields = {"kind": to("contenttypes.ContentType"), "legacy_id": models.IntegerField(), "body": text()}
+    shop.model("new.Note", fields)
+    values = "('new', 'book'), ('new', 'page')"
+    kinds = shop.sql(f"INSERT INTO django_content_type (app_label, model) VALUES {values} RETURNING id")
+    names = Lookup("contenttypes.ContentType", by=Concat("app_label", Value("."), "model"))
+
+    def notes(kind: str) -> Import:
+        return Import("old.Note", "new.Note", key={"kind": Value(kind), "legacy_id": "id"}, lookups={"kind": names})
+
+    shop.old("old.Note").create(body="x")
+    shop.run(notes("new.book"), notes("new.page"))
+    assert sorted(shop.new("new.Note").values_list("kind", "legacy_id")) == [(kind, 1) for (kind,) in kinds]
+    shop.old("old.Note").all().delete()
+    assert shop.run(notes("new.book"), delete=True)[0].counts.deleted == 1
+    assert shop.run(notes("new.nothing"), delete=True)[0].counts.gone == 0
+    assert shop.new("new.Note").get().kind_id == kinds[1][0]
+
+
+def test_a_key_of_several_columns(shop: Workshop) -> None:
+    fields = {"a": models.IntegerField(), "b": models.IntegerField(), "name": text()}
+    for make, label in ((shop.older, "old.Pair"), (shop.model, "new.Pair")):
+        make(label, {"pk": models.CompositePrimaryKey("a", "b"), **{n: field.clone() for n, field in fields.items()}})
+    shop.query("INSERT INTO old_pair VALUES (1, 2, 'x'), (1, 3, 'x'), (2, 2, 'x')")
+    pairs = Import("old.Pair", "new.Pair", key={"a": "a", "b": "b"})
+    assert shop.run(pairs)[0].counts.inserted == 3
+    shop.query("UPDATE old_pair SET name = 'y' WHERE a = 1 AND b = 3")
+    shop.query("DELETE FROM old_pair WHERE a = 2")
+    (report,) = shop.run(pairs, delete=True)
+    assert (report.counts.updated, report.counts.deleted) == (1, 1)
+    assert sorted(shop.sql("SELECT a, b, name FROM new_pair")) == [(1, 2, "x"), (1, 3, "y")]
+
+
+def test_expressions_may_ask_other_rows_of_the_source(shop: Workshop) -> None:
+    shop.older("old.Book", {"name": text()})
+    shop.older("old.Page", {"book": to("old.Book"), "number": models.IntegerField()})
+    numbers = {name: models.IntegerField() for name in ("pages", "last", "place")}
+    shop.model("new.Book", {"legacy_id": legacy(), "name": text(), **numbers})
+    for name in "cab":
+        book = shop.old("old.Book").create(name=name)
+        for number in range(ord(name) - ord("a") + 1):
+            shop.old("old.Page").create(book=book, number=number)
+    shop.old("old.Book").create(name="empty")
+    pages = shop.old("old.Page").filter(book=OuterRef("pk"))
+    count = pages.order_by().values("book").annotate(count=Count("pk")).values("count")
+    fields = {
+        "pages": Subquery(count),
+        "last": Subquery(pages.order_by("-number").values("number")[:1]),
+        "place": Window(RowNumber(), order_by="name"),
+    }
+    shop.run(Import("old.Book", "new.Book", key={"legacy_id": "id"}, fields=fields, where=Q(Exists(pages))))
+    rows = shop.new("new.Book").order_by("place").values_list("name", "pages", "last", "place")
+    assert list(rows) == [("a", 1, 0, 1), ("b", 2, 1, 2), ("c", 3, 2, 3)]
