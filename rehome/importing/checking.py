@@ -11,8 +11,10 @@ from django.db.models.constants import LOOKUP_SEP
 from rehome.errors import Refused
 from rehome.historical import concrete_fields
 from rehome.importing import lookups, watermark
-from rehome.importing.resolve import ImportPlan
+from rehome.importing.resolve import ImportPlan, Taken
 
+PARTS_OF_MOMENTS = {"DateField": "TruncDate", "TimeField": "TruncTime"}
+"""By the type of a field, what takes its value of a date with a time."""
 APART = "Keep their rows apart with a Value in key, such as 'kind': Value('a')"
 
 
@@ -47,9 +49,23 @@ def refuse_unreadable(plan: ImportPlan) -> None:
     rows = plan.source_model._base_manager.using(plan.source.alias)
     for taken in plan.taken:
         with readable(plan, taken.field.name):
-            rows.annotate(rehome=taken.expression)
+            read = rows.annotate(rehome=taken.expression).query.annotations["rehome"]
+            # A Value(None) has no type.
+            kind = getattr(read, "_output_field_or_none", None)
+        refuse_part_of_moment(plan, taken, kind.get_internal_type() if kind else "")
     with readable(plan, "where"):
         rows.filter(plan.declared.where or Q())
+
+
+def refuse_part_of_moment(plan: ImportPlan, taken: Taken, read: str) -> None:
+    """PostgreSQL would take the date or the time of it, and nobody would hear of the rest."""
+    part = PARTS_OF_MOMENTS.get(taken.field.get_internal_type())
+    if read == "DateTimeField" and part and taken.lookup is None:
+        name = taken.field.name
+        raise Refused(
+            f"{plan}: what {name} is read from is a date with a time, of which {name} keeps a part.",
+            f"Say so with fields={{{name!r}: {part}(...)}}.",
+        )
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 """A declaration that is wrong is refused by name, before a row is read."""
 
+import datetime
 from typing import Any
 
 import pytest
 from django.db import models
 from django.db.models import F, Value
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, TruncDate, TruncTime
 
 from rehome import Import, Lookup
 from rehome.errors import RehomeError
@@ -95,3 +96,19 @@ def test_two_imports_of_the_same_rows_are_refused(things: Workshop) -> None:
 def test_none_can_not_be_looked_up() -> None:
     with pytest.raises(RehomeError, match="None among its values"):
         Lookup({None: "unknown"})
+
+
+@pytest.mark.parametrize(("field", "cure"), [(models.DateField, TruncDate), (models.TimeField, TruncTime)])
+def test_a_moment_is_not_cut_to_a_part_of_it_in_silence(
+    shop: Workshop, field: type[models.Field], cure: type[TruncDate]
+) -> None:
+    shop.older("old.Visit", {"at": models.DateTimeField()})
+    shop.model(
+        "new.Visit", {"legacy_id": models.IntegerField(unique=True), "at": field(), "note": models.TextField(null=True)}
+    )
+    moment = datetime.datetime(2024, 1, 31, 23, 30, tzinfo=datetime.UTC)
+    shop.old("old.Visit").create(at=moment)
+    with pytest.raises(RehomeError, match=f"a date with a time, of which at keeps a part.*{cure.__name__}"):
+        shop.run(Import("old.Visit", "new.Visit", key=KEY))
+    shop.run(Import("old.Visit", "new.Visit", key=KEY, fields={"at": cure("at"), "note": Value(None)}))
+    assert shop.new("new.Visit").get().at in {moment.date(), moment.time()}
