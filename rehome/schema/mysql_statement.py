@@ -105,6 +105,20 @@ def words(text: str) -> list[str]:
 
 
 def parts(statement: str) -> Iterator[Part]:
+    saying_nothing = set(needless_checks(statement))
+    yield from (part for part in all_parts(statement) if part.definition not in saying_nothing)
+
+
+def needless_checks(statement: str) -> Iterator[str]:
+    """That an unsigned number is not negative goes without saying; Django says so, at the column or in the table."""
+    for line in lines(statement):
+        if line.startswith("`"):
+            name, *rest = words(line)
+            if "unsigned" in options(rest)["TYPE"]:
+                yield f"CHECK ({name} >= 0)"
+
+
+def all_parts(statement: str) -> Iterator[Part]:
     for line in lines(statement):
         if line.startswith("`"):
             yield from column_check(line)
@@ -120,10 +134,9 @@ def parts(statement: str) -> Iterator[Part]:
 
 
 def column_check(line: str) -> Iterator[Part]:
-    """That an unsigned number is not negative goes without saying."""
     name, *rest = words(line)
     said = options(rest)
-    if "CHECK" in said and not ("unsigned" in said["TYPE"] and said["CHECK"] == f"({name} >= 0)"):
+    if "CHECK" in said:
         without = line.replace(f" CHECK {said['CHECK']}", "")
         yield Part("check", unquoted(name), f"CHECK {said['CHECK']}", (unquoted(name),), column=without)
 

@@ -45,9 +45,10 @@ SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'TEMPORAR
 NOTHING = re.compile(r"NULL::[\w .\"()\[\]]+")
 # A literal with the type of its column, which is compared on its own.
 LITERAL = re.compile(r"('(?:[^']|'')*')::[\w .\"()\[\]]+")
-# PostgreSQL keeps these casts from before a column's type changed, and they change no comparison of texts.
+# Casts that are kept from before a column's type changed, and change no comparison of texts or of integers.
 TEXT_CASTS = re.compile(r"::(?:text|character varying|bpchar)(?:\(\d+\))?(?:\[\])?")
-QUOTED = re.compile(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")")
+NUMBER_CASTS = re.compile(r"\((-?\d+)\)::(?:smallint|integer|bigint)")
+QUOTED = re.compile(r"'((?:[^']|'')*)'(::(?:smallint|integer|bigint)(?!\[))?|\"(?:[^\"]|\"\")*\"")
 NEEDLESS = re.compile(r"(?<![\w\x00])\(([\w\x00]+|\([^()]*\)|ARRAY\[[^\]()]*\])\)")
 
 
@@ -191,14 +192,16 @@ def describe_index(index: catalog.Index, invalid: set[str]) -> Part:
 
 
 def simplified(definition: str) -> str:
-    """Without casts between texts and needless parentheses, of which there are more after a column's type changed."""
+    """Without casts that change nothing and without needless parentheses, which come when a column's type changes."""
     quoted: list[str] = []
 
     def stash(found: re.Match[str]) -> str:
+        if found[2]:
+            return found[1]  # A negative number, which is written like a text.
         quoted.append(found[0])
         return f"\x00{len(quoted) - 1}\x00"
 
-    text = TEXT_CASTS.sub("", QUOTED.sub(stash, definition))
+    text = NUMBER_CASTS.sub(r"\1", TEXT_CASTS.sub("", QUOTED.sub(stash, definition)))
     while (shorter := NEEDLESS.sub(r"\1", text)) != text:
         text = shorter
     return re.sub(r"\x00(\d+)\x00", lambda found: quoted[int(found[1])], text)

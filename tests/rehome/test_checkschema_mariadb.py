@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections, models
+from django.db.migrations import AlterField
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from pytest_django import DjangoDbBlocker
@@ -221,6 +222,14 @@ def test_what_django_migrated_has_no_difference_and_reading_is_enough(shop: Shop
         assert check(app).strip() == "The models and the database say the same."
     with pytest.raises(OperationalError, match="READ ONLY"):
         shop.sql("DELETE FROM auth_group")
+
+
+def test_what_has_a_history_is_as_if_it_were_new(shop: Shop) -> None:
+    """That an unsigned number is not negative is said at the column at first, and in the table later."""
+    build(shop)
+    for kind in (models.IntegerField, models.PositiveBigIntegerField):
+        shop.apply("old", AlterField("Thing", "amount", kind(default=1)))
+    assert report(shop).ok
 
 
 def test_fake_initial_is_refused_on_drift(shop: Shop) -> None:

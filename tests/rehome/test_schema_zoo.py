@@ -16,6 +16,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat, Lower, Now, Upper
 
 from rehome.schema.comparing import compare, compare_app
+from rehome.schema.postgres import simplified
 from tests.rehome.lab import Lab
 
 FARM = ["portal", "accounts", "printers", "auth", "admin", "contenttypes", "sessions"]
@@ -133,12 +134,17 @@ def test_what_has_a_history_is_as_if_it_were_new(lab: Lab) -> None:
             "id": models.AutoField(primary_key=True),
             "state": models.CharField(max_length=9, db_index=True),
             "note": models.SlugField(),
+            "size": models.BigIntegerField(),
         },
-        constraints=[models.CheckConstraint(condition=Q(state__in=["a", "(b)", "c::text"]), name="a_state")],
+        constraints=[
+            models.CheckConstraint(condition=Q(state__in=["a", "(b)", "c::text"]), name="a_state"),
+            models.CheckConstraint(condition=Q(size__in=[1, -2]), name="a_size"),
+        ],
         indexes=[models.Index(fields=["state"], condition=Q(state="(b)"), name="a_state_idx")],
     )
     lab.model("old.Child", {"before": models.ForeignKey("old.Before", models.CASCADE)})
     lab.apply("old", AlterField("Before", "state", models.TextField(db_index=True)))
+    lab.apply("old", AlterField("Before", "size", models.IntegerField()))
     lab.apply("old", AlterField("Before", "id", models.BigAutoField(primary_key=True)))
     lab.apply("old", RenameField("Before", "note", "remark"))
     lab.apply("old", RenameModel("Before", "After"))
@@ -159,6 +165,25 @@ def test_serial_keys_and_defaults_of_null_are_no_difference(lab: Lab) -> None:
     lab.sql("DROP TABLE old_thing;" + SERIAL)
 
     assert differences(lab, "old.Thing") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("CHECK (((a)::text = 'x'::text))", "CHECK ((a = 'x'))", True),
+        ("(a = ANY (ARRAY[(1)::bigint, '-2'::integer]))", "(a = ANY (ARRAY[1, '-2'::bigint]))", True),
+        ("btree (a) WHERE ((b)::text = 'x'::text)", "btree (a) WHERE (b = 'x'::character varying)", True),
+        ("(a = '(b)'::text)", "(a = 'b'::text)", False),
+        ("(a = 'b::text'::text)", "(a = 'b'::text)", False),
+        ("((a + b) * c)", "(a + (b * c))", False),
+        ("((a)::integer = 1)", "(a = 1)", False),
+        ("(a = '1'::text)", "(a = 1)", False),
+        ('("(a)" = 1)', "(a = 1)", False),
+        ("lower(a)", "(lower(b))", False),
+    ],
+)
+def test_definitions_that_mean_the_same(one: str, other: str, *, same: bool) -> None:
+    assert (simplified(one) == simplified(other)) is same
 
 
 def test_an_unmanaged_model_is_compared_with_its_indexes(lab: Lab) -> None:
