@@ -1,5 +1,6 @@
 """A Django project over somebody else's database, and the two applications that write to it."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -11,7 +12,6 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -177,7 +177,7 @@ Execute = Callable[[str, list[Any]], list[tuple[Any, ...]]]
 """Runs one statement, which is committed when this returns; the rows, or how many were changed as the only one."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def old_application(execute: Execute, log: Log, expected: type[Exception]) -> Iterator[Callable[[], int]]:
     """Writes until the block ends, one statement a transaction. Gives a way to ask how often it has."""
     stop, written, failures = threading.Event(), itertools.count(1), []
@@ -204,19 +204,14 @@ def old_application(execute: Execute, log: Log, expected: type[Exception]) -> It
 
 
 def write_once(execute: Execute, log: Log, chosen: random.Random, expected: type[Exception]) -> None:
-    number = chosen.getrandbits(60)
-    email = f"old-{number}@example.com"
-    ((customer,),) = execute("INSERT INTO customers (name, email) VALUES ('Old', %s) RETURNING id", [email])
-    try:
+    """A customer with an order, something for any order, and at times a customer who goes; noted one by one."""
+    email = f"old-{chosen.getrandbits(60)}@example.com"
+    with contextlib.suppress(expected):  # It has given way to a lock that somebody waits for.
+        ((customer,),) = execute("INSERT INTO customers (name, email) VALUES ('Old', %s) RETURNING id", [email])
         ((order,),) = execute("INSERT INTO orders (customer, total) VALUES (%s, 1) RETURNING id", [customer])
         log.note(json.dumps(["born", order, customer]))
-    except expected:
-        return  # It has given way to a lock that somebody waits for.
-    known = chosen.choice(list(log.born))
-    try:
+        known = chosen.choice(list(log.born))
         if execute("UPDATE orders SET total = total + 0.50 WHERE id = %s RETURNING id", [known]):
             log.note(json.dumps(["added", known, "0.50"]))
         if chosen.random() < 0.3 and execute("DELETE FROM customers WHERE id = %s RETURNING id", [customer]):
             log.note(json.dumps(["gone", customer]))
-    except expected:
-        return
