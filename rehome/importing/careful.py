@@ -59,7 +59,7 @@ class Careful:
         merging.note_values(plan, flow, named, self.session)
         self.blame(plan)
         for assignment in flow.carried:
-            if doubts.is_bounded(assignment.column):
+            if doubts.is_cut(assignment.column):
                 self.session.execute(forget(plan, flow, assignment.column.name))
         now = merging.unlinked(plan, flow)
         for question in [*doubts.of_keys(plan, now), *doubts.of_rows(plan, now, self.left, delete=self.delete)]:

@@ -65,8 +65,11 @@ def of_values(flow: Flow, named: Iterable[Found]) -> Iterator[Statement]:
         )
     for a in flow.carried:
         value = cell(a.column.name)
-        if is_bounded(a.column):
-            reason = Literal(f"has more digits than {a.column.type} keeps")
+        if is_cut(a.column):
+            reason = Literal(
+                f"has {'a time of day' if a.column.type == 'date' else 'more digits'}, which {a.column.type} "
+                "does not keep"
+            )
             yield ask_of(arrived, a.column.name, reason, value, is_inexact(value, a.column))
         if a.limit is not None:
             reason = Literal(f"is longer than the {a.limit} characters that fit")
@@ -87,12 +90,17 @@ def why_unanswered(found: Found) -> Statement:
     )
 
 
-def is_bounded(column: Column) -> bool:
-    return column.base_type.removesuffix("[]") == "numeric" and len(column.modifiers) == 2
+def is_cut(column: Column) -> bool:
+    """Whether PostgreSQL keeps a part of a value alone, and says nothing."""
+    return column.type == "date" or (column.base_type.removesuffix("[]") == "numeric" and len(column.modifiers) == 2)
 
 
 def is_inexact(value: Statement, column: Column) -> Statement:
-    """Whether a number, or an element of an array of numbers, would be rounded or has too many digits."""
+    """Whether a number, or an element of an array of numbers, would be rounded or has too many digits, and whether a
+    date has a time of day.
+    """
+    if column.type == "date":
+        return SQL("{0} <> date_trunc('day', {0})").format(value)
     precision, scale = column.modifiers
     number = Identifier("item") if column.base_type.endswith("[]") else value
     wrong = SQL("({0} <> round({0}, {1}) OR (abs({0}) >= 10::numeric ^ {2} AND {0} <> 'NaN'))").format(
@@ -226,7 +234,7 @@ def any_doubt(plan: ImportPlan, flow: Flow, named: Iterable[Found]) -> Statement
     """Whether some key is null, or some value found no answer or would be rounded."""
     wrong: list[Statement] = [SQL("{} IS NULL").format(cell(column)) for column in plan.key]
     wrong += [unanswered(found) for found in named]
-    wrong += [is_inexact(cell(a.column.name), a.column) for a in flow.carried if is_bounded(a.column)]
+    wrong += [is_inexact(cell(a.column.name), a.column) for a in flow.carried if is_cut(a.column)]
     return SQL("SELECT EXISTS (SELECT FROM {} AS projected WHERE {})").format(
         sql.name(flow.origin), SQL(" OR ").join(wrong)
     )

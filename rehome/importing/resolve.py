@@ -23,6 +23,8 @@ from rehome.plan import Assignment, Field, Flow, Model, TablePair, read_column
 
 UNBOUNDED = {"character varying", "numeric"}
 """Types that take any value without their modifiers, so that what is too long can be named instead of refused."""
+WIDER = {"date": "timestamp without time zone"}
+"""Types that drop in silence what the other one keeps, so that it can be named."""
 MADE_BY_SQL = {uuid.uuid4: "gen_random_uuid()", timezone.now: "now()", datetime.date.today: "current_date"}
 """Python's defaults that PostgreSQL can make for each row as well."""
 
@@ -240,7 +242,8 @@ def arriving_type(column: Column, lookup: Lookup | None) -> str:
     """Values that are looked up arrive as text, whatever they were."""
     if lookup:
         return "text"
-    return column.base_type if column.base_type.removesuffix("[]") in UNBOUNDED else column.type
+    unbounded = column.base_type.removesuffix("[]") in UNBOUNDED
+    return WIDER.get(column.type) or (column.base_type if unbounded else column.type)
 
 
 def find_filled(

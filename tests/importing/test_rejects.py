@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from django.db import models
 from django.db.models import CharField, DecimalField, F, IntegerField, Q, TextField
+from django.db.models.functions import TruncDate
 
 from rehome import Import, Lookup
 from rehome.errors import ImportFailed
 from tests.importing.workshop import Workshop
-
-PEOPLE = {f"p{n}": n for n in range(1, 4)}
 
 
 def make(shop: Workshop, old: dict[str, models.Field], new: dict[str, models.Field], **options: Any) -> None:
@@ -64,11 +63,11 @@ def test_every_value_that_its_column_does_not_take_is_named(shop: Workshop) -> N
     assert rejected(shop, simple()) == [
         "legacy_id=2: code 'long': is longer than the 3 characters that fit",
         "legacy_id=3: born '2020-13-01': date/time field value out of range: \"2020-13-01\"",
-        "legacy_id=3: size '1.55': has more digits than numeric(4,1) keeps",
+        "legacy_id=3: size '1.55': has more digits, which numeric(4,1) does not keep",
         "legacy_id=4: size 'many': invalid input syntax for type numeric: \"many\"",
-        "legacy_id=5: size '1000': has more digits than numeric(4,1) keeps",
+        "legacy_id=5: size '1000': has more digits, which numeric(4,1) does not keep",
         "legacy_id=6: size: is null, and the column is NOT NULL",
-        "legacy_id=8: size '-Infinity': has more digits than numeric(4,1) keeps",
+        "legacy_id=8: size '-Infinity': has more digits, which numeric(4,1) does not keep",
     ]
 
 
@@ -77,7 +76,23 @@ def test_a_number_that_would_be_rounded_in_silence_is_no_good_row(shop: Workshop
     shop.old("old.Place").create(size="1.50")
     shop.run(simple())
     shop.old("old.Place").create(size="1.55")
-    assert rejected(shop, simple()) == ["legacy_id=2: size '1.55': has more digits than numeric(4,1) keeps"]
+    assert rejected(shop, simple()) == ["legacy_id=2: size '1.55': has more digits, which numeric(4,1) does not keep"]
+
+
+def test_a_date_that_would_lose_its_time_of_day_is_named(shop: Workshop) -> None:
+    make(shop, {"born": models.DateTimeField(null=True)}, {"born": models.DateField(null=True)})
+    for number, born in enumerate(["2020-01-02 00:00Z", "2020-01-02 00:00:01Z", None, "0001-01-01 00:00Z"], 1):
+        shop.old("old.Place").create(id=number, born=born)
+    shop.query("INSERT INTO old_place VALUES (5, 'infinity'), (6, '0044-03-15 00:00:00+00 BC')")
+    assert rejected(shop, simple()) == [
+        "legacy_id=2: born '2020-01-02 00:00:01': has a time of day, which date does not keep"
+    ]
+    shop.run(simple(fields={"born": TruncDate("born")}))
+    found = shop.sql("SELECT legacy_id, born::text FROM new_place ORDER BY 1")
+    days = ["2020-01-02", "2020-01-02", None, "0001-01-01", "infinity", "0044-03-15 BC"]
+    assert found == list(enumerate(days, 1))
+    (again,) = shop.run(simple(fields={"born": TruncDate("born")}))
+    assert again.counts.unchanged == 6
 
 
 def test_what_is_looked_up_is_found_once_or_named(shop: Workshop) -> None:
