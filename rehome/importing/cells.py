@@ -25,7 +25,7 @@ NOT_THE_ROW = SQL("('40', '53', '57', '58')")
 """Classes of errors that no value is to blame for: rolled back, no resources, an operator, the machine."""
 BASE = """
 WITH RECURSIVE based (oid, modifier, basic) AS (
-    SELECT oid, NULL::integer, typtype <> 'd' FROM pg_type WHERE oid = %s::regtype
+    SELECT %s::regtype::oid, NULL::integer, false
     UNION ALL SELECT t.typbasetype, nullif(t.typtypmod, -1), b.typtype <> 'd'
       FROM based JOIN pg_type t ON t.oid = based.oid AND t.typtype = 'd' JOIN pg_type b ON b.oid = t.typbasetype
 ) SELECT format_type(oid, modifier) FROM based WHERE basic
@@ -68,10 +68,10 @@ def escaped(text: str) -> bytes:
 def take_all(plan: ImportPlan, session: Session) -> None:
     """Fill `read` from `text`, and reject each value that its column's type does not take."""
     kinds = {t.arrives_as: number for number, t in enumerate(plan.taken) if t.arrives_as not in TEXTS}
-    bases = {kind: catalog.query(plan.connection, BASE, [kind])[0][0] for kind in kinds}
+    bases = {kind: base for kind in kinds for (base,) in catalog.query(plan.connection, BASE, [kind])}
     session.execute(create_read(plan, bases))
     for kind, number in kinds.items():
-        session.execute(create_taking(number, kind, bases[kind]))
+        session.execute(create_taking(number, kind, bases.get(kind, kind)))
         session.execute(create_fault(number, kind))
     session.execute(take(plan, kinds))
     for taken in plan.taken:

@@ -4,6 +4,7 @@ A question gives (line, column, reason, value) of each row that can't go in. It 
 the target under the name `projected`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rehome import sql
@@ -121,12 +122,13 @@ def of_keys(plan: ImportPlan, flow: Flow) -> Iterator[Statement]:
     name = ", ".join(plan.key)
     times = SQL("times || ' rows of the source have this key'")
     yield ask_of(counted(flow, plan.key), name, times, together(plan.key), several(plan.key))
-    held = SQL("SELECT count(*) FROM {} AS held WHERE {}").format(
-        sql.name(flow.destination), sql.same_key(flow, "projected", "held")
-    )
     if not is_unique(plan):
         reason = Literal(f"more than one row of {flow.destination} has this key")
-        yield ask(flow, name, reason, together(plan.key), SQL("({}) > 1").format(held))
+        twice = SQL("SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1").format(
+            sql.columns(plan.key), sql.name(flow.destination)
+        )
+        held = SQL("EXISTS (SELECT FROM ({}) AS held WHERE {})").format(twice, sql.same_key(flow, "projected", "held"))
+        yield ask(flow, name, reason, together(plan.key), held)
 
 
 def is_unique(plan: ImportPlan) -> bool:
@@ -155,7 +157,7 @@ def of_rows(plan: ImportPlan, flow: Flow, left: Sequence[tuple[ImportPlan, Flow]
             reason = Literal("is null, and the column is NOT NULL")
             yield ask(flow, a.column.name, reason, cell(a.column.name), SQL("{} IS NULL").format(cell(a.column.name)))
     for check in plan.target.constraints:
-        if check.kind == "c" and check.expression and set(check.columns) <= columns:
+        if check.kind == "c" and check.expression and set(check.columns) <= columns and is_plain(check):
             reason = Literal(f"violates {check.name}: {check.definition}")
             condition = SQL("NOT ({})").format(SQL(check.expression))
             yield ask(flow, ", ".join(check.columns), reason, together(check.columns), condition)
@@ -163,8 +165,13 @@ def of_rows(plan: ImportPlan, flow: Flow, left: Sequence[tuple[ImportPlan, Flow]
         if set(unique.columns) <= columns:
             yield from of_unique(plan, flow, unique, delete=delete)
     for key in plan.target.foreign_keys:
-        if set(key.columns) <= columns:
+        if set(key.columns) <= columns and is_plain(key):
             yield orphans(plan, flow, key, left)
+
+
+def is_plain(constraint: Constraint) -> bool:
+    """Whether it is enforced, and each of its values is by itself: both may be otherwise since PostgreSQL 18."""
+    return re.search(r" NOT ENFORCED\b|[(,] ?PERIOD ", constraint.definition) is None
 
 
 def of_unique(plan: ImportPlan, flow: Flow, unique: Unique, *, delete: bool) -> Iterator[Statement]:

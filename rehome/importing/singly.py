@@ -20,13 +20,13 @@ Found = list[tuple[Any, ...]]
 def try_each(plan: ImportPlan, flow: Flow, session: Session, *, prepare: list[Statement]) -> Found:
     """What the target says to each row, after `prepare`; all of it is undone again."""
     with transaction.atomic(using=session.connection.alias):
-        session.execute_all([*prepare, *check_at_once(plan)])
+        session.execute_all([*prepare, *check_at_once(plan), index(flow)])
         session.execute(one_by_one(plan, merging.unlinked(plan, flow)))
         if plan.own_lookups:
             flow = merging.look_up(plan, session)
             named = [found for found in lookups.find(plan) if found.taken in plan.own_lookups]
             merging.note_values(plan, flow, named, session)
-            session.execute(one_by_one(plan, flow))
+            session.execute_all([index(flow), one_by_one(plan, flow)])
         found = session.rows(new_rejects(plan))
         transaction.set_rollback(True, using=session.connection.alias)
     return found
@@ -39,6 +39,11 @@ def check_at_once(plan: ImportPlan) -> list[Statement]:
         for constraint in plan.target.constraints
         if constraint.deferrable and constraint.kind != "f"
     ]
+
+
+def index(flow: Flow) -> Statement:
+    """By which one row is found among those that were looked up."""
+    return SQL("CREATE INDEX ON {} ({})").format(sql.name(flow.origin), Identifier(LINE))
 
 
 def one_by_one(plan: ImportPlan, flow: Flow) -> Statement:

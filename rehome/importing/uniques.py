@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rehome import sql
 from rehome.catalog import Table
-from rehome.sql import SQL, Identifier, Statement
+from rehome.sql import SQL, Identifier, Statement, of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +22,15 @@ class Unique:
 
     def same(self, one: str, other: str) -> Statement:
         """Whether two rows have the same values; null where one of these is unknown."""
-        operator = SQL("{} IS NOT DISTINCT FROM {}" if self.nulls_equal else "{} = {}")
-        return SQL(" AND ").join(
-            operator.format(Identifier(one, column), Identifier(other, column)) for column in self.columns
-        )
+        if not self.nulls_equal:
+            return SQL(" AND ").join(
+                SQL("{} = {}").format(Identifier(one, column), Identifier(other, column)) for column in self.columns
+            )
+        # The hash lets rows be joined by it: nothing else finds what is not distinct, but a look at every pair.
+        rows = [SQL("ROW({})").format(of(row, self.columns)) for row in (one, other)]
+        return SQL(
+            "hash_record_extended({0}, 0) = hash_record_extended({1}, 0) AND {0} IS NOT DISTINCT FROM {1}"
+        ).format(*rows)
 
 
 def find_uniques(table: Table) -> Iterator[Unique]:

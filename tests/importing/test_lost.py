@@ -146,8 +146,15 @@ def test_a_commit_that_brings_no_answer_is_not_said_to_be_undone(places: Worksho
     assert traces("default") == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("step", ["between rows", "in the merge", "before the comparison", "while rows are asked"])
+@pytest.mark.parametrize(
+    ("step", "number", "code"),
+    [
+        ("between rows", signal.SIGINT, 130),
+        ("in the merge", signal.SIGTERM, 143),
+        ("before the comparison", signal.SIGINT, 130),
+        ("while rows are asked", signal.SIGTERM, 143),
+    ],
+)
 def test_a_signal_ends_the_import_at_any_step(places: Workshop, step: str, number: int, code: int) -> None:
     if step in CAREFUL:
         places.query("ALTER TABLE old_place ALTER size DROP NOT NULL")

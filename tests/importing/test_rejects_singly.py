@@ -1,11 +1,14 @@
 """What only PostgreSQL can tell of a row, and unique values that rows exchange among each other."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import models
-from django.db.models import CharField, IntegerField, TextField
+from django.db import connection, models
+from django.db.models import CharField, IntegerField, TextField, Value
 
+from rehome import Import
 from rehome.errors import ImportFailed
 from tests.importing.test_rejects import make, rejected, simple
 from tests.importing.workshop import Workshop
@@ -74,6 +77,63 @@ def test_a_domain_refuses_a_value_by_its_own_check(shop: Workshop) -> None:
         "legacy_id=4: the row: domain small does not allow null values",
         "legacy_id=5: size 'x': invalid input syntax for type integer: \"x\"",
     ]
+
+
+def test_lengths_that_belong_to_the_type_are_its_own_business(shop: Workshop) -> None:
+    make(shop, {"code": TextField(), "bits": TextField()}, {"code": TextField(), "bits": TextField()})
+    shop.sql("ALTER TABLE new_place ALTER code TYPE character(3), ALTER bits TYPE bit(3) USING bits::bit(3)")
+    fill(shop, code=["abc", "abcd", "a"], bits=["101", "101", "10"])
+    assert rejected(shop, simple()) == [
+        "legacy_id=2: code 'abcd': value too long for type character(3)",
+        "legacy_id=3: bits '10': bit string length 2 does not match type bit(3)",
+    ]
+
+
+def test_a_constraint_that_is_not_enforced_refuses_nothing(shop: Workshop) -> None:
+    make(shop, {"code": TextField(), "size": IntegerField()}, {"code": TextField(), "size": IntegerField()})
+    if connection.pg_version >= 180000:
+        shop.sql("ALTER TABLE new_place ADD CHECK (size > 0) NOT ENFORCED")
+    fill(shop, code=["a", "b"], size=[-1, 0])
+    shop.old("old.Place").create(id=3, code="c", size=1)
+    shop.sql("ALTER TABLE new_place ADD CHECK (size < 1)")
+    found = rejected(shop, simple())
+    assert found == ["legacy_id=3: size '1': violates new_place_size_check1: CHECK ((size < 1))"] or (
+        connection.pg_version < 180000
+        and found == ["legacy_id=3: size '1': violates new_place_size_check: CHECK ((size < 1))"]
+    )
+
+
+def test_odd_names_are_no_hindrance(shop: Workshop, tmp_path: Path) -> None:
+    shop.older("old.Place", {"kind": TextField(), "size": TextField(null=True)})
+    fields = {
+        "kind": CharField(max_length=9, db_column="k'ind %s"),
+        "number": IntegerField(db_column="line"),
+        "size": IntegerField(db_column="rehome %(x)s"),
+        "owner": CharField(max_length=9, db_column="said"),
+    }
+    unique = models.UniqueConstraint(fields=["kind", "number", "owner"], name="o'ne")
+    shop.model("new.Place", fields, db_table="Pl'ace %s", constraints=[unique])
+    fill(shop, kind=["a", "b", "c", "d"], size=["1", "x", None, "4"])
+    odd = Import(
+        "old.Place", "new.Place", key={"kind": "kind", "number": "id", "owner": Value("o")}, fields={"size": "size"}
+    )
+    shop.sql(
+        "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.line = 4 THEN RAISE '100%% no'; END IF; RETURN NEW; END $$"
+    )
+    table = '"Pl\'ace %s"'
+    shop.sql(f"CREATE TRIGGER guard BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION guard()")
+    path = tmp_path / "bad"
+    (report,) = shop.run(odd, skip_bad=path)
+    assert (report.counts.inserted, report.counts.rejected) == (1, 3)
+    keys = [json.loads(line)["key"] for line in path.read_text().splitlines()]
+    assert keys == [
+        {"kind": kind, "number": number, "owner": "o"} for kind, number in [("b", "2"), ("c", "3"), ("d", "4")]
+    ]
+    shop.sql(f"DROP TRIGGER guard ON {table}")
+    shop.old("old.Place").update(size="7")
+    (report,) = shop.run(odd, from_rejects=path)
+    assert (report.counts.read, report.counts.inserted) == (3, 3)
 
 
 def test_a_constraint_that_is_checked_at_the_commit_names_its_row(shop: Workshop) -> None:
