@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from rehome import catalog
+from rehome.errors import Refused
 from rehome.importing.merging import Counts
 from rehome.importing.resolve import ImportPlan
 from rehome.models import ImportRun
@@ -30,6 +31,22 @@ class ImportLedger:
     def latest(self, name: str) -> ImportRun | None:
         """The last run of an import; None where it never ran here."""
         return self.runs.filter(name=name).first() if self.exists() else None
+
+    def refuse_unwritable(self) -> None:
+        """Before rows are read, and not when everything else is done."""
+        question = """
+            SELECT coalesce(bool_and(has_table_privilege(to_regclass(%s), privilege)),
+                            has_schema_privilege(current_schema(), 'CREATE'))
+              FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege
+        """
+        table = ImportRun._meta.db_table
+        ((writable,),) = catalog.query(self.connection, question, [table])
+        if not writable:
+            raise Refused(
+                f"Runs of imports are recorded in {table}, which this role may not "
+                f"{'write to' if self.exists() else 'create'}.",
+                f"Let the tables' owner run the first import, and GRANT SELECT, INSERT, UPDATE ON {table} to others.",
+            )
 
     def record(self, plan: ImportPlan, counts: Counts, watermark: str | None) -> None:
         """Put a run in the place of the one before it.

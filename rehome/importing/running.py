@@ -76,6 +76,7 @@ def run(
         plans = [make_plan(declared, apps, alias, target, number) for number, declared in enumerate(imports)]
         check(plans)
         refuse_options(plans, options)
+        ImportLedger(target).refuse_unwritable()
         if options.from_rejects:
             plans = rejects.restrict(plans, rejects.read_keys(options.from_rejects))
         session = Session(connections[target], [plan.target.oid for plan in plans])

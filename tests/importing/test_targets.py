@@ -248,6 +248,30 @@ def test_another_alias_and_an_ordinary_role(owned: Owned, older: str) -> None:
         shop.query("DROP TABLE old_thing")
 
 
+def test_a_role_that_owns_nothing_needs_a_record_that_it_may_write_to(owned: Owned, older: str) -> None:
+    owner = {"NAME": owned.name, "USER": owned.owner, "PASSWORD": "secret"}
+    with connect("second", **owner), connect("clerk", **owner | {"USER": owned.clerk}), connect(OLDER, NAME=older):
+        shop = Workshop(OLDER, "second")
+        shop.older("old.Thing", {"name": text()})
+        shop.model("new.Thing", {"legacy_id": number(unique=True), "name": text()})
+        shop.sql(f'GRANT SELECT, INSERT, UPDATE ON new_thing TO "{owned.clerk}"')
+        things = Import("old.Thing", "new.Thing", key={"legacy_id": "id"})
+
+        def run(alias: str) -> int:
+            shop.old("old.Thing").create(name="another")
+            (report,) = running.run([things], Options(), source=OLDER, target=alias, apps=shop.apps)
+            return report.counts.inserted
+
+        with pytest.raises(RehomeError, match="recorded in rehome_importrun, which this role may not create"):
+            run("clerk")
+        assert run("second") == 2
+        with pytest.raises(RehomeError, match="which this role may not write to"):
+            run("clerk")
+        shop.sql(f'GRANT SELECT, INSERT, UPDATE ON rehome_importrun TO "{owned.clerk}"')
+        assert run("clerk") == 2
+        shop.query("DROP TABLE old_thing")
+
+
 def test_verification_counts_what_is_gone_and_never_touches_a_row(shop: Workshop) -> None:
     shop.older("old.Thing", {"name": text()})
     shop.model("new.Thing", {"legacy_id": number(unique=True), "name": text()})
