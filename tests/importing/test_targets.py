@@ -295,3 +295,20 @@ def test_verification_counts_what_is_gone_and_never_touches_a_row(shop: Workshop
     ]
     assert shop.sql("SELECT ctid::text, xmin::text, * FROM new_thing ORDER BY id") == before
     assert shop.sql("SELECT relname FROM pg_class WHERE relname ~ '^rehome_(read|found|arrived)'") == []
+
+
+def test_several_tables_become_one_row(shop: Workshop) -> None:
+    shop.older("old.Person", {"name": text()})
+    shop.older("old.Phone", {"person": models.IntegerField(), "number": text()})
+    shop.model("new.Person", {"legacy_id": number(unique=True), "name": text(default=""), "number": text(default="")})
+    shop.old("old.Person").create(pk=1, name="a")
+    shop.old("old.Person").create(pk=2, name="b")
+    shop.old("old.Phone").create(person=2, number="123")
+    people = Import("old.Person", "new.Person", key={"legacy_id": "id"})
+    phones = Import("old.Phone", "new.Person", key={"legacy_id": "person"}, shared=True)
+    for inserted in (2, 0):
+        (first, second) = shop.run(people, phones)
+        assert (first.counts.inserted, second.counts.inserted, first.counts.gone) == (inserted, 0, 0)
+    rows = shop.new("new.Person").order_by("legacy_id").values_list("name", "number")
+    assert list(rows) == [("a", ""), ("b", "123")]
+    assert all(verify(*found, "default", apps=shop.apps).ok for found in find_runs([people, phones], "default"))
