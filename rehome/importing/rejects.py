@@ -114,13 +114,23 @@ def write(path: Path, rejects: Iterable[Reject]) -> None:
 @contextlib.contextmanager
 def published(path: Path | None) -> Iterator[None]:
     """What was written takes the place of the file once the block has ended well, and is gone otherwise."""
+    if path is None:
+        yield
+        return
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} is no file that could be replaced.", "Name another one for the rows that can't go in.")
     try:
         yield
-        if path:
-            draft(path).replace(path)
-    finally:
-        if path:
-            draft(path).unlink(missing_ok=True)
+    except BaseException:
+        draft(path).unlink(missing_ok=True)
+        raise
+    try:
+        draft(path).replace(path)
+    except OSError as error:
+        raise ImportFailed(
+            f"The good rows are committed, and the others are in {draft(path)}, but not in {path}: {error.strerror}. "
+            "Move the file by hand."
+        ) from error
 
 
 def read_keys(path: Path) -> dict[str, tuple[Key, ...]]:

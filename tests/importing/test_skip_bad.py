@@ -1,21 +1,23 @@
 """`--skip-bad` brings in the good rows and writes the others to a file, which `--from-rejects` reads again."""
 
 import json
+import os
 from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
-from django.db.models import IntegerField, TextField
+from django.db.models import CASCADE, ForeignKey, IntegerField, TextField
 
-from rehome import Import
+from rehome import Import, Lookup
 from rehome.errors import ImportFailed, Refused
-from rehome.importing import merging, running
+from rehome.importing import careful, merging, running
 from rehome.management.importing import ImportCommand
 from tests.importing.test_rejects import make, simple
 from tests.importing.test_rejects_singly import contents, fill
@@ -133,6 +135,27 @@ def test_a_key_of_several_fields_and_one_that_is_null_are_found_again(shop: Work
     assert (report.counts.inserted, report.counts.updated) == (1, 1)
 
 
+def test_rows_of_mysql_are_numbered_across_its_batches(mysql_shop: Workshop, tmp_path: Path) -> None:
+    shop = mysql_shop
+    make(shop, {"code": TextField(), "size": TextField()}, {"code": TextField(), "size": IntegerField()})
+    shop.query("INSERT INTO old_place (id, code, size) SELECT seq, 'code', seq FROM seq_1_to_5000")
+    shop.query("UPDATE old_place SET code = 'a\\0b' WHERE id IN (1, 1234, 4999)")
+    shop.query("UPDATE old_place SET size = 'x' WHERE id IN (2, 4999)")
+    (report,) = shop.run(simple(), skip_bad=tmp_path / "bad")
+    assert (report.counts.inserted, report.counts.rejected) == (4996, 4)
+    found = {(line["key"]["legacy_id"], line["column"], line["reason"][:15]) for line in lines(tmp_path / "bad")}
+    assert found == {
+        ("1", "code", "contains a NUL "),
+        ("1234", "code", "contains a NUL "),
+        ("4999", "code", "contains a NUL "),
+        ("2", "size", "invalid input s"),
+        ("4999", "size", "invalid input s"),
+    }
+    shop.query("UPDATE old_place SET code = 'mended', size = '1'")
+    (report,) = shop.run(simple(), from_rejects=tmp_path / "bad")
+    assert (report.counts.read, report.counts.inserted) == (4, 4)
+
+
 def test_a_dry_run_writes_the_file_and_commits_nothing(places: Workshop, tmp_path: Path) -> None:
     out, _ = call(places, "--dry-run", "--skip-bad", str(tmp_path / "bad"))
     assert "nothing is committed" in out
@@ -149,6 +172,65 @@ def test_a_run_that_fails_leaves_the_older_file(places: Workshop, tmp_path: Path
     with pytest.raises(ImportFailed, match=r"nowhere.* can't be written: No such file .*Nothing is committed"):
         places.run(simple(), skip_bad=tmp_path / "nowhere" / "bad")
     assert contents(places) == []
+
+
+def test_what_is_no_file_is_not_replaced(places: Workshop, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(Refused, match="is no file that could be replaced"):
+            places.run(simple(), skip_bad=path)
+    assert contents(places) == []
+
+    def finish(self: running.Run, found: Any) -> None:
+        original(self, found)
+        (tmp_path / "late").mkdir()
+
+    original = running.Run.finish
+    with patch.object(running.Run, "finish", finish), pytest.raises(ImportFailed, match="rows are committed.*late.new"):
+        places.run(simple(), skip_bad=tmp_path / "late")
+    assert len(lines(tmp_path / "late.new")) == 4
+    assert len(contents(places)) == 2
+
+
+def test_rows_that_others_write_meanwhile_are_sought_again(places: Workshop, tmp_path: Path) -> None:
+    places.old("old.Place").update(size="7")
+    places.run(simple(), skip_bad=tmp_path / "bad")
+    places.old("old.Place").update(size="9")
+    places.old("old.Place").filter(pk=2).update(size="x")
+    original, seen = careful.Careful.try_all, []
+
+    def try_all(self: careful.Careful, *arguments: Any) -> Any:
+        if not seen:
+            seen.append(True)
+            with psycopg.connect(**connections["default"].get_connection_params()) as other:
+                other.execute("UPDATE new_place SET size = 77")
+        return original(self, *arguments)
+
+    with patch.object(careful.Careful, "try_all", try_all):
+        places.run(simple(), skip_bad=tmp_path / "bad")
+    assert contents(places, "size") == [(1, 9), (2, 77), (3, 9), (6, 9)]
+    assert {line["key"]["legacy_id"] for line in lines(tmp_path / "bad")} == {"2", "4", "5"}
+
+
+def test_a_key_that_is_looked_up_is_written_as_the_source_has_it(shop: Workshop, tmp_path: Path) -> None:
+    shop.model("new.Owner", {"code": TextField()})
+    shop.new("new.Owner").bulk_create([shop.get("new.Owner")(code=code) for code in "ab"])
+    shop.older("old.Place", {"owner": TextField(), "n": IntegerField(), "size": TextField()})
+    owner = ForeignKey("new.Owner", CASCADE)
+    shop.model("new.Place", {"owner": owner, "n": IntegerField(), "size": IntegerField()})
+    fill(shop, owner=["a", "b", "z"], n=[1, 1, 1], size=["1", "x", "3"])
+    declared = Import(
+        "old.Place", "new.Place", key={"owner": "owner", "n": "n"}, lookups={"owner": Lookup("new.Owner", by="code")}
+    )
+    path = tmp_path / "bad"
+    shop.run(declared, skip_bad=path)
+    assert [line["key"] for line in lines(path)] == [{"owner": "b", "n": "1"}, {"owner": "z", "n": "1"}]
+    shop.old("old.Place").filter(owner="b").update(size="2")
+    (report,) = shop.run(declared, from_rejects=path, skip_bad=path)
+    assert (report.counts.read, report.counts.rejected) == (1, 1)
+    shop.old("old.Place").filter(owner="a").update(size="y")
+    (report,) = shop.run(declared, skip_bad=path, delete=True)
+    assert (report.counts.gone, report.counts.deleted, report.counts.rejected) == (0, 0, 2)
 
 
 def test_without_the_option_the_command_names_the_rows_and_fails(places: Workshop) -> None:
