@@ -5,7 +5,7 @@ import dataclasses
 from django.db import DatabaseError, transaction
 
 from rehome.errors import DoubtfulRows
-from rehome.importing import doubts, lookups, merging, singly, statements
+from rehome.importing import constraints, doubts, lookups, merging, singly, statements
 from rehome.importing.failures import is_about_rows
 from rehome.importing.merging import Counts
 from rehome.importing.resolve import ImportPlan
@@ -62,7 +62,7 @@ class Careful:
             if doubts.is_cut(assignment.column):
                 self.session.execute(forget(plan, flow, assignment.column.name))
         now = merging.unlinked(plan, flow)
-        for question in [*doubts.of_keys(plan, now), *doubts.of_rows(plan, now, self.left, delete=self.delete)]:
+        for question in [*doubts.of_keys(plan, now), *constraints.of_rows(plan, now, self.left, delete=self.delete)]:
             self.session.execute(merging.note(plan, question))
 
     def blame(self, plan: ImportPlan) -> None:
@@ -96,7 +96,7 @@ def loosen(plan: ImportPlan, flow: Flow, session: Session) -> list[Statement]:
         if unique.drop
         and not unique.waits
         and set(unique.columns) <= columns
-        and session.rows(doubts.exchanged(now, unique))[0][0]
+        and session.rows(constraints.exchanged(now, unique))[0][0]
     ]
 
 

@@ -4,20 +4,22 @@ A question gives (line, column, reason, value) of each row that can't go in. It 
 the target under the name `projected`.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rehome import sql
-from rehome.catalog import Column, Constraint
+from rehome.catalog import Column
 from rehome.expressions import ROW
 from rehome.historical import column_of, concrete_fields
 from rehome.importing import lookups, statements
 from rehome.importing.lookups import Found
 from rehome.importing.resolve import ImportPlan
 from rehome.importing.statements import LINE
-from rehome.importing.uniques import Unique, find_uniques
+from rehome.importing.uniques import find_uniques
 from rehome.plan import Flow
 from rehome.sql import SQL, Identifier, Literal, Statement
+
+TIMES = "rehome times"
+"""How many rows have the same values."""
 
 
 def ask(flow: Flow, column: str, reason: Statement, value: Statement, condition: Statement) -> Statement:
@@ -67,10 +69,8 @@ def of_values(flow: Flow, named: Iterable[Found]) -> Iterator[Statement]:
     for a in flow.carried:
         value = cell(a.column.name)
         if is_cut(a.column):
-            reason = Literal(
-                f"has {'a time of day' if a.column.type == 'date' else 'more digits'}, which {a.column.type} "
-                "does not keep"
-            )
+            lost = "a time of day" if a.column.type == "date" else "more digits"
+            reason = Literal(f"has {lost}, which {a.column.type} does not keep")
             yield ask_of(arrived, a.column.name, reason, value, is_inexact(value, a.column))
         if a.limit is not None:
             reason = Literal(f"is longer than the {a.limit} characters that fit")
@@ -78,9 +78,8 @@ def of_values(flow: Flow, named: Iterable[Found]) -> Iterator[Statement]:
 
 
 def unanswered(found: Found) -> Statement:
-    return SQL("{} IS NOT NULL AND coalesce({}, 2) > 1").format(
-        cell(found.taken.arrives_in), cell(found.hits_in)
-    )  # fmt: skip
+    arrived, hits = cell(found.taken.arrives_in), cell(found.hits_in)
+    return SQL("{} IS NOT NULL AND coalesce({}, 2) > 1").format(arrived, hits)
 
 
 def why_unanswered(found: Found) -> Statement:
@@ -120,7 +119,7 @@ def of_keys(plan: ImportPlan, flow: Flow) -> Iterator[Statement]:
         reason = Literal("is null, so that no later run could find the row again")
         yield ask(flow, column, reason, cell(column), SQL("{} IS NULL").format(cell(column)))
     name = ", ".join(plan.key)
-    times = SQL("times || ' rows of the source have this key'")
+    times = SQL("{} || ' rows of the source have this key'").format(Identifier(TIMES))
     yield ask_of(counted(flow, plan.key), name, times, together(plan.key), several(plan.key))
     if not is_unique(plan):
         reason = Literal(f"more than one row of {flow.destination} has this key")
@@ -138,100 +137,13 @@ def is_unique(plan: ImportPlan) -> bool:
 
 def counted(flow: Flow, columns: Sequence[str]) -> Statement:
     """The rows, with how many of them have the same values in `columns`."""
-    return SQL("SELECT *, count(*) OVER (PARTITION BY {}) AS times FROM ({}) AS projected").format(
-        sql.of("projected", columns), projection(flow)
+    return SQL("SELECT *, count(*) OVER (PARTITION BY {}) AS {} FROM ({}) AS projected").format(
+        sql.of("projected", columns), Identifier(TIMES), projection(flow)
     )
 
 
 def several(columns: Sequence[str]) -> Statement:
-    return SQL("times > 1 AND {}").format(present(columns))
-
-
-def of_rows(plan: ImportPlan, flow: Flow, left: Sequence[tuple[ImportPlan, Flow]], *, delete: bool) -> Iterator[
-    Statement
-]:  # fmt: skip
-    """What NOT NULL, checks, unique constraints and foreign keys refuse, as far as the source gives their columns."""
-    columns = {a.column.name for a in flow.carried}
-    for a in flow.carried:
-        if not a.column.nullable:
-            reason = Literal("is null, and the column is NOT NULL")
-            yield ask(flow, a.column.name, reason, cell(a.column.name), SQL("{} IS NULL").format(cell(a.column.name)))
-    for check in plan.target.constraints:
-        if check.kind == "c" and check.expression and set(check.columns) <= columns and is_plain(check):
-            reason = Literal(f"violates {check.name}: {check.definition}")
-            condition = SQL("NOT ({})").format(SQL(check.expression))
-            yield ask(flow, ", ".join(check.columns), reason, together(check.columns), condition)
-    for unique in find_uniques(plan.target):
-        if set(unique.columns) <= columns:
-            yield from of_unique(plan, flow, unique, delete=delete)
-    for key in plan.target.foreign_keys:
-        if set(key.columns) <= columns and is_plain(key):
-            yield orphans(plan, flow, key, left)
-
-
-def is_plain(constraint: Constraint) -> bool:
-    """Whether it is enforced, and each of its values is by itself: both may be otherwise since PostgreSQL 18."""
-    return re.search(r" NOT ENFORCED\b|[(,] ?PERIOD ", constraint.definition) is None
-
-
-def of_unique(plan: ImportPlan, flow: Flow, unique: Unique, *, delete: bool) -> Iterator[Statement]:
-    name, value = ", ".join(unique.columns), together(unique.columns)
-    known = SQL("true") if unique.nulls_equal else present(unique.columns)
-    times = SQL("times || {}").format(Literal(f" rows of the source have it, and {unique.name} allows one"))
-    yield ask_of(counted(flow, unique.columns), name, times, value, SQL("times > 1 AND {}").format(known))
-    stays = SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(
-        sql.name(flow.origin), sql.same_key(flow, "origin", "gone")
-    )
-    if delete:
-        stays = SQL("{} AND NOT ({})").format(stays, statements.is_gone(plan, flow, statements.left_name(plan)))
-    reason = Literal(f"is the value of another row of {flow.destination}, and {unique.name} allows one")
-    taken = SQL("{} AND EXISTS (SELECT FROM {} AS gone WHERE {} AND {})").format(
-        known, sql.name(flow.destination), unique.same("gone", "projected"), stays
-    )
-    yield ask(flow, name, reason, value, taken)
-
-
-def exchanged(flow: Flow, unique: Unique) -> Statement:
-    """Whether a row is to have the value that another row of the target has until this run."""
-    return SQL("SELECT EXISTS (SELECT FROM ({}) AS projected JOIN {} AS held ON {} AND NOT ({}))").format(
-        projection(flow),
-        sql.name(flow.destination),
-        unique.same("held", "projected"),
-        sql.same_key(flow, "projected", "held"),
-    )
-
-
-def orphans(
-    plan: ImportPlan, flow: Flow, key: Constraint, left: Sequence[tuple[ImportPlan, Flow]]
-) -> Statement:  # fmt: skip
-    def lead_to(relation: Statement) -> Statement:
-        return SQL("EXISTS (SELECT FROM {} AS parent WHERE {})").format(
-            relation,
-            SQL(" AND ").join(
-                SQL("{} = {}").format(Identifier("parent", there), cell(here))
-                for here, there in zip(key.columns, key.referenced_columns, strict=True)
-            ),
-        )
-
-    held = [lead_to(SQL(str(key.referenced)))]
-    if key.referenced_oid == plan.target.oid and gives(flow, key):
-        held.append(lead_to(SQL("({})").format(projection(flow))))
-    skipped = [
-        lead_to(Identifier("pg_temp", statements.left_name(other)))
-        for other, others in left
-        if other.target.oid == key.referenced_oid and gives(others, key)
-    ]
-    reason = SQL("CASE WHEN {} THEN {} ELSE {} END").format(
-        SQL(" OR ").join(skipped) if skipped else SQL("false"),
-        Literal(f"leads to a row of {key.referenced} that can't go in itself"),
-        Literal(f"leads to no row of {key.referenced}"),
-    )
-    condition = SQL("{} AND NOT ({})").format(present(key.columns), SQL(" OR ").join(held))
-    return ask(flow, ", ".join(key.columns), reason, together(key.columns), condition)
-
-
-def gives(flow: Flow, key: Constraint) -> bool:
-    return set(key.referenced_columns) <= {a.column.name for a in flow.carried}
+    return SQL("{} > 1 AND {}").format(Identifier(TIMES), present(columns))
 
 
 # ----- where a good run has to look, as no constraint would
