@@ -209,6 +209,8 @@ def refuse_options(plans: list[ImportPlan], options: Options) -> None:
 
 def find_source(imports: Sequence[Import], apps: Apps = django_apps) -> str:
     """The database that the project's routers read the sources from."""
+    if not imports:
+        raise Refused("There is nothing to import.", "List the imports in `imports` of the command.")
     found = {router.db_for_read(find_model(apps, declared.source)) for declared in imports}
     if len(found) > 1:
         raise Refused(

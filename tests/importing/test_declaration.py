@@ -93,6 +93,11 @@ def test_two_imports_of_the_same_rows_are_refused(things: Workshop) -> None:
     things.run(declare(), others)
 
 
+def test_a_command_without_imports_says_so() -> None:
+    with pytest.raises(RehomeError, match="There is nothing to import"):
+        running.run([], Options())
+
+
 def test_none_can_not_be_looked_up() -> None:
     with pytest.raises(RehomeError, match="None among its values"):
         Lookup({None: "unknown"})
