@@ -91,7 +91,7 @@ ORDINARY = [
                        WHEN 1 THEN '2001:db8::' || to_hex(k / 65536) || ':' || to_hex(k %% 65536)
                        ELSE 'https://printer-' || k || '.example.com/octoprint' END,
            upper(md5(k::text)), k %% 4 > 0, k %% 9 = 0
-      FROM generate_series(1, %(printers)s::int) AS k, LATERAL (SELECT 1 + k %% %(profiles)s::int AS owner)
+      FROM generate_series(1, %(printers)s::int) AS k, LATERAL (SELECT 1 + k %% %(profiles)s::int AS owner) AS owned
     """,
     """
     INSERT INTO django_admin_log (action_time, user_id, content_type_id, object_id, object_repr, action_flag,

@@ -25,11 +25,11 @@ from tests.importing.test_skip_bad import call
 from tests.importing.workshop import OLDER, Workshop
 from tests.moves import farm
 from tests.moves.conftest import WORKER
+from tests.servers.plugin import WITHOUT
 from tests.servers.starting import folder
 
 ROWS = 30_000
 DEADLINE_S = 30
-WITHOUT_MOUNT = "nobody here may mount a small disk"
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def small_disk(places: Workshop) -> Iterator[str]:
         )
         if mounted.returncode:
             required = os.environ.get("REQUIRE_LEGACY_SERVERS") == "1"
-            (pytest.fail if required else pytest.skip)(WITHOUT_MOUNT)
+            (pytest.fail if required else pytest.skip)(f"{WITHOUT}the right to mount a small disk")
         stack.callback(subprocess.run, ["umount", path], check=True)
         os.chown(path, os.stat(data).st_uid, -1)
         farm.on_server(f"CREATE TABLESPACE {name} LOCATION '{path}'")
