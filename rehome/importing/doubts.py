@@ -150,12 +150,12 @@ def several(columns: Sequence[str]) -> Statement:
 
 
 def any_doubt(plan: ImportPlan, flow: Flow, named: Iterable[Found]) -> Statement:
-    """Whether some key is null, or some value found no answer or would be rounded."""
+    """Whether some key is null, or some value found no answer or would be rounded; and how many rows there are."""
     wrong: list[Statement] = [SQL("{} IS NULL").format(cell(column)) for column in plan.key]
     wrong += [unanswered(found) for found in named]
     wrong += [is_inexact(cell(a.column.name), a.column) for a in flow.carried if is_cut(a.column)]
-    return SQL("SELECT EXISTS (SELECT FROM {} AS projected WHERE {})").format(
-        sql.name(flow.origin), SQL(" OR ").join(wrong)
+    return SQL("SELECT coalesce(bool_or({}), false), count(*) FROM {} AS projected").format(
+        SQL(" OR ").join(wrong), sql.name(flow.origin)
     )
 
 

@@ -175,7 +175,7 @@ class Run:
         with progress.step(f"merge into {plan.target}"):
             counts = merge(plan)
         with progress.step("compare every row"):
-            comparison = merging.compare(plan, self.session)
+            comparison = merging.compare(plan, self.session, read=counts.read)
         refuse_differences(plan, comparison)
         if plan.only is None:
             ImportLedger(plan.connection.alias).record(plan, counts, self.marks[plan.number])

@@ -92,12 +92,6 @@ def create_found(plan: ImportPlan, found: Iterable[Found]) -> Statement:
     )  # fmt: skip
 
 
-def as_many_rows(flow: Flow) -> Statement:
-    return SQL("SELECT (SELECT count(*) FROM {}) = (SELECT count(*) FROM {})").format(
-        sql.name(flow.origin), sql.name(flow.destination)
-    )
-
-
 def create_arrived(plan: ImportPlan, flow: Flow, condition: Statement) -> Statement:
     return SQL("CREATE TEMPORARY VIEW {} AS SELECT * FROM {} AS arrived WHERE {}").format(
         Identifier(arrived_name(plan)), sql.name(flow.destination), condition
