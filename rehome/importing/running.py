@@ -130,6 +130,7 @@ class Run:
         def once() -> list[ImportReport]:
             # Whoever waits for a row that is locked keeps others waiting for those that it has locked itself.
             self.session.execute(set_local("lock_timeout", conf.lock_timeout_ms()))
+            progress.done = len(self.plans)
             return bring_in(progress)
 
         with self.committed():

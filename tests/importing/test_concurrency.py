@@ -62,7 +62,7 @@ def test_a_row_born_under_the_same_key_becomes_the_imported_one(
 
 
 def test_a_row_changed_in_between_keeps_what_the_import_does_not_bring(
-    things: Workshop, monkeypatch: pytest.MonkeyPatch
+    things: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     things.run(THINGS)
     things.old("old.Thing").update(name="new")
@@ -71,6 +71,8 @@ def test_a_row_changed_in_between_keeps_what_the_import_does_not_bring(
     (report,) = things.run(THINGS)
     assert report.counts.updated == 3
     assert came(things)["b"] == ("new", "theirs")
+    steps = [line.split()[0] for line in capsys.readouterr().err.splitlines() if line.startswith("    [")]
+    assert steps[3:] == ["[1/3]", "[2/3]", "[2/3]", "[3/3]"], "A step that is tried again is no further one."
 
 
 def test_a_row_deleted_in_between_comes_again(things: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
