@@ -122,6 +122,7 @@ def fail_at_each_statement(run: Callable[[], None], *, until: str) -> list[str]:
     raise AssertionError
 
 
+@pytest.mark.long
 def test_a_failure_at_any_statement_of_a_move_leaves_nothing_behind(printers: Migration) -> None:
     statements = fail_at_each_statement(printers.forwards, until="VACUUM")
 
@@ -130,6 +131,7 @@ def test_a_failure_at_any_statement_of_a_move_leaves_nothing_behind(printers: Mi
     farm.assert_in_step()
 
 
+@pytest.mark.long
 def test_a_failure_at_any_statement_of_the_way_back_leaves_both_tables_live(printers: Migration) -> None:
     printers.forwards()
     statements = fail_at_each_statement(printers.backwards, until='UPDATE "rehome_moverun"')

@@ -37,6 +37,7 @@ def is_in_place() -> bool:
     return farm.sql("SELECT relkind FROM pg_class WHERE relname = 'portal_printer'") == [("v",)]
 
 
+@pytest.mark.long
 def test_a_failure_at_any_statement_leaves_nothing_behind(printers: Migration) -> None:
     statements = fail_at_each_statement(printers.forwards, until=VALIDATE)
 
@@ -47,6 +48,7 @@ def test_a_failure_at_any_statement_leaves_nothing_behind(printers: Migration) -
     assert farm.sql(UNVALIDATED) == []
 
 
+@pytest.mark.long
 def test_a_failure_at_any_statement_of_the_way_back_leaves_it_in_place(printers: Migration) -> None:
     printers.forwards()
     statements = fail_at_each_statement(printers.backwards, until='UPDATE "rehome_moverun"')

@@ -286,6 +286,7 @@ def picture(lab: Lab) -> list[tuple[Any, ...]]:
     return lab.sql(PICTURE, {"tables": ["old_thing", "new_thing", "other_part"]})
 
 
+@pytest.mark.long
 def test_a_backend_killed_at_any_statement_costs_nothing_but_another_run(things: Lab) -> None:
     things.forward(MOVE)
     live = picture(things)

@@ -56,7 +56,9 @@ def test_backwards_it_is_what_the_migration_does(live: str) -> None:
         farm.migrate_back()
         by_migration = picture()
         with connected_to(other):
-            psql("DROP INDEX accounts_profile_org_idx, printers_printer_printing_idx;")  # of later migrations
+            # Of later migrations.
+            psql("DROP INDEX accounts_profile_org_idx, printers_printer_printing_idx;")
+            psql("ALTER TABLE accounts_profile DROP COLUMN province_id;")
             psql(script)
             assert farm.sql("SELECT count(*) FROM portal_profile WHERE name LIKE '%% since'") == [(2,)]
             by_script = picture()
