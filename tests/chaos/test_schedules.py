@@ -53,7 +53,7 @@ BACK = {
 }
 SCHEDULES = [
     pytest.param(
-        way, pattern, moment, id=f"{way}, {moment} {point}", marks=pytest.mark.long if moment == "after" else ()
+        way, pattern, moment, id=f"{way}, {moment} {point}", marks=() if moment == "across" else pytest.mark.long
     )
     for way, points in (("online", ONLINE), ("one transaction", ONE_TRANSACTION), ("back", BACK))
     for point, pattern in points.items()

@@ -48,6 +48,7 @@ def migrate_on(data: Path, way: str, *target: str) -> "subprocess.Popen[bytes]":
     )
 
 
+@pytest.mark.long
 def test_what_was_committed_outlives_a_server_that_is_stopped_at_once(
     data: Path, choose: random.Random, request: pytest.FixtureRequest
 ) -> None:

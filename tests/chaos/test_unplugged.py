@@ -42,7 +42,8 @@ def proxied(pattern: bytes, how: Cut) -> Iterator[tuple[Proxy, str]]:
         proxy.close()
 
 
-@pytest.mark.parametrize("how", [pytest.param("before", marks=pytest.mark.long), "after"])
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["before", "after"])
 @pytest.mark.parametrize("point", POINTS)
 def test_a_cut_connection_costs_nothing_but_another_run(births: list[Write], point: str, how: Cut) -> None:
     online, pattern = POINTS[point]

@@ -42,6 +42,7 @@ def counts(done: subprocess.CompletedProcess[str]) -> list[int | None]:
 def test_all_provinces_come_with_codes_and_borders_and_a_second_run_touches_nothing(
     migrate_province: Run, older: Ostans
 ) -> None:
+    assert older.sql(f"SELECT count(*) FROM {TABLE} WHERE NOT ST_IsValid(border)") == [(0,)]
     theirs = older.sql(THEIRS)
     assert counts(migrate_province()) == [31, 31, 0, 0, 0, 0]
 
