@@ -75,6 +75,7 @@ def kill_at(way: str, boundaries: list[tuple[str, str]], migrate: list[str]) -> 
         await_end()
 
 
+@pytest.mark.long
 def test_a_process_is_killed_at_random_moments(
     births: list[Write], choose: random.Random, request: pytest.FixtureRequest
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_cut_connection_costs_nothing_but_another_run(births: list[Write], poi
     check(births, crew)
 
 
+@pytest.mark.long
 def test_a_connection_that_has_gone_silent_is_named_until_somebody_ends_it(births: list[Write]) -> None:
     """Neither end learns of it: the server holds the move's lock, and the process waits for an answer."""
     with at_work(stage.conninfo(), seed=1, writers=2) as crew, proxied(BATCH, "silence") as (proxy, url):

@@ -17,6 +17,8 @@ from core.embedded import server
 from tests.conftest import ROOT
 from tests.manage import command
 
+pytestmark = pytest.mark.long
+
 # Reads a table, so it has to connect.
 CONNECT = ("showmigrations", "contenttypes")
 

@@ -68,6 +68,7 @@ def fail_until(run: Callable[[], None], *, until: str) -> list[str]:
 VALIDATE = 'ALTER TABLE "public"."portal_printer" VALIDATE'
 
 
+@pytest.mark.long
 def test_a_failure_at_any_statement_of_retiring(moving: Moving) -> None:
     statements = fail_until(moving.retire, until=VALIDATE)
 
@@ -77,6 +78,7 @@ def test_a_failure_at_any_statement_of_retiring(moving: Moving) -> None:
     assert farm.sql(UNVALIDATED) == []
 
 
+@pytest.mark.long
 def test_a_failure_at_any_statement_of_bringing_back(moving: Moving) -> None:
     before = farm.picture()
     moving.retire()

@@ -85,6 +85,7 @@ def test_moves_are_retired_and_brought_back_in_any_order(
     farm.assert_in_step()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("retired", [[PROFILE], [PRINTER], [PRINTER, PROFILE]])
 def test_migrate_leads_back_from_every_state(live: str, retired: list[str]) -> None:
     for name in retired:
