@@ -63,7 +63,7 @@ long: $(SETUP)
 
 properties: $(SETUP)
 	@echo "SEED=$(SEED)"
-	$(BIN)/python -m pytest -n 0 --timeout=0 --hypothesis-profile=long --hypothesis-seed=$(SEED) tests/properties $(ARGS)
+	$(BIN)/python -m pytest -n 0 --timeout=0 -m "long or not long" --hypothesis-profile=long --hypothesis-seed=$(SEED) tests/properties $(ARGS)
 
 demo: $(SETUP)
 	$(BIN)/python scripts/demo.py $(ARGS)

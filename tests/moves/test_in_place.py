@@ -137,6 +137,7 @@ def picture_of_tables() -> str:
     return dump(without_data=[*farm.NUMBERS, *farm.RECORDS], tables=["accounts_*", "printers_*", "portal_*"])
 
 
+@pytest.mark.long
 def test_a_mixed_farm_goes_in_place_after_it_went_by_copying(monolith: None, declare: Callable[..., None]) -> None:
     farm.prepare_targets()
     before = picture()

@@ -69,7 +69,7 @@ def test_a_name_may_have_spaces_of_any_kind(lab: Lab) -> None:
     ],
 )
 def test_a_view_that_old_code_can_not_rely_on_is_named_and_made_again(things: Lab, damage: str, said: str) -> None:
-    ((clerk,),) = things.sql("SELECT rolname FROM pg_roles WHERE rolname LIKE 'clerk_%%'", ())
+    ((clerk,),) = things.sql("SELECT rolname FROM pg_roles WHERE rolname = 'clerk_' || current_database()")
     things.sql(damage.format(clerk=f'"{clerk}"'))
 
     report = things.verify(MOVE)
@@ -83,7 +83,7 @@ def test_a_view_that_old_code_can_not_rely_on_is_named_and_made_again(things: La
 
 
 def test_a_privilege_that_the_table_lost_too_is_not_missed(things: Lab) -> None:
-    ((clerk,),) = things.sql("SELECT rolname FROM pg_roles WHERE rolname LIKE 'clerk_%%'", ())
+    ((clerk,),) = things.sql("SELECT rolname FROM pg_roles WHERE rolname = 'clerk_' || current_database()")
     things.sql(f'REVOKE ALL ON old_thing, new_thing FROM "{clerk}"')
     assert things.verify(MOVE).ok
 

@@ -35,6 +35,7 @@ class Careful(Writer):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("computed", [False, True])
 def test_what_the_writers_committed_is_there_and_nothing_else(lab: Lab, *, computed: bool) -> None:
     for app in ("old", "new"):
