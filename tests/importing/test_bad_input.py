@@ -88,21 +88,38 @@ def test_a_table_or_a_column_that_the_target_lacks_is_named(places: Workshop, st
         places.run(simple())
 
 
-def test_a_table_that_the_user_may_not_read_is_named(places: Workshop) -> None:
+@contextmanager
+def read_by_a_clerk(places: Workshop, *statements: str) -> Iterator[None]:
+    """The source is read by a role that may do what `statements` say, and look into the schema."""
     role = f"test_reader_{WORKER}"
     farm.on_server(f'DROP ROLE IF EXISTS "{role}"', f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'secret'")
-    places.query(f'GRANT USAGE ON SCHEMA public TO "{role}"')
+    for statement in ('GRANT USAGE ON SCHEMA public TO "{}"', *statements):
+        places.query(statement.format(role))
     name = connections[OLDER].settings_dict["NAME"]
     try:
-        with (
-            alias("clerk", NAME=name, USER=role, PASSWORD="secret"),
-            patch.object(places, "source", "clerk"),
-            pytest.raises(ImportFailed, match="'clerk' does not let this user: permission denied for table old_place"),
-        ):
-            places.run(simple())
+        with alias("clerk", NAME=name, USER=role, PASSWORD="secret"), patch.object(places, "source", "clerk"):
+            yield
     finally:
         places.query(f'DROP OWNED BY "{role}"')
         farm.on_server(f'DROP ROLE "{role}"')
+
+
+def test_a_table_that_the_user_may_not_read_is_named(places: Workshop) -> None:
+    said = "'clerk' does not let this user: permission denied for table old_place"
+    with read_by_a_clerk(places), pytest.raises(ImportFailed, match=said):
+        places.run(simple())
+
+
+def test_rows_that_a_policy_hides_are_not_taken_for_gone(places: Workshop) -> None:
+    places.run(simple())
+    before = contents(places)
+    rights = ('GRANT SELECT ON old_place TO "{}"', "ALTER TABLE old_place ENABLE ROW LEVEL SECURITY")
+    with (
+        read_by_a_clerk(places, *rights),
+        pytest.raises(ImportFailed, match="affected by row-level security policy for table .old_place"),
+    ):
+        places.run(simple(), delete=True)
+    assert contents(places) == before
 
 
 def test_a_type_that_does_not_fit_is_named_for_each_row(places: Workshop) -> None:
