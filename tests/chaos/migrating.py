@@ -45,7 +45,9 @@ def await_answer(question: str, process: "subprocess.Popen[bytes]") -> None:
 
 def await_end() -> None:
     """Until the server has noticed that nobody is there any more."""
+    deadline = time.monotonic() + 60
     while farm.sql(RUNNING) == [(True,)]:
+        assert time.monotonic() < deadline, "The server still takes the process for alive."
         time.sleep(0.01)
 
 
