@@ -4,9 +4,9 @@ from django.contrib.gis.db.models.functions import AsGeoJSON
 from django.db.models import Value
 from django.db.models.functions import Coalesce
 
+from legacy_app.natural import persian
 from legacy_app.provinces import CODES
 from rehome import Import, Lookup
-from rehome.importing.natural import persian
 
 provinces = Import(
     "legacy_app.Ostans",

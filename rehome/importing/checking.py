@@ -9,9 +9,9 @@ from django.db.models import F, Q
 from django.db.models.constants import LOOKUP_SEP
 
 from rehome.errors import Refused
-from rehome.historical import concrete_fields
 from rehome.importing import lookups, watermark
-from rehome.importing.resolve import ImportPlan, Taken
+from rehome.importing.plan import ImportPlan, Taken
+from rehome.plan.historical import concrete_fields
 
 PARTS_OF_MOMENTS = {"DateField": "TruncDate", "TimeField": "TruncTime"}
 """By the type of a field, what takes its value of a date with a time."""

@@ -6,17 +6,18 @@ the target under the name `projected`.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rehome import sql
-from rehome.catalog import Column
-from rehome.expressions import ROW
-from rehome.historical import column_of, concrete_fields
-from rehome.importing import lookups, statements
+from rehome.importing import lookups, tables
 from rehome.importing.lookups import Found
-from rehome.importing.resolve import ImportPlan
-from rehome.importing.statements import LINE
+from rehome.importing.plan import ImportPlan
+from rehome.importing.tables import LINE
 from rehome.importing.uniques import find_uniques
-from rehome.plan import Flow
-from rehome.sql import SQL, Identifier, Literal, Statement
+from rehome.parts import rows
+from rehome.plan.expressions import ROW
+from rehome.plan.historical import column_of, concrete_fields
+from rehome.plan.plan import Flow
+from rehome.postgres import sql
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement
+from rehome.postgres.tables import Column
 
 TIMES = "rehome times"
 """How many rows have the same values."""
@@ -126,7 +127,7 @@ def of_keys(plan: ImportPlan, flow: Flow) -> Iterator[Statement]:
         twice = SQL("SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1").format(
             sql.columns(plan.key), sql.name(flow.destination)
         )
-        held = SQL("EXISTS (SELECT FROM ({}) AS held WHERE {})").format(twice, sql.same_key(flow, "projected", "held"))
+        held = SQL("EXISTS (SELECT FROM ({}) AS held WHERE {})").format(twice, rows.same_key(flow, "projected", "held"))
         yield ask(flow, name, reason, together(plan.key), held)
 
 
@@ -182,10 +183,10 @@ def blame(found: Found, plan: ImportPlan, other: ImportPlan, flow: Flow) -> Stat
         'UPDATE {rejects} AS rejected SET reason = {reason} WHERE "column" = {column} AND EXISTS '
         "(SELECT FROM {left} AS parent WHERE {natural} = {given})"
     ).format(
-        rejects=Identifier("pg_temp", statements.rejects_name(plan)),
+        rejects=Identifier("pg_temp", tables.rejects_name(plan)),
         reason=Literal(f"leads to a row of {other.target} that can't go in itself"),
         column=Literal(found.taken.column.name),
-        left=Identifier("pg_temp", statements.left_name(other)),
+        left=Identifier("pg_temp", tables.left_name(other)),
         natural=SQL(lookups.as_looked_up(other, lookup, by)),
         given=SQL(lookups.as_looked_up(plan, lookup, Identifier("rejected", "value"))),
     )

@@ -7,11 +7,11 @@ from django.db import connections
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from rehome import catalog
 from rehome.errors import Refused
 from rehome.importing.merging import Counts
-from rehome.importing.resolve import ImportPlan
+from rehome.importing.plan import ImportPlan
 from rehome.models import ImportRun
+from rehome.postgres import catalog
 
 
 class ImportLedger:

@@ -12,12 +12,12 @@ from django.db.models.expressions import Combinable, RawSQL
 from django.db.models.functions import Cast
 
 from rehome.errors import Refused
-from rehome.expressions import ROW
-from rehome.historical import get_table
 from rehome.importing.declaration import Lookup
-from rehome.importing.resolve import ImportPlan, Taken, find_model
-from rehome.plan import Model
-from rehome.sql import SQL, Identifier, Literal, Statement
+from rehome.importing.plan import ImportPlan, Taken, find_model
+from rehome.plan.expressions import ROW
+from rehome.plan.historical import get_table
+from rehome.plan.plan import Model
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 
 BOOLEANS = {True: ["t", "1"], False: ["f", "0"]}
 """How PostgreSQL and MySQL print what Python calls so."""

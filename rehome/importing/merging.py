@@ -3,17 +3,18 @@
 import dataclasses
 from collections.abc import Iterable
 
-from rehome import catalog, sql
-from rehome.catalog import Table
 from rehome.errors import DoubtfulRows
-from rehome.importing import doubts, lookups, statements
+from rehome.importing import doubts, lookups, tables
 from rehome.importing.lookups import Found
-from rehome.importing.resolve import ImportPlan
-from rehome.plan import Flow
-from rehome.sequences import advance
-from rehome.session import Session
-from rehome.sql import SQL, Identifier, Statement
-from rehome.verify import Comparison, compare_pair
+from rehome.importing.plan import ImportPlan
+from rehome.parts import rows
+from rehome.parts.sequences import advance
+from rehome.plan.plan import Flow
+from rehome.postgres import catalog, sql
+from rehome.postgres.session import Session
+from rehome.postgres.sql import SQL, Identifier, Statement
+from rehome.postgres.tables import Table
+from rehome.verify.comparison import Comparison, compare_pair
 
 GONE_NAMED = 10
 """How many of the rows that are gone at the source are named."""
@@ -50,7 +51,7 @@ def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: str
     others = [found for found in lookups.find(plan) if found.taken not in plan.own_lookups]
     read = refuse_doubts(plan, flow, others, session)
     gone, gone_keys = (None, ()) if plan.partial else find_gone(plan, flow, session, left)
-    deleted = session.execute(statements.delete_gone(plan, flow, left)) if gone and delete else 0
+    deleted = session.execute(tables.delete_gone(plan, flow, left)) if gone and delete else 0
     inserted, updated = insert_and_link(plan, flow, session) if plan.own_lookups else update_and_insert(flow, session)
     session.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
     session.execute_all(advance(plan.target, flow.carried))
@@ -59,8 +60,8 @@ def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: str
 
 def find_gone(plan: ImportPlan, flow: Flow, session: Session, left: str | None) -> tuple[int, tuple[str, ...]]:
     """How many rows are gone at the source, and the keys of the first."""
-    ((gone,),) = session.rows(statements.count_gone(plan, flow, left))
-    first = session.rows(statements.first_gone(plan, flow, GONE_NAMED, left)) if gone else []
+    ((gone,),) = session.rows(tables.count_gone(plan, flow, left))
+    first = session.rows(tables.first_gone(plan, flow, GONE_NAMED, left)) if gone else []
     return gone, tuple(key for (key,) in first)
 
 
@@ -81,7 +82,7 @@ def note_values(plan: ImportPlan, flow: Flow, named: Iterable[Found], session: S
 def note(plan: ImportPlan, question: Statement) -> Statement:
     """Keeps what a question of `doubts` finds, but for what is rejected already."""
     return SQL("INSERT INTO {} {} ON CONFLICT DO NOTHING").format(
-        Identifier("pg_temp", statements.rejects_name(plan)), question
+        Identifier("pg_temp", tables.rejects_name(plan)), question
     )
 
 
@@ -91,33 +92,33 @@ def update_and_insert(flow: Flow, session: Session) -> tuple[int, int]:
     The update comes first: it need not look at the rows that are new, and frees unique values that they take over.
     """
     updated = update(flow, session)
-    return session.execute(sql.insert_missing(flow)), updated
+    return session.execute(rows.insert_missing(flow)), updated
 
 
 def insert_and_link(plan: ImportPlan, flow: Flow, session: Session) -> tuple[int, int]:
     """The same where rows lead to one another: all have to be there before they can."""
     linked = count_linked(plan, flow, session)
-    inserted = session.execute(sql.insert_missing(unlinked(plan, flow)))
+    inserted = session.execute(rows.insert_missing(unlinked(plan, flow)))
     flow = look_up(plan, session)
     refuse_doubts(plan, flow, lookups.find(plan), session)
     return inserted, update(flow, session) - linked
 
 
 def update(flow: Flow, session: Session) -> int:
-    statement = statements.update_changed(flow)
+    statement = tables.update_changed(flow)
     return session.execute(statement) if statement else 0
 
 
 def look_up(plan: ImportPlan, session: Session) -> Flow:
     """From the rows as they arrived, or as they are after their lookups."""
     if not plan.lookups:
-        return plan.flow(temporary(plan, statements.read_name(plan)))
-    name = statements.found_name(plan)
+        return plan.flow(temporary(plan, tables.read_name(plan)))
+    name = tables.found_name(plan)
     # Dates that are looked up arrived as the source was told to print them.
     session.execute(sql.set_local("datestyle", "ISO, YMD"))
-    session.execute(statements.drop(name))
-    session.execute(statements.create_found(plan, lookups.find(plan)))
-    session.execute(statements.analyze(name))
+    session.execute(tables.drop(name))
+    session.execute(tables.create_found(plan, lookups.find(plan)))
+    session.execute(tables.analyze(name))
     return plan.flow(temporary(plan, name))
 
 
@@ -138,7 +139,7 @@ def count_linked(plan: ImportPlan, flow: Flow, session: Session) -> int:
     leads = SQL(" OR ").join(SQL("{} IS NOT NULL").format(Identifier(t.arrives_in)) for t in plan.own_lookups)
     statement = SQL(
         "SELECT count(*) FROM {} AS new WHERE ({}) AND NOT EXISTS (SELECT FROM {} AS held WHERE {})"
-    ).format(sql.name(flow.origin), leads, sql.name(flow.destination), sql.same_key(flow, "new", "held"))
+    ).format(sql.name(flow.origin), leads, sql.name(flow.destination), rows.same_key(flow, "new", "held"))
     return int(session.rows(statement)[0][0])
 
 
@@ -147,22 +148,22 @@ def compare(plan: ImportPlan, session: Session, *, read: int) -> Comparison:
     flow = look_up(plan, session)
     ((there,),) = session.rows(SQL("SELECT count(*) FROM {}").format(sql.name(flow.destination)))
     # With as many rows as arrived, none of the target's has to be left out, nor looked for.
-    return compare_arrived(plan, flow, session, SQL("true") if there == read else statements.was_read(flow))
+    return compare_arrived(plan, flow, session, SQL("true") if there == read else tables.was_read(flow))
 
 
 def verify(plan: ImportPlan, session: Session, *, limit: int = 10) -> Comparison:
     """The same in a transaction of its own; rows of the target that are gone at the source are extra."""
     flow = look_up(plan, session)
-    every = statements.imported(plan, "arrived") if not plan.partial else statements.was_read(flow)
+    every = tables.imported(plan, "arrived") if not plan.partial else tables.was_read(flow)
     return compare_arrived(plan, flow, session, every, limit=limit)
 
 
 def compare_arrived(
     plan: ImportPlan, flow: Flow, session: Session, condition: Statement, *, limit: int = 10
 ) -> Comparison:
-    session.execute(statements.create_arrived(plan, flow, condition))
-    arrived = temporary(plan, statements.arrived_name(plan))
+    session.execute(tables.create_arrived(plan, flow, condition))
+    arrived = temporary(plan, tables.arrived_name(plan))
     found = compare_pair(plan.pair(flow.origin, arrived), session, limit)
-    session.execute(statements.drop_arrived(plan))
+    session.execute(tables.drop_arrived(plan))
     named = tuple(dataclasses.replace(one, table=str(plan.target)) for one in found.differences)
     return dataclasses.replace(found, differences=named)

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from rehome.importing.merging import Counts
-from rehome.verify import Comparison
+from rehome.verify.comparison import Comparison
 
 
 @dataclasses.dataclass(frozen=True)

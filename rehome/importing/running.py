@@ -18,22 +18,23 @@ from django.db import (
     transaction,
 )
 
-from rehome import conf
 from rehome.errors import DoubtfulRows, ImportFailed, Refused, one_line
-from rehome.importing import cells, merging, rejects, staging, statements, watermark
-from rehome.importing.careful import Careful
+from rehome.importing import merging, staging, tables, watermark
 from rehome.importing.checking import check
 from rehome.importing.declaration import Import
 from rehome.importing.failures import is_about_rows, is_lost, told
 from rehome.importing.ledger import ImportLedger
-from rehome.importing.reading import Reader, open_reader, refuse_unreadable
-from rehome.importing.rejects import Reject
+from rehome.importing.plan import ImportPlan, find_model, make_plan
+from rehome.importing.rejected import cells, rejects
+from rehome.importing.rejected.careful import Careful
+from rehome.importing.rejected.rejects import Reject
 from rehome.importing.report import ImportReport
-from rehome.importing.resolve import ImportPlan, find_model, make_plan
-from rehome.progress import Progress
-from rehome.session import Session
-from rehome.sql import set_local
-from rehome.verify import Comparison
+from rehome.importing.sources.reading import Reader, open_reader, refuse_unreadable
+from rehome.postgres import conf
+from rehome.postgres.session import Session
+from rehome.postgres.sql import set_local
+from rehome.terminal import Progress
+from rehome.verify.comparison import Comparison
 
 Stage = Callable[[ImportPlan, Reader, Session, Callable[[str], None]], object]
 STEPS = 3
@@ -238,5 +239,5 @@ def cleared(plans: list[ImportPlan], session: Session) -> Iterator[None]:
         if not session.connection.is_usable():
             session.connection.close()
         elif not session.connection.in_atomic_block:
-            named = [statements.read_name, statements.text_name, statements.rejects_name]
-            session.execute_all(statements.drop(name(plan)) for plan in plans for name in named)
+            named = [tables.read_name, tables.text_name, tables.rejects_name]
+            session.execute_all(tables.drop(name(plan)) for plan in plans for name in named)

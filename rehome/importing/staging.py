@@ -4,13 +4,13 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 
-from rehome.importing import statements
-from rehome.importing.reading import Block, Reader, count
-from rehome.importing.reading import read as read_rows
-from rehome.importing.resolve import ImportPlan
-from rehome.progress import Pace
-from rehome.session import Session
-from rehome.sql import Statement
+from rehome.importing import tables
+from rehome.importing.plan import ImportPlan
+from rehome.importing.sources.reading import Block, Reader, count
+from rehome.importing.sources.reading import read as read_rows
+from rehome.postgres.session import Session
+from rehome.postgres.sql import Statement
+from rehome.terminal import Pace
 
 BETWEEN_REPORTS_S = 0.2
 
@@ -20,12 +20,12 @@ def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[
 
     The table is the session's own and no other session's business, so no lock is held on the target meanwhile.
     """
-    session.execute(statements.drop(statements.read_name(plan)))
-    session.execute(statements.create_read(plan))
+    session.execute(tables.drop(tables.read_name(plan)))
+    session.execute(tables.create_read(plan))
     with session.transaction():
-        session.execute(statements.understand(plan.source.timezone_name))
-        read = receive(statements.copy_in(plan), read_rows(plan, reader), count(plan), session, report)
-    session.execute(statements.analyze(statements.read_name(plan)))
+        session.execute(tables.understand(plan.source.timezone_name))
+        read = receive(tables.copy_in(plan), read_rows(plan, reader), count(plan), session, report)
+    session.execute(tables.analyze(tables.read_name(plan)))
     return read
 
 

@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Iterator
 
-from rehome import sql
-from rehome.catalog import Table
-from rehome.sql import SQL, Identifier, Statement, of
+from rehome.postgres import sql
+from rehome.postgres.sql import SQL, Identifier, Statement, of
+from rehome.postgres.tables import Table
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,15 +12,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connections
 
 from rehome.errors import RehomeError, one_line
-from rehome.importing import merging, staging, statements
+from rehome.importing import merging, staging, tables
 from rehome.importing.checking import check
 from rehome.importing.declaration import Import
 from rehome.importing.ledger import ImportLedger
-from rehome.importing.reading import open_reader
-from rehome.importing.resolve import ImportPlan, make_plan
+from rehome.importing.plan import ImportPlan, make_plan
+from rehome.importing.sources.reading import open_reader
 from rehome.models import ImportRun
-from rehome.session import Session
-from rehome.verify import Comparison
+from rehome.postgres.session import Session
+from rehome.verify.comparison import Comparison
 
 CURE = (
     "Run the import again, with --delete where rows that the source has no more shall go; what was written here to "
@@ -113,7 +113,7 @@ def compare(plan: ImportPlan, limit: int, report: Callable[[str], None]) -> Comp
                 return merging.verify(plan, session, limit=limit)
         finally:
             if plan.connection.is_usable() and not plan.connection.in_atomic_block:
-                session.execute(statements.drop(statements.read_name(plan)))
+                session.execute(tables.drop(tables.read_name(plan)))
 
 
 @contextlib.contextmanager

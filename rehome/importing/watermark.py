@@ -8,10 +8,10 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from rehome.errors import Refused
-from rehome.historical import concrete_fields
 from rehome.importing.ledger import ImportLedger
-from rehome.importing.resolve import ImportPlan
-from rehome.plan import Field
+from rehome.importing.plan import ImportPlan
+from rehome.plan.historical import concrete_fields
+from rehome.plan.plan import Field
 
 OVERLAPS: dict[type[Field], datetime.timedelta] = {
     models.DateTimeField: datetime.timedelta(minutes=10),

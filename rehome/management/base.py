@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import preflight
-from rehome.status import Status
+from rehome.graph.status import Status
+from rehome.preflight import checks
 
 USAGE = 2
 """The exit code for arguments that mean nothing."""
@@ -42,7 +42,7 @@ class DatabaseCommand(BaseCommand):
 
     def check_server(self, connection: BaseDatabaseWrapper) -> None:
         """Refuse a server that the command does not know."""
-        preflight.check_server(connection)
+        checks.check_server(connection)
 
     def handle_database(self, connection: BaseDatabaseWrapper, **options: Any) -> str | None:
         raise NotImplementedError

@@ -10,10 +10,10 @@ from django.core.checks import Tags, run_checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
-from rehome import interrupts
+from rehome import terminal
 from rehome.importing import running
 from rehome.importing.declaration import Import
-from rehome.importing.rejects import count
+from rehome.importing.rejected.rejects import count
 from rehome.importing.report import ImportReport
 from rehome.importing.running import Options
 from rehome.management.base import USAGE, as_table
@@ -62,7 +62,7 @@ class ImportCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = choose(options)
-        with interrupts.noticed() as signals:
+        with terminal.noticed() as signals:
             try:
                 refuse_unfit(options["source"] or running.find_source(self.imports))
                 reports = running.run(

@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterable
 
-from rehome import anatomy, catalog, copying
-from rehome.catalog import Incoming, Table
-from rehome.counterparts import Counterparts
 from rehome.errors import Refused
-from rehome.historical import implicit_many_to_many
-from rehome.plan import Plan, TablePair
+from rehome.parts import foreign_keys
+from rehome.parts.matching import Counterparts
+from rehome.plan.historical import implicit_many_to_many
+from rehome.plan.plan import Plan, TablePair
+from rehome.postgres import anatomy, catalog
+from rehome.postgres.sql import readable
+from rehome.postgres.tables import Incoming, Table
 from rehome.preflight import rights, rows, tables
-from rehome.sql import readable
 
 COPY = "Leave in_place=True out, so that the rows are copied."
 
@@ -224,7 +225,7 @@ def check_unreferenced(plan: Plan, ours: Iterable[tuple[str, str, str]]) -> None
 def foreign(pair: TablePair, plan: Plan, ours: Iterable[tuple[str, str, str]]) -> list[Incoming]:
     """Foreign keys of other tables that belong to the target's model, and not to the source's."""
     stay = set(ours)
-    others = {(key.schema, key.table, key.name) for key in copying.other_incoming(plan)}
+    others = {(key.schema, key.table, key.name) for key in foreign_keys.other_incoming(plan)}
     return [
         key
         for key in pair.target.incoming

@@ -1,14 +1,15 @@
 """Refusals of a retirement: what a view can't be, and what would be left behind with the table that it replaces."""
 
-from rehome import catalog, repointing, sync
-from rehome.catalog import Table
 from rehome.errors import Irreversible, Refused
 from rehome.models import MoveRun, Phase
-from rehome.plan import Plan
+from rehome.parts import foreign_keys, sync
+from rehome.parts.foreign_keys import End, Key
+from rehome.parts.triggers import PREFIX
+from rehome.plan.plan import Plan
+from rehome.postgres import catalog
+from rehome.postgres.sql import Identifier, readable
+from rehome.postgres.tables import Table
 from rehome.preflight import rights, tables
-from rehome.repointing import End, Key
-from rehome.sql import Identifier, readable
-from rehome.triggers import PREFIX
 
 # Whatever knows the table, or its row type, by its oid would go on reading what nobody writes to any more.
 DEPENDENTS = """
@@ -39,7 +40,7 @@ def check(plan: Plan, run: MoveRun | None) -> MoveRun:
         for table in (pair.source, pair.target):
             rights.refuse_strangers_table(table, plan.connection)
             rights.refuse_closed_schema(plan.connection, table.schema, "views")
-    for key, end in repointing.counterparts(repointing.incoming(repointing.read(plan), plan), plan):
+    for key, end in foreign_keys.counterparts(foreign_keys.incoming(foreign_keys.read(plan), plan), plan):
         refuse_strangers_key(key, plan)
         refuse_lost_end(key, end, plan)
     return run

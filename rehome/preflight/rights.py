@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import catalog
-from rehome.catalog import Table
 from rehome.errors import Refused
 from rehome.models import MoveRun
-from rehome.plan import Plan
-from rehome.registry import read_registry
-from rehome.sql import readable
+from rehome.parts.content_types import read_registry
+from rehome.plan.plan import Plan
+from rehome.postgres import catalog, tables
+from rehome.postgres.sql import readable
+from rehome.postgres.tables import Table
 
 LACKING = """
 SELECT place, privilege FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS needed(place, privilege, number)
@@ -97,7 +97,7 @@ def refuse_closed_referrers(plan: Plan) -> None:
                 refuse_strangers_table(table, plan.connection)
 
 
-def serial_sequences(connection: BaseDatabaseWrapper, place: str) -> Iterable[catalog.Sequence]:
+def serial_sequences(connection: BaseDatabaseWrapper, place: str) -> Iterable[tables.Sequence]:
     """Of columns that are no identity: an insert needs a right on the sequence as well."""
     table = catalog.read_table(connection, place)
     if table is None:

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from django.db import DataError
 from psycopg import sql as pg
 
-from rehome import catalog, questions
-from rehome.catalog import Column, Constraint, Incoming, Table
 from rehome.errors import Refused, one_line
-from rehome.plan import Assignment, Plan, TablePair
+from rehome.plan.plan import Assignment, Plan, TablePair
+from rehome.postgres import catalog
+from rehome.postgres.tables import Column, Constraint, Incoming, Table
+from rehome.preflight import questions
 
 NAMED = 3
 """How many rows a refusal names."""

@@ -2,12 +2,13 @@
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome import catalog, sql, sync
-from rehome.catalog import Column, Table
 from rehome.errors import Refused
-from rehome.historical import concrete_fields
-from rehome.plan import Field, Model, Plan, TablePair
-from rehome.sql import readable
+from rehome.parts import sync
+from rehome.plan.historical import concrete_fields
+from rehome.plan.plan import Field, Model, Plan, TablePair
+from rehome.postgres import catalog, sql
+from rehome.postgres.sql import readable
+from rehome.postgres.tables import Column, Table
 
 # A value of the first type fits the second without a look at the rows; texts are measured.
 WIDER = {

@@ -15,7 +15,7 @@ from accounts.models import Profile
 from core.models import Province
 from portal import models as portal
 from rehome.errors import Refused
-from rehome.lookahead import Guard
+from rehome.graph.rollback import Guard
 from tests.moves import farm
 from tests.moves.test_waiting_writers import FarmLab
 from tests.rehome.clients import DEADLINE_S, Client

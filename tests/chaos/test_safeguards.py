@@ -8,8 +8,10 @@ import pytest
 from django.db import DatabaseError
 from psycopg import sql as composing
 
-from rehome import Move, batches, carrying, sequences, sql, sync, triggers, verify
+from rehome import Move
 from rehome.errors import MoveFailed, Stopped
+from rehome.parts import batches, carry, rows, sequences, sync, triggers
+from rehome.verify import comparison
 from tests.chaos import test_schedules as schedules
 from tests.rehome.lab import Lab
 
@@ -25,8 +27,8 @@ def without_words(composed: Any, words: str) -> Any:
 
 
 def remove_row_lock(patch: pytest.MonkeyPatch) -> None:
-    whole = sql.copy_blocks
-    patch.setattr(sql, "copy_blocks", lambda *args: without_words(whole(*args), 'FOR KEY SHARE OF "new"'))
+    whole = rows.copy_blocks
+    patch.setattr(rows, "copy_blocks", lambda *args: without_words(whole(*args), 'FOR KEY SHARE OF "new"'))
 
 
 def remove_fence(patch: pytest.MonkeyPatch) -> None:
@@ -36,7 +38,7 @@ def remove_fence(patch: pytest.MonkeyPatch) -> None:
 
 def remove_value_guard(patch: pytest.MonkeyPatch) -> None:
     """Whatever the other side says, its row counts as another one."""
-    patch.setattr(carrying, "in_step", lambda *args, **kw: composing.SQL("false"))
+    patch.setattr(carry, "in_step", lambda *args, **kw: composing.SQL("false"))
 
 
 def remove_shared_sequence(patch: pytest.MonkeyPatch) -> None:
@@ -141,7 +143,7 @@ SAFEGUARDS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Check]] = {
 def test_without_a_safeguard_its_check_fails(things: Lab, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     remove, check = SAFEGUARDS[name]
     # The move's own comparison is a safeguard behind most of them: the check has to see it by itself.
-    monkeypatch.setattr(verify.Comparison, "equal", True)
+    monkeypatch.setattr(comparison.Comparison, "equal", True)
     remove(monkeypatch)
 
     with pytest.raises(AssertionError):

@@ -10,7 +10,7 @@ from django.db import connection, connections, models, transaction
 from rehome import Import
 from rehome.errors import Refused
 from rehome.importing import merging, staging
-from rehome.session import Session
+from rehome.postgres.session import Session
 from tests.importing.workshop import OLDER, Workshop, connect
 
 THINGS = Import("old.Thing", "new.Thing", key={"code": "code"}, shared=True)

@@ -18,7 +18,9 @@ from django.db import connections
 from django.db.models import IntegerField, TextField
 
 from rehome.errors import ImportFailed
-from rehome.importing import careful, cells, merging, reading, running, staging
+from rehome.importing import merging, running, staging
+from rehome.importing.rejected import careful, cells
+from rehome.importing.sources import reading
 from tests.importing.test_rejects import make, simple
 from tests.importing.test_rejects_singly import contents
 from tests.importing.test_skip_bad import call

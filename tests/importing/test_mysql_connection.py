@@ -11,8 +11,8 @@ from django.db.utils import OperationalError
 from rehome import Import
 from rehome.errors import ImportFailed
 from rehome.importing.functions import StoredBytes
-from rehome.importing.reading import open_reader, query
-from rehome.importing.resolve import ImportPlan, make_plan
+from rehome.importing.plan import ImportPlan, make_plan
+from rehome.importing.sources.reading import open_reader, query
 from tests.importing.workshop import OLDER, Workshop
 from tests.servers.mariadb import MariaDB
 

@@ -7,8 +7,8 @@ from django.db import connection
 from django.db.models import CharField, Value
 
 from accounts.models import Profile
+from legacy_app.natural import IGNORED, persian
 from legacy_app.provinces import CODES
-from rehome.importing.natural import IGNORED, persian
 from tests.legacy_app.ostans import FEATURES, TYPED
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,8 @@ from django.db.models import CASCADE, ForeignKey, IntegerField, TextField
 
 from rehome import Import, Lookup
 from rehome.errors import ImportFailed, Refused
-from rehome.importing import careful, merging, running
+from rehome.importing import merging, running
+from rehome.importing.rejected import careful
 from rehome.management.importing import ImportCommand
 from tests.importing.test_rejects import make, simple
 from tests.importing.test_rejects_singly import contents, fill

@@ -11,10 +11,10 @@ from django.db import connection, connections
 from django.db.migrations.loader import MigrationLoader
 
 from rehome import Move
-from rehome.ledger import Ledger
-from rehome.resolve import make_plan
-from rehome.steps import open_session
-from rehome.verify import Report, verify
+from rehome.moves.steps import open_session
+from rehome.plan.ledger import Ledger
+from rehome.plan.resolve import make_plan
+from rehome.verify.report import Report, verify
 from tests.database import dump
 
 MOVES = [Move("portal.Profile", "accounts.Profile"), Move("portal.Printer", "printers.Printer")]

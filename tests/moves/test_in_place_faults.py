@@ -117,7 +117,7 @@ def test_it_holds_no_lock_while_it_waits_for_another_try(
             held.append({name: [m for m in modes if m != "AccessShareLock"] for name, modes in locks})
             session.execute("ROLLBACK")
 
-        monkeypatch.setattr("rehome.session.time.sleep", pause)
+        monkeypatch.setattr("rehome.postgres.session.time.sleep", pause)
         printers.forwards()
     assert [[modes for modes in names.values() if modes] for names in held] == [[]]
     assert is_in_place()

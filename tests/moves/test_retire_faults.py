@@ -8,9 +8,9 @@ import pytest
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
-from rehome import runner
 from rehome.errors import MoveFailed, RehomeError
-from rehome.ledger import Ledger
+from rehome.moves import runner
+from rehome.plan.ledger import Ledger
 from tests.moves import farm
 from tests.moves.test_faults import fail_in_the_process, fail_on_the_server, fault, lose_the_connection
 from tests.moves.test_locks import Statement, other_session, witness

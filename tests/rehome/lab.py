@@ -8,13 +8,15 @@ from django.db.migrations import CreateModel
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState, StateApps
 
-from rehome import Move, inplace, runner
-from rehome.ledger import Ledger
+from rehome import Move
 from rehome.models import Phase
-from rehome.plan import Plan
-from rehome.resolve import make_plan
-from rehome.steps import open_session
-from rehome.verify import Report, verify
+from rehome.moves import runner
+from rehome.moves.steps import open_session
+from rehome.plan.ledger import Ledger
+from rehome.plan.plan import Plan
+from rehome.plan.resolve import make_plan
+from rehome.verify import report
+from rehome.verify.report import Report, verify
 
 OBJECTS = """
 WITH own AS (SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)')
@@ -101,7 +103,7 @@ class Lab:
     def verify(self, move: Move, *, limit: int = 10) -> Report:
         plan = self.plan(move)
         run = Ledger(self.alias).current(plan)
-        way = inplace.verify if run and run.phase == Phase.IN_PLACE else verify
+        way = report.verify_in_place if run and run.phase == Phase.IN_PLACE else verify
         return way(plan, open_session(plan), run.kept if run else {}, limit=limit)
 
     def sql(self, statement: str, params: Any = None) -> list[tuple[Any, ...]]:

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from django.db import models
 
-from rehome import Move, batches, building, copying, online, steps, verify
+from rehome import Move
 from rehome.errors import Stopped
-from rehome.ledger import Ledger
+from rehome.moves import online, steps
+from rehome.parts import batches, indexes
+from rehome.plan.ledger import Ledger
+from rehome.verify import comparison
 from tests.rehome.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing", online=True)
@@ -16,11 +19,11 @@ ROWS = 2000
 POINTS: dict[str, tuple[Any, str, int]] = {
     "before the first batch": (batches, "copy_batch", 1),
     "before the third batch": (batches, "copy_batch", 3),
-    "before the first index": (building, "build_index", 1),
-    "before the second index": (building, "build_index", 2),
-    "before the foreign keys": (building, "add_foreign_keys", 1),
-    "after the foreign keys": (copying, "vacuum", 1),
-    "before the comparison": (verify, "compare", 1),
+    "before the first index": (indexes, "build_index", 1),
+    "before the second index": (indexes, "build_index", 2),
+    "before the foreign keys": (indexes, "add_foreign_keys", 1),
+    "after the foreign keys": (indexes, "vacuum", 1),
+    "before the comparison": (comparison, "compare", 1),
     "before the switch": (online.Finish, "switch", 1),
     "in the switch": (steps, "switch", 1),
 }

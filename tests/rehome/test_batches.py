@@ -2,7 +2,7 @@
 
 import pytest
 
-from rehome.batches import (
+from rehome.parts.batches import (
     FIRST_BLOCKS,
     LARGEST_GROWTH,
     MOST_BLOCKS,
@@ -64,7 +64,7 @@ def test_a_batch_that_was_far_too_long_divides_it_by_ten_and_there_is_always_a_b
 
 def test_the_pace_tells_rows_and_rate_and_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("rehome.batches.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("rehome.parts.batches.time.monotonic", lambda: now[0])
     pace = Pace(Checkpoint(filenode=1, block=100, blocks=1000, rows=5_000))
 
     assert pace.describe(Checkpoint(filenode=1, block=100, blocks=1000, rows=5_000)) == "10 %, 5,000 rows"

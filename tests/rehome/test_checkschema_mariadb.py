@@ -14,9 +14,9 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from pytest_django import DjangoDbBlocker
 
+from rehome.checkschema.comparing import compare
+from rehome.checkschema.report import Difference, Report
 from rehome.errors import Refused
-from rehome.schema.comparing import compare
-from rehome.schema.report import Difference, Report
 from tests.rehome.lab import Lab
 from tests.rehome.test_schema_drift import Drift
 from tests.rehome.test_schema_zoo import FARM

@@ -7,8 +7,8 @@ from django.db import IntegrityError, models, transaction
 from django.db.migrations import AddConstraint, RemoveConstraint
 from django.db.migrations.writer import MigrationWriter
 
+from rehome.checkschema.comparing import compare
 from rehome.constraints import DatabaseForeignKey
-from rehome.schema.comparing import compare
 from tests.rehome.lab import Lab
 from tests.rehome.test_checkschema_mariadb import Shop, shop  # noqa: F401
 

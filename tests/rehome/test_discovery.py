@@ -6,7 +6,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
 from rehome import Move
-from rehome.discovery import find_moves
+from rehome.graph.discovery import find_moves
 from tests.rehome.graph import graph_of
 
 

@@ -13,8 +13,9 @@ import pytest
 from django.db import IntegrityError, OperationalError, ProgrammingError, migrations, models, transaction
 from django_test_migrations.migrator import Migrator
 
-from rehome import Move, runner
+from rehome import Move
 from rehome.errors import Irreversible, Refused
+from rehome.moves import runner
 from tests.rehome.lab import Lab
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")

@@ -8,12 +8,13 @@ import pytest
 from django.db import models
 from django.db.models.functions import Lower
 
-from rehome import Move, exchange
-from rehome.counterparts import Counterparts
+from rehome import Move
 from rehome.errors import MoveFailed
-from rehome.ledger import Ledger
 from rehome.models import Phase
-from rehome.plan import Plan
+from rehome.moves import exchange
+from rehome.parts.matching import Counterparts
+from rehome.plan.ledger import Ledger
+from rehome.plan.plan import Plan
 from tests.database import dump
 from tests.rehome.lab import Lab
 

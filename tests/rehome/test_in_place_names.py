@@ -7,8 +7,9 @@ import pytest
 from django.db import NotSupportedError, migrations, models, transaction
 from django.db.migrations.operations.base import Operation
 
-from rehome import Move, anatomy, catalog
-from rehome.renaming import in_turn
+from rehome import Move
+from rehome.parts.renaming import in_turn
+from rehome.postgres import anatomy, catalog, tables
 from tests.database import dump
 from tests.rehome.lab import Lab
 
@@ -83,7 +84,7 @@ LATER: dict[str, list[Operation]] = {
 def described(lab: Lab, table: str) -> set[tuple[object, ...]]:
     found = catalog.read_table(lab.connection, table)
     assert found is not None
-    return anatomy.describe(anatomy.read_anatomy(found, lab.connection))
+    return tables.describe(anatomy.read_anatomy(found, lab.connection))
 
 
 @pytest.mark.parametrize("name", LATER)

@@ -6,9 +6,10 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
-from rehome import Move, old_names
-from rehome.problems import find_problems
-from rehome.verify import Report
+from rehome import Move
+from rehome.parts import old_names
+from rehome.verify.problems import find_problems
+from rehome.verify.report import Report
 from tests.rehome.lab import Lab
 from tests.rehome.people import register
 

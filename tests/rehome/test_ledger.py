@@ -8,7 +8,7 @@ from django.db import models
 from rehome import Move
 from rehome.errors import Refused
 from rehome.models import MoveRun, Phase
-from rehome.sync import wanted
+from rehome.parts.sync import wanted
 from tests.rehome.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing")

@@ -7,9 +7,10 @@ from django.db import migrations, models, transaction
 from django.db.migrations.operations.base import Operation
 from django.db.models.functions import Lower
 
-from rehome import Move, lookahead
-from rehome.additions import Addition
+from rehome import Move
 from rehome.errors import Irreversible, Refused
+from rehome.graph import rollback
+from rehome.graph.additions import Addition
 from tests.rehome.graph import graph_of
 from tests.rehome.lab import Lab
 
@@ -44,7 +45,7 @@ class House:
     def look(self) -> list[Addition]:
         """As `migrate new 0001` does."""
         taken = {key for key in self.loader.graph.nodes if key[0] == "new" and key[1] > "0001"}
-        return lookahead.refuse_stuck(taken, self.loader, self.lab.connection)
+        return rollback.refuse_stuck(taken, self.loader, self.lab.connection)
 
     def refusal(self, error: type[Refused] = Refused) -> str:
         with pytest.raises(error) as raised:
@@ -106,7 +107,7 @@ def test_a_field_is_followed_to_its_newest_name(lab: Lab) -> None:
 
 def test_a_guard_looks_again_in_the_transaction_that_drops_the_field(lab: Lab) -> None:
     house = House(lab, [add("size", models.IntegerField(null=True))])
-    guard = lookahead.Guard(house.look(), lab.connection)
+    guard = rollback.Guard(house.look(), lab.connection)
     lab.sql("UPDATE new_thing SET size = 9")
     locks = "SELECT mode FROM pg_locks WHERE relation = 'new_thing'::regclass AND pid = pg_backend_pid()"
     with lab.connection.execute_wrapper(guard):
@@ -125,7 +126,7 @@ def test_a_guard_looks_again_in_the_transaction_that_drops_the_field(lab: Lab) -
 
 def test_a_guard_of_a_migration_without_a_transaction_looks_before_it(lab: Lab) -> None:
     house = House(lab, [add("size", models.IntegerField(null=True))])
-    guard = lookahead.Guard(house.look(), lab.connection)
+    guard = rollback.Guard(house.look(), lab.connection)
     migration = house.loader.graph.nodes["new", "0003"]
     migration.atomic = False
     guard.begin(migration)
@@ -191,7 +192,7 @@ def test_a_move_that_went_back_before_its_record_did(lab: Lab) -> None:
 def test_what_is_not_taken_back_is_not_looked_at(lab: Lab) -> None:
     house = House(lab, [add("size", models.IntegerField(null=True))])
     lab.sql("UPDATE new_thing SET size = 9")
-    lookahead.refuse_stuck({("new", "0003")}, house.loader, lab.connection)
+    rollback.refuse_stuck({("new", "0003")}, house.loader, lab.connection)
     del house.loader.applied_migrations["new", "0002"]
     house.look()
 

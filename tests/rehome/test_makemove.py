@@ -21,11 +21,11 @@ from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
 
 from rehome import Move
-from rehome.discovery import find_moves
-from rehome.draft import make_draft
 from rehome.errors import Refused
+from rehome.graph.discovery import find_moves
+from rehome.graph.draft import make_draft
+from rehome.graph.status import read_statuses
 from rehome.management.commands.makemove import refuse_conflicts
-from rehome.status import read_statuses
 from tests.conftest import ROOT
 from tests.moves.conftest import WORKER, connected_to, database
 from tests.rehome.graph import graph_of

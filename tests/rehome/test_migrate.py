@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from rehome import batches
 from rehome.errors import Stopped
-from rehome.ledger import Ledger
+from rehome.parts import batches
+from rehome.plan.ledger import Ledger
 from tests.moves import farm
 
 

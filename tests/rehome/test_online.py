@@ -7,8 +7,9 @@ import pytest
 from django.db import models
 from pytest_django import DjangoDbBlocker
 
-from rehome import Move, online
+from rehome import Move
 from rehome.errors import Refused
+from rehome.moves import online
 from tests import houses
 from tests.moves import farm
 from tests.rehome.clients import Client, outcome
@@ -78,7 +79,7 @@ def test_a_batch_waits_for_a_row_without_holding_its_own(
         holder.run("DELETE FROM old_thing_tags WHERE thing_id = 5")
         holder.run("UPDATE old_thing SET size = 50000 WHERE id = 5")
 
-    monkeypatch.setattr("rehome.session.time.sleep", meanwhile)
+    monkeypatch.setattr("rehome.postgres.session.time.sleep", meanwhile)
     stop_at(things, "before the first batch", hold)
 
     assert begun == [1]
@@ -100,7 +101,7 @@ def test_a_snapshot_that_holds_up_a_build_is_named(
         if "nightly report" in reason:
             report.run("COMMIT")
 
-    monkeypatch.setattr("rehome.watching.POLL_S", 0.05)
+    monkeypatch.setattr("rehome.postgres.waiting.POLL_S", 0.05)
     monkeypatch.setattr(online.Progress, "waits", waits)
     things.forward(MOVE)
 
@@ -185,7 +186,7 @@ def test_a_role_s_lock_timeout_does_not_end_a_build(
         if len(lifted) == 3:
             report.run("COMMIT")
 
-    monkeypatch.setattr("rehome.watching.POLL_S", 0.05)
+    monkeypatch.setattr("rehome.postgres.waiting.POLL_S", 0.05)
     monkeypatch.setattr(online.Progress, "waits", waits)
     things.sql("SET lock_timeout = '50ms'")
     try:

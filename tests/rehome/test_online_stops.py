@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from django.db import OperationalError, models
 
-from rehome import Move, building, online
+from rehome import Move
 from rehome.errors import MoveFailed, Stopped
-from rehome.session import Session
+from rehome.moves import online
+from rehome.parts import indexes
+from rehome.postgres.session import Session
 from tests.rehome.clients import Client, outcome
 from tests.rehome.lab import Lab
 from tests.rehome.stopping import MOVE, POINTS, ROWS, assert_live, phase, rows, stop_at
@@ -155,7 +157,7 @@ def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_mended(lab: 
     lab.model("new.Thing", {"code": models.CharField(max_length=40, unique=True)})
     lab.sql("INSERT INTO old_thing (code) SELECT 'c' || n FROM generate_series(1, 50) n")
     move = Move("old.Thing", "new.Thing", online=True)
-    build, spoilt = building.build_index, []
+    build, spoilt = indexes.build_index, []
 
     def spoil(*args: Any) -> None:
         if not spoilt:
@@ -163,7 +165,7 @@ def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_mended(lab: 
         build(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(building, "build_index", spoil)
+        patch.setattr(indexes, "build_index", spoil)
         with pytest.raises(MoveFailed, match="is duplicated.*What is copied stays, and a run"):
             lab.forward(move)
     invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
@@ -190,7 +192,7 @@ def test_giving_up_lets_go_of_every_lock_between_two_tries(
             written.append(outcome(writer.start("UPDATE old_thing SET size = 5 WHERE id = 1")))
             writer.run("COMMIT")
 
-    monkeypatch.setattr("rehome.session.time.sleep", between_tries)
+    monkeypatch.setattr("rehome.postgres.session.time.sleep", between_tries)
     things.give_up(MOVE)
 
     assert written == [1]

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from rehome.progress import Progress
+from rehome.terminal import Progress
 
 
 class Stream(io.StringIO):
@@ -82,7 +82,7 @@ def test_on_a_terminal_details_take_the_place_of_the_step_s_name() -> None:
 
 def test_elsewhere_a_detail_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("rehome.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("rehome.terminal.time.monotonic", lambda: now[0])
     progress, stream = start()
     with progress.step("copy"):
         for second in (0, 14, 15, 16, 29, 30):

@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from rehome import Move
 from rehome.errors import LockNotObtained, Refused
-from rehome.session import ONE_MOVE
+from rehome.postgres.session import ONE_MOVE
 from tests.rehome.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing")

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from rehome import Move
 from rehome.errors import Irreversible, LockNotObtained
-from rehome.sync import wanted
+from rehome.parts.sync import wanted
 from tests.rehome.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing")

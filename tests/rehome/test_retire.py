@@ -10,11 +10,13 @@ from django.db.models import Value
 from django.db.models.functions import Length, Lower
 from django.utils import timezone
 
-from rehome import Move, retiring, writes
+from rehome import Move
 from rehome.errors import Irreversible, Refused
-from rehome.ledger import Ledger
-from rehome.steps import open_session
-from rehome.verify import Report
+from rehome.moves.steps import open_session
+from rehome.parts import writes
+from rehome.plan.ledger import Ledger
+from rehome.verify import report
+from rehome.verify.report import Report
 from tests.database import dump
 from tests.rehome.clients import Client, outcome
 from tests.rehome.lab import Lab
@@ -280,7 +282,7 @@ def verify_retired(lab: Lab, move: Move) -> Report:
     plan = lab.plan(move)
     run = Ledger(lab.alias).current(plan)
     assert run is not None
-    return retiring.verify_views(plan, open_session(plan), run.kept)
+    return report.verify_views(plan, open_session(plan), run.kept)
 
 
 def test_a_move_without_a_way_back_stays_frozen(lab: Lab) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.db import ProgrammingError, models, transaction
 
-from rehome import Move, runner
+from rehome import Move
 from rehome.errors import MoveFailed, Refused
+from rehome.moves import runner
 from tests.database import dump
 from tests.rehome.lab import Lab
 

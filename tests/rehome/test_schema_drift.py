@@ -10,8 +10,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
-from rehome.schema.comparing import compare
-from rehome.schema.report import Difference, Report
+from rehome.checkschema.comparing import compare
+from rehome.checkschema.report import Difference, Report
 from tests.rehome.lab import Lab
 
 

@@ -8,8 +8,8 @@ from django.db import models
 from django.db.models.expressions import RawSQL
 
 import rehome.constraints
-from rehome.schema.comparing import compare
-from rehome.schema.report import Difference
+from rehome.checkschema.comparing import compare
+from rehome.checkschema.report import Difference
 from tests.rehome.lab import Lab
 from tests.rehome.test_checkschema_mariadb import Shop, shop  # noqa: F401
 

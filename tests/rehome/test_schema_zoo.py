@@ -15,8 +15,8 @@ from django.db.models import F, Q, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat, Lower, Now, Upper
 
-from rehome.schema.comparing import compare, compare_app
-from rehome.schema.postgres import simplified
+from rehome.checkschema.comparing import compare, compare_app
+from rehome.checkschema.postgres.server import simplified
 from tests.rehome.lab import Lab
 
 FARM = ["portal", "accounts", "printers", "auth", "admin", "contenttypes", "sessions"]

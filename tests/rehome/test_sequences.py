@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from django.db import models
 
-from rehome import Move, verify
+from rehome import Move
+from rehome.verify import comparison
 from tests.database import dump
 from tests.rehome.clients import Client
 from tests.rehome.lab import Lab
@@ -199,7 +200,7 @@ def test_a_move_that_fails_leaves_a_column_always_generated(
     def stop(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verify, "compare", stop)
+    monkeypatch.setattr(comparison, "compare", stop)
     with pytest.raises(KeyboardInterrupt):
         lab.forward(MOVE)
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import ProgrammingError, models
 
 from rehome import Move
-from rehome.session import Session
+from rehome.postgres.session import Session
 from tests.rehome.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing")

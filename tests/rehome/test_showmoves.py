@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from pytest_django import DjangoDbBlocker
 
-from rehome import batches
 from rehome.errors import Stopped
+from rehome.parts import batches
 from tests.database import url_of
 from tests.manage import manage
 from tests.moves import farm

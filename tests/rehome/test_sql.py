@@ -4,10 +4,11 @@ import dataclasses
 
 from django.db import models
 
-from rehome import sql, triggers
-from rehome.catalog import Column, Constraint, Sequence, Table
-from rehome.plan import Assignment, Flow, TablePair, read_column
-from rehome.sequences import create
+from rehome.parts import rows, triggers
+from rehome.parts.sequences import create
+from rehome.plan.plan import Assignment, Flow, TablePair, read_column
+from rehome.postgres import sql
+from rehome.postgres.tables import Column, Constraint, Sequence, Table
 
 
 def column(name: str, kind: str = "bigint", *, identity: str = "") -> Column:
@@ -55,11 +56,11 @@ UNIQUE = Constraint(
 
 
 def test_copy_names_its_columns_and_overrides_what_is_always_generated() -> None:
-    assert sql.copy(PAIR.forward).as_string() == (
+    assert rows.copy(PAIR.forward).as_string() == (
         'INSERT INTO "public"."new_thing" ("id", "label") OVERRIDING SYSTEM VALUE '
         'SELECT "new"."id", "new"."name" FROM "public"."old_thing" AS "new"'
     )
-    assert sql.copy(PAIR.backward).as_string() == (
+    assert rows.copy(PAIR.backward).as_string() == (
         'INSERT INTO "public"."old_thing" ("id", "name") '
         'SELECT "new"."id", "new"."label" FROM "public"."new_thing" AS "new"'
     )
@@ -71,7 +72,7 @@ def test_every_name_is_quoted() -> None:
         'LOCK TABLE "Schéma.1"."a ""b""", "public"."old_thing" IN SHARE MODE'
     )
     assert sql.truncate([odd]).as_string() == 'TRUNCATE "Schéma.1"."a ""b"""'
-    assert sql.copy(pair(odd, odd).forward).as_string() == (
+    assert rows.copy(pair(odd, odd).forward).as_string() == (
         'INSERT INTO "Schéma.1"."a ""b""" ("x;--") SELECT "new"."x;--" FROM "Schéma.1"."a ""b""" AS "new"'
     )
 

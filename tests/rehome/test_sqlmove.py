@@ -9,7 +9,7 @@ from django.db import connection
 
 from rehome.errors import Refused
 from rehome.models import Phase
-from rehome.resuming import HALF_DONE
+from rehome.moves.state import HALF_DONE
 from tests.database import psql
 from tests.moves import farm
 from tests.moves.conftest import connected_to, database

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rehome import sync
+from rehome.parts import sync
 from tests.rehome.clients import Client
 from tests.rehome.lab import Lab
 from tests.rehome.trio import MOVE, Trio

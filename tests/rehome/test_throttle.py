@@ -11,10 +11,11 @@ from django.db import connections, models
 from pytest_django import DjangoDbBlocker
 
 from core.embedded import programs, server
-from rehome import Move, throttle
+from rehome import Move
 from rehome.errors import Refused
-from rehome.progress import Progress
-from rehome.session import Session
+from rehome.postgres import waiting
+from rehome.postgres.session import Session
+from rehome.terminal import Progress
 from tests.rehome.clients import Client
 from tests.rehome.lab import Lab
 
@@ -27,7 +28,7 @@ def session(lab: Lab) -> Session:
 
 
 def test_without_limits_nothing_is_too_high(session: Session) -> None:
-    assert throttle.too_high(session) == ""
+    assert waiting.too_high(session) == ""
 
 
 def test_active_sessions_are_too_many_until_they_are_not(
@@ -38,9 +39,9 @@ def test_active_sessions_are_too_many_until_they_are_not(
     waiter.start_blocked("SELECT pg_advisory_lock(1)")
 
     monkeypatch.setenv("REHOME_MAX_SESSIONS", "1")
-    assert throttle.too_high(session) == ""
+    assert waiting.too_high(session) == ""
     monkeypatch.setenv("REHOME_MAX_SESSIONS", "0")
-    assert throttle.too_high(session) == "1 active sessions, more than 0 (REHOME_MAX_SESSIONS)"
+    assert waiting.too_high(session) == "1 active sessions, more than 0 (REHOME_MAX_SESSIONS)"
 
     said: list[str] = []
 
@@ -48,8 +49,8 @@ def test_active_sessions_are_too_many_until_they_are_not(
         said.append(reason)
         holder.run("SELECT pg_advisory_unlock(1)")
 
-    monkeypatch.setattr(throttle, "POLL_S", 0.01)
-    throttle.wait(session, say)
+    monkeypatch.setattr(waiting, "POLL_S", 0.01)
+    waiting.wait(session, say)
     assert said
 
 
@@ -65,12 +66,12 @@ def test_sessions_that_can_not_be_seen_are_too_many(
     lab.sql(f'SET ROLE "{make_role("clerk")}"')
     monkeypatch.setenv("REHOME_MAX_SESSIONS", "1000")
 
-    assert "sessions whose state this role can't see" in throttle.too_high(session)
+    assert "sessions whose state this role can't see" in waiting.too_high(session)
 
     lab.sql("RESET ROLE")
-    assert throttle.too_high(session) == ""
+    assert waiting.too_high(session) == ""
     assert client.run("SET track_activities = off") == -1
-    assert "track_activities = off hides them" in throttle.too_high(session)
+    assert "track_activities = off hides them" in waiting.too_high(session)
 
 
 @pytest.mark.parametrize("name", ["REHOME_MAX_SESSIONS", "REHOME_LOCK_TRIES", "REHOME_LOCK_TIMEOUT_MS"])
@@ -100,7 +101,7 @@ def test_django_s_settings_come_before_the_environment(
     monkeypatch.setenv("REHOME_MAX_SESSIONS", "many")
     settings.REHOME_MAX_SESSIONS = 500
 
-    assert throttle.too_high(session) == ""
+    assert waiting.too_high(session) == ""
 
 
 def test_half_of_the_time_belongs_to_writers(
@@ -108,8 +109,8 @@ def test_half_of_the_time_belongs_to_writers(
 ) -> None:
     lab.twins(lambda app: {"name": models.TextField()})
     client, slept = open_client(), []
-    monkeypatch.setattr(throttle.time, "sleep", slept.append)
-    courtesy = throttle.Courtesy(session, [lab.plan(MOVE).main.source.oid])
+    monkeypatch.setattr(waiting.time, "sleep", slept.append)
+    courtesy = waiting.Courtesy(session, [lab.plan(MOVE).main.source.oid])
 
     courtesy.pause()
     courtesy.pause()
@@ -128,9 +129,9 @@ def test_what_was_waited_for_is_not_slept_again(
     lab.twins(lambda app: {"name": models.TextField()})
     client, slept, clock = open_client(), [], iter([0.0, 600.0, 600.0, 600.5])
     with monkeypatch.context() as patch:
-        patch.setattr(throttle.time, "sleep", slept.append)
-        patch.setattr(throttle.time, "monotonic", lambda: next(clock))
-        courtesy = throttle.Courtesy(session, [lab.plan(MOVE).main.source.oid])
+        patch.setattr(waiting.time, "sleep", slept.append)
+        patch.setattr(waiting.time, "monotonic", lambda: next(clock))
+        courtesy = waiting.Courtesy(session, [lab.plan(MOVE).main.source.oid])
         courtesy.pause()
         courtesy.resume()
         client.run("INSERT INTO old_thing (name) VALUES ('a')")
@@ -189,7 +190,7 @@ def test_the_copy_waits_for_a_replica_that_has_fallen_behind(
     replica.execute("SELECT pg_wal_replay_pause()")
     lab.sql("INSERT INTO old_thing (name) SELECT repeat('x', 1000) FROM generate_series(1, 20000)")
     monkeypatch.setenv("REHOME_MAX_LAG", "10MB")
-    monkeypatch.setattr(throttle, "POLL_S", 0.01)
+    monkeypatch.setattr(waiting, "POLL_S", 0.01)
     say, waited = Progress.waits, []
 
     def waits(progress: Progress, reason: str) -> None:
@@ -205,8 +206,8 @@ def test_the_copy_waits_for_a_replica_that_has_fallen_behind(
     assert lab.verify(MOVE).ok
     lab.sql("CREATE ROLE clerk")
     lab.sql("SET ROLE clerk")
-    assert "replicas whose position this role can't see" in throttle.too_high(Session(lab.connection))
+    assert "replicas whose position this role can't see" in waiting.too_high(Session(lab.connection))
     lab.sql("RESET ROLE")
     monkeypatch.setenv("REHOME_MAX_LAG", "little")
     with pytest.raises(Refused, match="REHOME_MAX_LAG is 'little'"):
-        throttle.too_high(Session(lab.connection))
+        waiting.too_high(Session(lab.connection))

@@ -9,8 +9,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from rehome import Move
-from rehome.sync import wanted
-from rehome.verify import Report
+from rehome.parts.sync import wanted
+from rehome.verify.report import Report
 from tests.rehome.lab import Lab
 from tests.rehome.people import register
 

@@ -16,7 +16,7 @@ from django.db import connection, connections, models
 
 from rehome import Move
 from rehome.models import MoveRun
-from rehome.problems import find_problems
+from rehome.verify.problems import find_problems
 from tests.database import psql, url
 from tests.manage import command
 from tests.moves import farm

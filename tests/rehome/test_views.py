@@ -9,7 +9,8 @@ from django.db import IntegrityError, NotSupportedError, ProgrammingError, model
 from django.db.models import F, Value
 from django.db.models.functions import Lower, Upper
 
-from rehome import Move, sync, views
+from rehome import Move
+from rehome.parts import sync, views
 from tests.rehome.clients import Client, outcome
 from tests.rehome.lab import Lab
 

@@ -7,10 +7,11 @@ import psycopg
 import pytest
 from django.db import models
 
-from rehome import Move, writes
-from rehome.ledger import Ledger
-from rehome.triggers import trigger_name
-from rehome.writes import Writer, Writes
+from rehome import Move
+from rehome.parts import writes
+from rehome.parts.triggers import trigger_name
+from rehome.parts.writes import Writer, Writes
+from rehome.plan.ledger import Ledger
 from tests.rehome.clients import Client
 from tests.rehome.lab import Lab
 from tests.rehome.trio import MOVE, Trio

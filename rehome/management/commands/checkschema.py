@@ -5,9 +5,9 @@ from django.apps import apps
 from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from rehome.checkschema.comparing import compare_app
+from rehome.checkschema.report import Difference, Report
 from rehome.management.base import USAGE, DatabaseCommand, add_format, as_json
-from rehome.schema.comparing import compare_app
-from rehome.schema.report import Difference, Report
 
 
 class Command(DatabaseCommand):

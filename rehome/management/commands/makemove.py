@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.writer import MigrationWriter
 
-from rehome.draft import Draft, make_draft
+from rehome.graph.draft import Draft, make_draft
 from rehome.management.base import USAGE
 
 

@@ -9,8 +9,7 @@ from django.db.migrations.exceptions import AmbiguityError
 from django.db.migrations.loader import MigrationLoader
 from django.db.models.signals import pre_migrate
 
-from rehome import abandoning, lookahead
-from rehome.schema import faking
+from rehome.graph import faking, rollback
 
 
 class Command(migrate.Command):
@@ -18,7 +17,7 @@ class Command(migrate.Command):
     that was cut short is a migration that never ran, and it knows tables by their names alone.
     """
 
-    guard: lookahead.Guard | None = None
+    guard: rollback.Guard | None = None
 
     def handle(self, *args: Any, **options: Any) -> None:
         with contextlib.ExitStack() as stack:
@@ -49,17 +48,17 @@ class Command(migrate.Command):
         finally:
             pre_migrate.disconnect(look)
 
-    def prepare_back(self, app_label: str, name: str, alias: str) -> lookahead.Guard:
+    def prepare_back(self, app_label: str, name: str, alias: str) -> rollback.Guard:
         """Of the migrations that `migrate app_label name` takes back, refuse what can't go back while nothing is
         changed, and undo what is half done. Returns what looks once more when its turn comes.
         """
         connection = connections[alias]
         loader = MigrationLoader(connection)
         try:
-            taken_back = abandoning.taken_back(loader, app_label, name)
+            taken_back = rollback.taken_back(loader, app_label, name)
         except (AmbiguityError, KeyError):
-            return lookahead.Guard([], connection)  # Django says it better.
-        found = lookahead.refuse_stuck(taken_back, loader, connection)
-        for declared in abandoning.give_up(taken_back, loader, connection):
+            return rollback.Guard([], connection)  # Django says it better.
+        found = rollback.refuse_stuck(taken_back, loader, connection)
+        for declared in rollback.give_up(taken_back, loader, connection):
             self.stdout.write(self.style.MIGRATE_LABEL(f"  Gave up {declared}, which was cut short."))
-        return lookahead.Guard(found, connection)
+        return rollback.Guard(found, connection)

@@ -7,15 +7,16 @@ from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 
-from rehome import retiring, runner, writes
-from rehome.discovery import find_moves
-from rehome.ledger import Ledger
+from rehome.graph.discovery import find_moves
+from rehome.graph.status import Status, read_status, read_statuses
 from rehome.management.base import DatabaseCommand, choose
 from rehome.management.commands.sqlmove import render
 from rehome.models import MoveRun, Phase
-from rehome.plan import Plan
-from rehome.status import Status, read_status, read_statuses
-from rehome.steps import Step
+from rehome.moves import retire, runner
+from rehome.moves.steps import Step
+from rehome.parts import writes
+from rehome.plan.ledger import Ledger
+from rehome.plan.plan import Plan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,7 @@ def is_aside(status: Status) -> bool:
 
 RETIRE = Way(
     runner.retire,
-    retiring.retire_steps,
+    retire.retire_steps,
     lambda status: status.live and status.plan is not None and status.plan.reversible,
     ask_writers,
     "{move} is retired: views of {targets} stand in for {sources}, and the old rows are set aside. "
@@ -61,7 +62,7 @@ RETIRE = Way(
 )
 UNDO = Way(
     runner.bring_back,
-    retiring.bring_back_steps,
+    retire.bring_back_steps,
     is_aside,
     lambda plan, run: "",
     "{move} is live again: {sources}, with everything written since, and the triggers are back.",
@@ -71,7 +72,7 @@ UNDO = Way(
 )
 DROP = Way(
     runner.drop,
-    retiring.drop_steps,
+    retire.drop_steps,
     is_aside,
     ask_for_good,
     "{move}: the old rows are dropped; the views of {targets} stay.",
@@ -127,7 +128,7 @@ class Command(DatabaseCommand):
             question = way.question(status.plan, status.run) if status.run else ""
             if interactive and question and not self.agree(question):
                 return
-        if not dry_run and (not standing or (status.run and retiring.needs_work(status.plan, status.run))):
+        if not dry_run and (not standing or (status.run and retire.needs_work(status.plan, status.run))):
             way.act(status.declared.move, status.declared.apps, connection)
         self.stdout.write(
             (way.already if standing else way.done).format(

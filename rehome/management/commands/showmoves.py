@@ -6,14 +6,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
-from rehome import resuming
-from rehome.discovery import find_moves
-from rehome.ledger import Ledger
+from rehome.graph.discovery import find_moves
+from rehome.graph.status import Status, read_statuses
 from rehome.management.base import DatabaseCommand, add_format, as_json, as_table
-from rehome.resuming import HALF_DONE
-from rehome.session import Session
-from rehome.status import Status, read_statuses
-from rehome.writes import Writes
+from rehome.moves import resume
+from rehome.moves.state import HALF_DONE
+from rehome.parts.writes import Writes
+from rehome.plan.ledger import Ledger
+from rehome.postgres.session import Session
 
 HEADINGS = ["move", "migration", "phase", "rows", "sync", "old writes", "since last look", "last verification"]
 
@@ -65,7 +65,7 @@ def note_on(status: Status) -> str:
 def where_it_stopped(status: Status) -> str:
     """How far a move has come, whether anybody is at work on it, and what to do if not."""
     app_label, name = status.declared.key
-    stands = resuming.describe(status.run) if status.run else ""
+    stands = resume.describe(status.run) if status.run else ""
     if status.plan and (session := Session(status.plan.connection).running_move()):
         return f"{stands}; at work: {session}."
     return (

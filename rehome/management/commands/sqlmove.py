@@ -6,16 +6,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.loader import AmbiguityError, MigrationLoader
 
-from rehome import catalog, preflight
-from rehome.conf import LOCK_TIMEOUT_MS
-from rehome.discovery import moves_of
-from rehome.ledger import Ledger
+from rehome.graph.discovery import moves_of
+from rehome.graph.status import Status, read_status
 from rehome.management.base import USAGE, DatabaseCommand
 from rehome.models import Phase
-from rehome.resuming import HALF_DONE
-from rehome.runner import backward_steps, forward_steps
-from rehome.status import Status, read_status
-from rehome.steps import Step
+from rehome.moves.runner import backward_steps, forward_steps
+from rehome.moves.state import HALF_DONE
+from rehome.moves.steps import Step
+from rehome.plan.ledger import Ledger
+from rehome.postgres import catalog
+from rehome.postgres.conf import LOCK_TIMEOUT_MS
+from rehome.preflight import checks
 
 HEADING = """\
 -- {place} on database {alias!r}, {direction}
@@ -85,7 +86,7 @@ def steps_of(status: Status, *, backwards: bool) -> Iterator[Step]:
         assert status.run  # noqa: S101  A phase is that of a run.
         return backward_steps(status.plan, status.run)
     if backwards:
-        return backward_steps(status.plan, preflight.check_live(status.plan, Ledger(status.plan.connection.alias)))
+        return backward_steps(status.plan, checks.check_live(status.plan, Ledger(status.plan.connection.alias)))
     return forward_steps(status.plan, status.run)
 
 

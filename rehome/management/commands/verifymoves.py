@@ -7,21 +7,20 @@ from django.core.management.base import CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 
-from rehome import inplace, retiring
-from rehome.discovery import find_moves
+from rehome.graph.discovery import find_moves
+from rehome.graph.status import Status, read_statuses
 from rehome.importing import verifying
 from rehome.importing.declaration import Import
 from rehome.importing.discovery import find_imports
 from rehome.importing.ledger import ImportLedger
 from rehome.importing.verifying import Verification, find_runs
-from rehome.ledger import Ledger
 from rehome.management.base import DatabaseCommand, add_format, as_json, as_table
 from rehome.management.base import choose as choose_moves
 from rehome.models import ImportRun, MoveRun, Phase
-from rehome.problems import find_problems
-from rehome.status import Status, read_statuses
-from rehome.steps import open_session
-from rehome.verify import Report, verify
+from rehome.moves.steps import open_session
+from rehome.plan.ledger import Ledger
+from rehome.verify.problems import find_problems
+from rehome.verify.report import Report, verify, verify_in_place, verify_views
 
 HEADINGS = [
     "move", "source rows", "target rows", "missing", "extra", "different", "orphans", "unvalidated",
@@ -37,8 +36,8 @@ IMPORT_HEADINGS = ["import", "source rows", "target rows", "missing", "extra", "
 WAYS: dict[Phase, Callable[..., Report]] = {
     Phase.MOVED: verify,
     Phase.LIVE: verify,
-    Phase.IN_PLACE: inplace.verify,
-    Phase.RETIRED: retiring.verify_views,
+    Phase.IN_PLACE: verify_in_place,
+    Phase.RETIRED: verify_views,
 }
 
 

@@ -1,0 +1,105 @@
+"""In which respects a column of a live table is not what its field says."""
+
+from collections.abc import Callable, Iterator
+
+from rehome.checkschema import making, suggestions
+from rehome.checkschema.pair import Pair
+from rehome.checkschema.report import Difference
+from rehome.checkschema.shape import NUMBERED, Column
+
+# What is said of a column, in the order in which the remedies can be run.
+RESPECTS: dict[str, Callable[[Column], str | None]] = {
+    "generated": lambda column: column.generated or None,
+    "default": lambda column: column.default,
+    "type": lambda column: column.type,
+    "collation": lambda column: column.collation or None,
+    "null": lambda column: "NULL" if column.nullable else "NOT NULL",
+    "sequence": lambda column: column.numbered or None,
+    "comment": lambda column: column.comment or None,
+}
+OF_VIEWS = ("type",)
+"""A view says nothing else of its columns."""
+
+
+def find_differences(pair: Pair) -> Iterator[Difference]:
+    for expected in pair.expected.columns:
+        found = pair.found.column(expected.name)
+        if found is None:
+            yield missing(pair, expected)
+        else:
+            yield from compare(pair, expected, found)
+    if pair.found.kind == "table":
+        yield from (unknown(pair, found) for found in pair.found.columns if not pair.expected.column(found.name))
+
+
+def compare(pair: Pair, expected: Column, found: Column) -> Iterator[Difference]:
+    field = pair.field(found.name)
+    for kind in RESPECTS if pair.found.kind == "table" else OF_VIEWS:
+        says, has = RESPECTS[kind](expected), RESPECTS[kind](found)
+        if says != has and not is_told_otherwise(kind, expected, found):
+            yield pair.difference(
+                f'column "{found.name}"',
+                "length" if kind == "type" and bare(says) == bare(has) else kind,
+                says,
+                has,
+                remedy(pair, kind, expected, found),
+                f"{field.name}: {suggestions.change(kind, found, field)}",
+            )
+
+
+def is_told_otherwise(kind: str, expected: Column, found: Column) -> bool:
+    """Whether it follows from another difference of the same column."""
+    if kind == "collation":
+        return not (expected.collation and found.collation)
+    if kind == "default":
+        return bool(expected.numbered or found.numbered or expected.generated or found.generated)
+    return kind == "null" and bool(expected.generated) != bool(found.generated)
+
+
+def remedy(pair: Pair, kind: str, expected: Column, found: Column) -> tuple[str, ...]:
+    if kind == "sequence" and expected.numbered == NUMBERED and found.cure:
+        return found.cure
+    return pair.server.remedies.alter_column(kind, pair.found, expected, found)
+
+
+def bare(type_name: str | None) -> str:
+    """Without lengths, precisions and scales."""
+    return (type_name or "").partition("(")[0]
+
+
+def missing(pair: Pair, expected: Column) -> Difference:
+    field = pair.field(expected.name)
+    return pair.difference(
+        f'column "{expected.name}"',
+        "missing",
+        describe(expected),
+        None,
+        making.collect(pair.server.connection, lambda editor: editor.add_field(pair.twin.model, field))
+        if pair.found.kind == "table"
+        else (),
+        suggestions.other_name(expected.name, (c.name for c in pair.found.columns), field.name, "db_column")
+        or f"without {field.name}",
+    )
+
+
+def unknown(pair: Pair, found: Column) -> Difference:
+    """Harmless until a row is inserted, when it must have a value, or until a migration adds a column of the name."""
+    return pair.difference(
+        f'column "{found.name}"',
+        "unknown",
+        None,
+        f"{describe(found)}, without which no row can be inserted" if found.demanding else describe(found),
+        pair.server.remedies.let_insert(pair.found, found) if found.demanding else (),
+        f"add {suggestions.field(found)}",
+    )
+
+
+def describe(column: Column) -> str:
+    return " ".join(
+        [
+            column.type,
+            *([f"GENERATED ALWAYS AS {column.generated}"] if column.generated else []),
+            *(["NOT NULL"] if not column.nullable else []),
+            *([f"DEFAULT {column.default}"] if column.default is not None else []),
+        ]
+    )

@@ -1,0 +1,140 @@
+"""Compares models with the tables of a database, by letting Django make the same tables beside them."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from django.apps import apps as global_apps
+from django.apps.registry import Apps
+from django.db import router
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.state import ProjectState
+
+from rehome.checkschema import columns, making, parts, suggestions, twins
+from rehome.checkschema.making import Unmade
+from rehome.checkschema.mysql.server import MySQL
+from rehome.checkschema.pair import Pair
+from rehome.checkschema.postgres.server import PostgreSQL
+from rehome.checkschema.report import Difference, Report
+from rehome.checkschema.server import Server
+from rehome.checkschema.shape import Shape
+from rehome.checkschema.twins import Twin
+from rehome.errors import Refused
+from rehome.plan.plan import Model
+
+SERVERS: dict[str, Callable[[BaseDatabaseWrapper], Server]] = {"postgresql": PostgreSQL, "mysql": MySQL}
+
+Live = dict[str, Shape]
+"""By the model's label, the tables that are there."""
+
+
+def models_of(app_label: str, alias: str) -> list[Model]:
+    """What an app has in database `alias`: unmanaged models too, which no router's allow_migrate is asked about."""
+    return [
+        model
+        for model in global_apps.get_app_config(app_label).get_models()
+        if is_table_of(model) and (not model._meta.managed or router.allow_migrate_model(alias, model))
+    ]
+
+
+def is_table_of(model: Model) -> bool:
+    """Whether it has a table of its own."""
+    return not (model._meta.proxy or model._meta.swapped)
+
+
+def compare_app(app_label: str, connection: BaseDatabaseWrapper) -> Report:
+    models = models_of(app_label, connection.alias)
+    return compare(models, ProjectState.from_apps(global_apps), global_apps, connection)
+
+
+def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connection: BaseDatabaseWrapper) -> Report:
+    """`state` describes the models and all that they point at; `registry` has them as classes.
+
+    Writes nothing that stays, and takes no lock that any writer of the tables could wait for.
+    """
+    server = open_server(connection)
+    found = twins.make_twins(models, state)
+    with server.workshop():
+        live = {twin.label: shape for twin in found if (shape := server.read(twin.live_name))}
+        # A foreign key may need what another statement makes.
+        differences = sorted(
+            find_differences(found, live, registry, server), key=lambda d: d.what[:11] == "foreign key"
+        )
+        notes = list(find_notes(live, registry, server))
+    return Report(tuple(twin.label for twin in found), tuple(differences), tuple(notes))
+
+
+def open_server(connection: BaseDatabaseWrapper) -> Server:
+    if connection.vendor not in SERVERS:
+        raise Refused(
+            f"Database {connection.alias!r} is {connection.vendor}, whose tables can't be compared with models.",
+            "Run it on PostgreSQL, MySQL or MariaDB.",
+        )
+    return SERVERS[connection.vendor](connection)
+
+
+def find_differences(found: list[Twin], live: Live, registry: Apps, server: Server) -> Iterator[Difference]:
+    present = [twin for twin in found if twin.label in live]
+    unmade = list(making.make_tables(present, server))
+    # A foreign key of a twin leads to another temporary table, in the place of a live one.
+    for target in {field.target_field.model for field in twins.foreign_keys(present)}:
+        server.stand_for(target._meta.db_table, registry.get_model(target._meta.label)._meta.db_table)
+    yield from (no_table(twin, server) for twin in found if twin not in present)
+    yield from map(not_made, unmade)
+    lost = [each.twin for each in unmade if each.whole]
+    for twin in present:
+        if twin not in lost:
+            yield from compare_one(Pair(twin, server.read_twin(twin), live[twin.label], server))
+
+
+def compare_one(pair: Pair) -> Iterator[Difference]:
+    found = pair.found
+    if found.kind != "table" and pair.twin.model._meta.managed:
+        yield pair.difference("table", "type", "table", found.kind, change="Meta.managed = False")
+    yield from columns.find_differences(pair)
+    if found.kind == "table":
+        yield from parts.find_differences(pair)
+        if pair.expected.comment != found.comment:
+            yield comment_differs(pair)
+
+
+def comment_differs(pair: Pair) -> Difference:
+    says, has = pair.expected.comment, pair.found.comment
+    sql = pair.server.remedies.comment(pair.found, says)
+    return pair.difference("table", "comment", says or None, has or None, sql, f"Meta.db_table_comment = {has!r}")
+
+
+def no_table(twin: Twin, server: Server) -> Difference:
+    name = twin.live_name
+    return Difference(
+        twin.label,
+        server.connection.ops.quote_name(name),
+        "table",
+        "missing",
+        name,
+        None,
+        making.collect(server.connection, lambda editor: making.create(editor, twin.model)),
+        suggestions.other_name(name, server.table_names(), "Meta", "db_table"),
+    )
+
+
+def not_made(unmade: Unmade) -> Difference:
+    """The server has no such type, collation or operator class."""
+    twin, why = unmade.twin, f"can't be made in this database: {unmade.why}"
+    change = "what this server has, or install on it what brings it (CREATE EXTENSION)"
+    return Difference(twin.label, twin.live_name, "table", "unsupported", unmade.what, why, change=change)
+
+
+def find_notes(live: Live, registry: Apps, server: Server) -> Iterator[tuple[str, str]]:
+    for note in server.notes():
+        yield f"database {server.connection.alias}", note
+    for shape in live.values():
+        for note in (*shape.notes, *strangers(shape, registry)):
+            yield shape.place, note
+
+
+def strangers(shape: Shape, registry: Apps) -> Iterator[str]:
+    """Nobody deletes their rows first when a row here is deleted."""
+    models = registry.get_models(include_auto_created=True)
+    known = {model._meta.db_table.rpartition(".")[2].strip('"`') for model in models}
+    for table, key in shape.incoming:
+        if table not in known:
+            yield f"Foreign key {key} of table {table}, which no model is of, points here."

@@ -1,0 +1,127 @@
+"""Makes the tables of the twins by the statements that Django would make the live tables with."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome.checkschema.server import Server
+from rehome.checkschema.twins import Twin, foreign_keys
+from rehome.errors import one_line
+
+
+@dataclasses.dataclass(frozen=True)
+class Unmade:
+    """Something of a model that Django could not make in this database."""
+
+    twin: Twin
+    what: str
+    why: str
+    whole: bool
+    """Whether there is no table at all to compare."""
+
+
+def make_tables(twins: list[Twin], server: Server) -> Iterator[Unmade]:
+    """First all tables, then what Django defers: the indexes, and the foreign keys from one to the other."""
+    editor = open_editor(server.connection)
+    create_table = editor.sql_create_table.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1)
+    deferred: dict[Twin, list[Any]] = {}
+    for twin in twins:
+        editor.sql_create_table, editor.deferred_sql = f"{create_table}{server.table_options(twin)}", []
+        failure = try_to(server, functools.partial(create, editor, twin.twin))
+        if failure is None:
+            deferred[twin] = editor.deferred_sql
+        else:
+            yield from find_culprits(editor, twin, server, failure)
+    if server.makes_foreign_keys:
+        make_stand_ins(list(deferred), server.connection)
+    for twin, statements in deferred.items():
+        for statement in statements:
+            if " FOREIGN KEY " in str(statement) and not server.makes_foreign_keys:
+                continue
+            if failure := try_to(server, functools.partial(editor.execute, statement, None)):
+                yield Unmade(twin, str(statement).replace(twin.name, twin.live_name), failure, whole=False)
+
+
+def open_editor(connection: BaseDatabaseWrapper) -> Any:
+    """Django's own, which takes a percent sign in a comment for a placeholder."""
+    editor: Any = connection.schema_editor(atomic=False)
+    editor.deferred_sql = []
+    execute = editor.execute
+
+    def execute_as_it_is(statement: Any, params: Any = ()) -> None:
+        execute(statement, None if str(statement).startswith("COMMENT ON ") else params)
+
+    editor.execute = execute_as_it_is
+    return editor
+
+
+def create(editor: Any, model: Any) -> None:
+    """Without its many-to-many tables, which have twins of their own."""
+    many_to_many, model._meta.local_many_to_many = model._meta.local_many_to_many, []
+    try:
+        editor.create_model(model)
+    finally:
+        model._meta.local_many_to_many = many_to_many
+
+
+def try_to(server: Server, act: Callable[[], object]) -> str | None:
+    """Why the server refused; None when it did not."""
+    connection: Any = server.connection
+    try:
+        with server.attempt():
+            act()
+    except (DatabaseError, connection.Database.Error) as error:
+        return one_line(error)  # The latter where Django composes a statement itself.
+    return None
+
+
+def find_culprits(editor: Any, twin: Twin, server: Server, failure: str) -> Iterator[Unmade]:
+    """The columns that can't be made even alone; without any, the table as a whole."""
+    found = False
+    for field in twin.twin._meta.local_concrete_fields:
+        definition, params = editor.column_sql(twin.twin, field)
+        name = editor.quote_name(field.column)
+        table = f"CREATE TEMPORARY TABLE {editor.quote_name(twin.name)} ({name} {definition})"
+        why = try_to(server, functools.partial(probe, editor, twin, table, params or None))
+        if why is not None and not field.generated:
+            found = True
+            yield Unmade(twin, f"{name} {definition}", why, whole=True)
+    if not found:
+        yield Unmade(twin, f"a table for {twin.label}", failure, whole=True)
+
+
+def probe(editor: Any, twin: Twin, statement: str, params: Any) -> None:
+    editor.execute(statement, params)
+    editor.execute(f"DROP TABLE {editor.quote_name(twin.name)}", None)
+
+
+def make_stand_ins(twins: list[Twin], connection: BaseDatabaseWrapper) -> None:
+    """Tables for the foreign keys to models that are not compared, of the columns that are pointed at."""
+    own = {twin.name for twin in twins}
+    wanted: dict[str, dict[str, str]] = {}
+    for field in foreign_keys(twins):
+        table, target = field.target_field.model._meta.db_table, field.target_field
+        if table not in own:
+            wanted.setdefault(table, {})[target.column] = column_type(target, connection)
+    quote = connection.ops.quote_name
+    with connection.cursor() as cursor:
+        for table, columns in wanted.items():
+            listed = ", ".join(f"{quote(name)} {kind} UNIQUE" for name, kind in columns.items())
+            cursor.execute(f"CREATE TEMPORARY TABLE {quote(table)} ({listed})")
+
+
+def column_type(field: Any, connection: BaseDatabaseWrapper) -> str:
+    parameters = field.db_parameters(connection)
+    collation = f" COLLATE {connection.ops.quote_name(parameters['collation'])}" if parameters.get("collation") else ""
+    return f"{parameters['type']}{collation}"
+
+
+def collect(connection: BaseDatabaseWrapper, act: Callable[[Any], object]) -> tuple[str, ...]:
+    """The statements that a schema editor would run, without running them."""
+    with connection.schema_editor(collect_sql=True, atomic=False) as editor:
+        act(editor)
+    return tuple(statement.rstrip(";") for statement in editor.collected_sql)

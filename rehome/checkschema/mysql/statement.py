@@ -1,0 +1,155 @@
+"""Reads SHOW CREATE TABLE, the only thing that MySQL and MariaDB tell of a temporary table."""
+
+import re
+from collections.abc import Iterator
+
+from rehome.checkschema.shape import NUMBERED, Column, Part
+
+NAMED = re.compile(r"(PRIMARY|UNIQUE|FULLTEXT|SPATIAL)? ?KEY (?:`((?:[^`]|``)+)` )?(\(.*)")
+CONSTRAINT = re.compile(r"CONSTRAINT `((?:[^`]|``)+)` (FOREIGN KEY|CHECK) (.*)")
+KINDS = {"PRIMARY": "primary key", "UNIQUE": "unique", None: "index", "FULLTEXT": "index", "SPATIAL": "index"}
+
+# How many digits a terminal shows; what a column holds does not depend on it.
+WIDTH = re.compile(r"\b(smallint|mediumint|int|bigint)\(\d+\)|\btinyint\((?!1\))\d+\)")
+# What a foreign key does without being told to.
+IDLE = re.compile(r" ON (?:DELETE|UPDATE) (?:NO ACTION|RESTRICT)")
+# A whole word, a string, a name or a pair of parentheses with everything in it, without a blank between.
+OPENING = {"'": "'", "`": "`", '"': '"'}
+
+
+def lines(statement: str) -> list[str]:
+    """Of the columns, keys and constraints."""
+    return [line.strip().removesuffix(",") for line in statement.partition("\n)")[0].split("\n")[1:]]
+
+
+def ending(statement: str) -> str:
+    """What is said of the table as a whole."""
+    return statement.partition("\n)")[2]
+
+
+def comment(statement: str) -> str:
+    """Of the whole table."""
+    found = re.search(r" COMMENT='((?:[^'\\]|''|\\.)*)'", ending(statement))
+    return unquoted(f"'{found[1]}'") if found else ""
+
+
+def columns(statement: str, collations: dict[str, str]) -> Iterator[Column]:
+    for line in lines(statement):
+        if line.startswith("`"):
+            yield column(line, collations)
+
+
+def column(line: str, collations: dict[str, str]) -> Column:
+    name, *rest = words(line)
+    name = unquoted(name)
+    said = options(rest)
+    return Column(
+        name=name,
+        type=WIDTH.sub(lambda found: found[0].partition("(")[0], said["TYPE"]),
+        nullable="NOT NULL" not in said,
+        default=default(said),
+        generated=said.get("AS", ""),
+        collation=collations.get(name, ""),
+        comment=unquoted(said["COMMENT"]) if "COMMENT" in said else "",
+        numbered=NUMBERED if "AUTO_INCREMENT" in said else "",
+        definition=line,
+    )
+
+
+def default(said: dict[str, str]) -> str | None:
+    """What the server writes by itself, when a row is made and when it changes."""
+    value = said.get("DEFAULT")
+    parts = [
+        *([value] if value and value != "NULL" else []),
+        *([f"ON UPDATE {said['UPDATE']}"] if "UPDATE" in said else []),
+    ]
+    return " ".join(parts) or None
+
+
+def options(rest: list[str]) -> dict[str, str]:
+    """What stands behind each keyword of a column; the type stands behind none."""
+    said: dict[str, str] = {}
+    kind = [rest[0]]
+    following = iter(rest[1:])
+    for word in following:
+        match word.upper():
+            case "UNSIGNED" | "ZEROFILL":
+                kind.append(word)
+            case "NOT":
+                said[f"NOT {next(following)}"] = ""
+            case "DEFAULT" | "UPDATE" | "COMMENT" | "COLLATE" | "CHECK":
+                said[word.upper()] = next(following)
+            case "AS":
+                said["AS"] = " ".join((next(following), next(following, "")))
+            case keyword:
+                said[keyword] = ""
+    return {**said, "TYPE": " ".join(kind)}
+
+
+def words(text: str) -> list[str]:
+    """Split at the blanks that are in no quotes and in no parentheses."""
+    found, depth, quote = [""], 0, ""
+    for position, character in enumerate(text):
+        if quote:
+            escaped = text[position - 1] == "\\" and text[position - 2] != "\\" and quote != "`"
+            quote = "" if character == quote and not escaped else quote
+        elif character in OPENING:
+            quote = character
+        elif character in "()":
+            depth += 1 if character == "(" else -1
+        if character == " " and not depth and not quote:
+            found.append("")
+        else:
+            found[-1] += character
+    return [word for word in found if word]
+
+
+def parts(statement: str) -> Iterator[Part]:
+    saying_nothing = set(needless_checks(statement))
+    yield from (part for part in all_parts(statement) if part.definition not in saying_nothing)
+
+
+def needless_checks(statement: str) -> Iterator[str]:
+    """That an unsigned number is not negative goes without saying; Django says so, at the column or in the table."""
+    for line in lines(statement):
+        if line.startswith("`"):
+            name, *rest = words(line)
+            if "unsigned" in options(rest)["TYPE"]:
+                yield f"CHECK ({name} >= 0)"
+
+
+def all_parts(statement: str) -> Iterator[Part]:
+    for line in lines(statement):
+        if line.startswith("`"):
+            yield from column_check(line)
+        elif found := CONSTRAINT.fullmatch(line):
+            name, kind, rest = found.groups()
+            definition = IDLE.sub("", f"{kind} {rest}")
+            columns = names(rest) if kind == "FOREIGN KEY" else ()
+            yield Part(kind.lower(), name, definition, columns)
+        elif found := NAMED.fullmatch(line):
+            kind, named, rest = found.groups()
+            definition = f"{kind} KEY {rest}" if kind else f"KEY {rest}"
+            yield Part(KINDS[kind], named or "PRIMARY", definition.removesuffix(" USING BTREE"), names(rest))
+
+
+def column_check(line: str) -> Iterator[Part]:
+    name, *rest = words(line)
+    said = options(rest)
+    if "CHECK" in said:
+        without = line.replace(f" CHECK {said['CHECK']}", "")
+        yield Part("check", unquoted(name), f"CHECK {said['CHECK']}", (unquoted(name),), column=without)
+
+
+def names(listed: str) -> tuple[str, ...]:
+    """Of columns; empty where there are expressions or beginnings of columns."""
+    inside = words(listed)[0][1:-1]
+    plain = re.fullmatch(r"`(?:[^`]|``)+`(?:,`(?:[^`]|``)+`)*", inside)
+    return tuple(unquoted(name) for name in re.findall(r"`(?:[^`]|``)+`", inside)) if plain else ()
+
+
+def unquoted(text: str) -> str:
+    quote = text[0]
+    return (
+        re.sub(r"\\(.)", r"\1", text[1:-1].replace(quote * 2, quote)) if quote == "'" else text[1:-1].replace("``", "`")
+    )

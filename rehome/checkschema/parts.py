@@ -1,0 +1,112 @@
+"""Which constraints and indexes only the models or only a live table has, by what they say and not by their names."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from rehome.checkschema import suggestions
+from rehome.checkschema.pair import Pair
+from rehome.checkschema.report import Difference
+from rehome.checkschema.shape import Part
+
+LIKE = {"unique index": "unique"}
+"""Kinds that stand for each other, though Django finds one where it looks for it and not the other."""
+
+KEYS_FIRST = {"primary key": 0, "unique": 1, "foreign key": 3}
+"""What a foreign key needs comes before it in the list of statements to run."""
+
+
+def find_differences(pair: Pair) -> Iterator[Difference]:
+    lost = {column.name for column in pair.expected.columns} - {column.name for column in pair.found.columns}
+    expected = [part for part in pair.expected.parts if not lost.intersection(part.columns)]
+    expected.sort(key=lambda part: KEYS_FIRST.get(part.kind, 2))
+    same, lacking, unknown = match(expected, pair.found.parts, pair.server.simplified)
+    for says, has in same:
+        yield from compare(pair, says, has)
+    replaced, lacking, unknown = match_places(lacking, unknown)
+    for says, has in replaced:
+        yield differ(pair, says, has)
+    yield from (missing(pair, part) for part in lacking)
+    yield from (extra(pair, part) for part in unknown if not part.implied)
+
+
+Matched = tuple[list[tuple[Part, Part]], list[Part], list[Part]]
+"""Pairs, what only the model has, and what only the table has."""
+
+
+def match(expected: Iterable[Part], found: Iterable[Part], simplify: Callable[[str], str]) -> Matched:
+    """Of several parts that say the same, one that has the name already; then those that mean the same."""
+    left, pairs, lacking = list(found), [], list(expected)
+    for says in (
+        lambda a, b: a.definition == b.definition and a.name == b.name,
+        lambda a, b: a.definition == b.definition,
+        lambda a, b: simplify(a.definition) == simplify(b.definition),
+    ):
+        for part in list(lacking):
+            twin = next((other for other in left if other.kind == part.kind and says(part, other)), None)
+            if twin:
+                left.remove(twin)
+                lacking.remove(part)
+                pairs.append((part, twin))
+    return pairs, lacking, left
+
+
+def match_places(lacking: list[Part], unknown: list[Part]) -> Matched:
+    """Parts of one kind that have a name or their columns in common: one difference, not two."""
+    left, pairs, alone = list(unknown), [], []
+    for part in lacking:
+        kind = LIKE.get(part.kind, part.kind)
+        alike = [other for other in left if LIKE.get(other.kind, other.kind) == kind]
+        near = [other for other in alike if is_near(part, other)]
+        if near:
+            left.remove(near[0])
+            pairs.append((part, near[0]))
+        else:
+            alone.append(part)
+    return pairs, alone, left
+
+
+def is_near(part: Part, other: Part) -> bool:
+    """A table has one primary key, whatever its columns."""
+    same_columns = bool(part.columns) and part.columns == other.columns
+    return part.kind == "primary key" or part.name == other.name or same_columns
+
+
+def compare(pair: Pair, says: Part, has: Part) -> Iterator[Difference]:
+    named = says.name in pair.twin.named_parts
+    if named and says.name != has.name:
+        yield pair.difference(
+            what(has),
+            "name",
+            says.name,
+            has.name,
+            pair.server.remedies.rename(pair.found, has, says.name),
+            f'name="{has.name}"',
+        )
+    if has.flaw:
+        yield pair.difference(what(has), "flaw", "in force", has.flaw, pair.server.remedies.mend(pair.found, has))
+
+
+def differ(pair: Pair, says: Part, has: Part) -> Difference:
+    name = says.name if says.name in pair.twin.named_parts else ""
+    sql = pair.server.remedies.replace(pair.found, says, has, name)
+    return pair.difference(
+        what(has), "definition", describe(says), describe(has), sql, suggestions.part(has, pair.twin.model)
+    )
+
+
+def missing(pair: Pair, part: Part) -> Difference:
+    name = part.name if part.name in pair.twin.named_parts else ""
+    subject = f'{part.kind} "{name}"' if name else part.kind
+    return pair.difference(subject, "missing", describe(part), None, pair.server.remedies.add(pair.found, part, name))
+
+
+def extra(pair: Pair, part: Part) -> Difference:
+    sql = pair.server.remedies.drop(pair.found, part)
+    return pair.difference(what(part), "unknown", None, describe(part), sql, suggestions.part(part, pair.twin.model))
+
+
+def what(part: Part) -> str:
+    return f'{part.kind} "{part.name}"'
+
+
+def describe(part: Part) -> str:
+    return f"{part.kind.upper()} {part.definition}" if part.kind.endswith("index") else part.definition

@@ -1,0 +1,66 @@
+"""What no model can say of a table and what its users would meet all the same, in sentences."""
+
+from collections.abc import Iterator
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome.parts.triggers import PREFIX
+from rehome.postgres import anatomy, catalog
+from rehome.postgres.sql import readable
+from rehome.postgres.tables import Table
+
+# The server's own triggers enforce foreign keys.
+DISABLED = "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s AND tgisinternal AND tgenabled NOT IN ('O', 'A'))"
+
+SEQUENCES = """
+SELECT format('%%I.%%I', n.nspname, c.relname)
+  FROM pg_attrdef a
+  JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
+  JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.adrelid = %s AND CASE WHEN c.relkind = 'S' THEN NOT has_sequence_privilege(c.oid, 'USAGE') END
+"""
+
+LACKING = """
+SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY AS p(privilege, number)
+ WHERE NOT has_table_privilege(%s, privilege) ORDER BY number
+"""
+
+
+def find_in_database(connection: BaseDatabaseWrapper) -> Iterator[str]:
+    ((encoding,),) = catalog.query(connection, "SHOW server_encoding")
+    if encoding != "UTF8":
+        yield f"Its encoding is {encoding}: a text with other characters is refused."
+
+
+def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[str]:
+    own = [trigger for trigger in table.triggers if not trigger.name.startswith(PREFIX)]
+    for trigger in own:
+        state = "runs" if trigger.enabled else "is there, disabled:"
+        yield f"Trigger {trigger.name} {state} {trigger.function_schema}.{trigger.function}()."
+    if table.kind == "r" and table.rules:
+        yield f"Rules rewrite its statements: {', '.join(table.rules)}."
+    if table.row_security:
+        yield "Row-level security may hide rows from Django and refuse its writes."
+    if table.persistence == "u":
+        yield "It is unlogged: after a crash of the server it is empty."
+    if table.inherits:
+        yield "It has partitions or heirs, or is one."
+    if catalog.query(connection, DISABLED, [table.oid]) == [(True,)]:
+        yield f"Triggers of its foreign keys are disabled; ALTER TABLE {place} ENABLE TRIGGER ALL."
+    for name in anatomy.find_belongings(table, connection):
+        yield f"It has {name}, which no migration makes and one may be stopped by."
+    for name in anatomy.find_dependents(table, connection):
+        yield f"No migration can change the type of a column that is used by {name}."
+    yield from find_lacking_rights(table, place, connection)
+
+
+def find_lacking_rights(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[str]:
+    ((role,),) = catalog.query(connection, "SELECT current_user")
+    lacking = [privilege for (privilege,) in catalog.query(connection, LACKING, [table.oid])]
+    if lacking:
+        rights = ", ".join(lacking)
+        yield f"The role {role!r} lacks {rights}; GRANT {rights} ON {place} TO {readable(role)}."
+    for (sequence,) in catalog.query(connection, SEQUENCES, [table.oid]):
+        yield f"The role {role!r} lacks USAGE; GRANT USAGE ON SEQUENCE {sequence} TO {readable(role)}."
+    if not table.owned:
+        yield f"It belongs to {table.owner!r}: migrations of role {role!r} can't alter it."

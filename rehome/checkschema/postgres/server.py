@@ -1,0 +1,207 @@
+"""Tables of PostgreSQL and their temporary twins, as the catalog describes both."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome.checkschema.postgres import notes, numbers
+from rehome.checkschema.postgres.remedies import PostgreSQLRemedies
+from rehome.checkschema.shape import Column, Part, Shape
+from rehome.checkschema.twins import Twin
+from rehome.errors import Refused
+from rehome.plan import historical
+from rehome.postgres import anatomy, catalog, tables
+from rehome.postgres.sql import Identifier
+from rehome.postgres.tables import Anatomy, Constraint, Table
+
+KINDS = {"p": "primary key", "u": "unique", "x": "exclusion", "c": "check", "f": "foreign key"}
+RELATIONS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
+
+INVALID = """
+SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+ WHERE x.indrelid = %s AND NOT (x.indisvalid AND x.indisready)
+"""
+
+# PostgreSQL 18 can have a NOT NULL that no row was looked at for; to set it is to look at them.
+UNPROVED = """
+SELECT a.attname FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+ WHERE c.conrelid = %s AND c.contype = 'n' AND NOT c.convalidated
+"""
+
+PLACE = """
+SELECT to_regclass(%s)::oid::bigint, format('%%I.%%I', n.nspname, c.relname), c.oid IS NOT NULL
+  FROM (SELECT to_regclass(%s) AS live) AS named
+  LEFT JOIN pg_class c ON c.oid = named.live LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+
+MAY_MAKE_TABLES = """
+SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'TEMPORARY')
+"""
+
+# A default that is NULL all the same; PHP's tools write DEFAULT NULL, and the server keeps it with its cast.
+NOTHING = re.compile(r"NULL::[\w .\"()\[\]]+")
+# A literal with the type of its column, which is compared on its own.
+LITERAL = re.compile(r"('(?:[^']|'')*')::[\w .\"()\[\]]+")
+# Casts that are kept from before a column's type changed, and change no comparison of texts or of integers.
+TEXT_CASTS = re.compile(r"::(?:text|character varying|bpchar)(?:\(\d+\))?(?:\[\])?")
+NUMBER_CASTS = re.compile(r"\((-?\d+)\)::(?:smallint|integer|bigint)")
+QUOTED = re.compile(r"'((?:[^']|'')*)'(::(?:smallint|integer|bigint)(?!\[))?|\"(?:[^\"]|\"\")*\"")
+NEEDLESS = re.compile(r"(?<![\w\x00])\(([\w\x00]+|\([^()]*\)|ARRAY\[[^\]()]*\])\)")
+
+
+class PostgreSQL:
+    makes_foreign_keys = True
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+        self.remedies = PostgreSQLRemedies(connection)
+        self.places: dict[int, str] = {}
+        """By the oid of a table that a foreign key of a twin points at: the live table in its place."""
+
+    @contextmanager
+    def workshop(self) -> Iterator[None]:
+        """A transaction that may make temporary tables, and of which nothing stays."""
+        self.refuse_without_temporary_tables()
+        with transaction.atomic(using=self.connection.alias):
+            # A connection may be read-only by default; after the transaction's first query that could not be changed.
+            self.execute("SET TRANSACTION READ WRITE")
+            yield
+            transaction.set_rollback(True, using=self.connection.alias)
+
+    def refuse_without_temporary_tables(self) -> None:
+        ((standby, allowed),) = catalog.query(self.connection, MAY_MAKE_TABLES)
+        if standby or not allowed:
+            raise Refused(
+                f"Database {self.connection.alias!r} lets this connection make no temporary tables, and those are what "
+                "its tables are compared with.",
+                "Run it on the primary." if standby else "GRANT TEMPORARY ON DATABASE to its role.",
+            )
+
+    def execute(self, statement: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def attempt(self) -> AbstractContextManager[object]:
+        return transaction.atomic(using=self.connection.alias)
+
+    def table_options(self, twin: Twin) -> str:
+        return ""
+
+    def stand_for(self, name: str, live_name: str) -> None:
+        """Let foreign keys of twins that point at table `name` be read as pointing at `live_name`."""
+        quote = self.connection.ops.quote_name
+        ((oid, place, found),) = catalog.query(self.connection, PLACE, [quote(name), quote(live_name)])
+        self.places[oid] = place if found else quote(live_name)
+
+    def table_names(self) -> list[str]:
+        with self.connection.cursor() as cursor:
+            return list(self.connection.introspection.table_names(cursor, include_views=True))
+
+    def notes(self) -> list[str]:
+        return list(notes.find_in_database(self.connection))
+
+    def simplified(self, definition: str) -> str:
+        return simplified(definition)
+
+    def read_twin(self, twin: Twin) -> Shape:
+        return self.describe(historical.get_table(self.connection, twin.twin))
+
+    def read(self, name: str) -> Shape | None:
+        """Takes no lock on the table."""
+        table = catalog.read_table(self.connection, self.connection.ops.quote_name(name))
+        return None if table is None else self.describe(table)
+
+    def describe(self, table: Table) -> Shape:
+        whole = anatomy.read_anatomy(table, self.connection)
+        invalid = {name for (name,) in catalog.query(self.connection, INVALID, [table.oid])}
+        place = self.place_of(table)
+        return Shape(
+            place=place,
+            schema=table.schema,
+            kind=RELATIONS.get(table.kind, "relation of another kind"),
+            columns=tuple(self.columns(whole)),
+            parts=(
+                *(describe_constraint(c, self.places) for c in table.constraints),
+                *(describe_index(i, invalid) for i in table.indexes),
+            ),
+            comment=whole.comments.get("", ""),
+            notes=tuple(notes.find(table, place, self.connection)) if table.persistence != "t" else (),
+            incoming=tuple((key.table, key.name) for key in table.incoming),
+        )
+
+    def place_of(self, table: Table) -> str:
+        """Quoted where it must be, as the server itself does it."""
+        ((place,),) = catalog.query(
+            self.connection, "SELECT format('%%I.%%I', %s::text, %s::text)", [table.schema, table.name]
+        )
+        return str(place)
+
+    def columns(self, whole: Anatomy) -> Iterator[Column]:
+        numbered_columns = numbers.read(whole.table, self.connection)
+        unproved = {name for (name,) in catalog.query(self.connection, UNPROVED, [whole.table.oid])}
+        for column in whole.table.columns:
+            numbered, cure = numbered_columns.get(column.name, ("", ()))
+            yield Column(
+                name=column.name,
+                type=column.type,
+                nullable=column.nullable or column.name in unproved,
+                default=None if numbered else constant(column.default),
+                generated=generation(whole.generated.get(column.name, "")),
+                collation=column.collation,
+                comment=whole.comments.get(column.name, ""),
+                numbered=numbered,
+                cure=cure,
+            )
+
+
+def constant(default: str | None) -> str | None:
+    """Without the type that the server adds to a literal: it is the column's, and compared there."""
+    if default is None or NOTHING.fullmatch(default):
+        return None
+    literal = LITERAL.fullmatch(default)
+    return literal[1] if literal else default
+
+
+def generation(text: str) -> str:
+    kind, _, expression = text.partition(" ")
+    return f"{expression} {'VIRTUAL' if kind == 'v' else 'STORED'}" if kind else ""
+
+
+def describe_constraint(constraint: Constraint, places: Mapping[int, str]) -> Part:
+    definition = constraint.definition.removesuffix(" NOT VALID")
+    if constraint.kind == "f":
+        place = places.get(constraint.referenced_oid, constraint.referenced)
+        columns, referenced = map(listed, (constraint.columns, constraint.referenced_columns))
+        definition = f"FOREIGN KEY ({columns}) REFERENCES {place}({referenced}){definition.rpartition(')')[2]}"
+    flaw = "" if constraint.validated else "not validated"
+    return Part(KINDS[constraint.kind], constraint.name, definition, constraint.columns, flaw)
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(Identifier(name).as_string() for name in names)
+
+
+def describe_index(index: tables.Index, invalid: set[str]) -> Part:
+    kind = "unique index" if index.unique else "index"
+    definition = index.definition[index.definition.index(" USING ") + len(" USING ") :]
+    flaw = "invalid, as a concurrent build leaves it that failed" if index.name in invalid else ""
+    return Part(kind, index.name, definition, index.columns, flaw)
+
+
+def simplified(definition: str) -> str:
+    """Without casts that change nothing and without needless parentheses, which come when a column's type changes."""
+    quoted: list[str] = []
+
+    def stash(found: re.Match[str]) -> str:
+        if found[2]:
+            return found[1]  # A negative number, which is written like a text.
+        quoted.append(found[0])
+        return f"\x00{len(quoted) - 1}\x00"
+
+    text = NUMBER_CASTS.sub(r"\1", TEXT_CASTS.sub("", QUOTED.sub(stash, definition)))
+    while (shorter := NEEDLESS.sub(r"\1", text)) != text:
+        text = shorter
+    return re.sub(r"\x00(\d+)\x00", lambda found: quoted[int(found[1])], text)

@@ -1,0 +1,286 @@
+"""Resolves an Import against two models and the target's table into an ImportPlan, without a write."""
+
+import dataclasses
+import datetime
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db import connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Q, Value
+from django.db.models.expressions import Combinable
+from django.utils import timezone
+
+from rehome.errors import Refused
+from rehome.importing.declaration import Given, Import, Lookup
+from rehome.plan.expressions import compile_expression
+from rehome.plan.fields import in_table_order, limit
+from rehome.plan.historical import column_of, concrete_fields, get_column, get_model, get_table
+from rehome.plan.plan import Assignment, Field, Flow, Model, TablePair, read_column
+from rehome.postgres.tables import Column, Table
+
+UNBOUNDED = {"character varying", "numeric"}
+"""Types that take any value without their modifiers, so that what is too long can be named instead of refused."""
+WIDER = {"date": "timestamp without time zone"}
+"""Types that drop in silence what the other one keeps, so that it can be named."""
+MADE_BY_SQL = {uuid.uuid4: "gen_random_uuid()", timezone.now: "now()", datetime.date.today: "current_date"}
+"""Python's defaults that PostgreSQL can make for each row as well."""
+
+
+Key = Mapping[str, str | None]
+"""What a row has for the fields of its import's key, as the source writes it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """A column of the target that comes from the source, and the column in which the source's value arrives."""
+
+    field: Field
+    column: Column
+    given: Given
+    lookup: Lookup | None
+    arrives_as: str
+    """The type of the column in which it arrives."""
+
+    @property
+    def arrives_in(self) -> str:
+        return f"{self.column.name} as read" if self.lookup else self.column.name
+
+    @property
+    def expression(self) -> Combinable:
+        if isinstance(self.given, str):
+            return F(self.given)
+        if isinstance(self.given, Value) and getattr(self.given, "_output_field_or_none", None) is None:
+            # Nothing about None, a list or a dict says what its type is.
+            return Value(self.given.value, output_field=self.field)
+        return self.given
+
+    @property
+    def constant(self) -> bool:
+        return isinstance(self.given, Value)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportPlan:
+    declared: Import
+    apps: Apps
+    """Where the declaration's labels are models."""
+    number: int
+    """Of this import among those of one run, for the names of its temporary tables."""
+    source: BaseDatabaseWrapper
+    connection: BaseDatabaseWrapper
+    """The target's."""
+    source_model: Model
+    target_model: Model
+    target: Table
+    taken: tuple[Taken, ...]
+    filled: tuple[Assignment, ...]
+    """Columns of new rows that nothing of the source gives."""
+    key: tuple[str, ...]
+    """Columns of the target that find a row again."""
+    only: tuple[Key, ...] | None = None
+    """By field of the target, the keys of the only rows to read; None for all."""
+    since: Q | None = None
+    """Which rows have to be read again; None for all."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether a row of the target that is not read may well be at the source, or have another origin."""
+        return self.only is not None or self.since is not None or self.declared.shared
+
+    def __str__(self) -> str:
+        return str(self.declared)
+
+    @property
+    def lookups(self) -> list[Taken]:
+        return [taken for taken in self.taken if taken.lookup]
+
+    @property
+    def own_lookups(self) -> list[Taken]:
+        """Those among the rows of the target itself, which may come with this very import."""
+        return [t for t in self.lookups if t.lookup and is_among(t.lookup, self.target_model)]
+
+    @property
+    def constants(self) -> list[Taken]:
+        """Parts of the key by which rows of several imports are kept apart."""
+        return [taken for taken in self.taken if taken.constant and taken.column.name in self.key]
+
+    def flow(self, origin: Table) -> Flow:
+        """From a table that has a column for each of the target's that is taken."""
+        assignments = [self.assignment(taken, origin) for taken in self.taken]
+        return Flow(
+            origin=origin,
+            destination=self.target,
+            key=tuple((column, column) for column in self.key),
+            assignments=in_table_order([*assignments, *self.filled], self.target),
+        )
+
+    def assignment(self, taken: Taken, origin: Table) -> Assignment:
+        name = taken.column.name
+        return Assignment(taken.column, read_column(name), frozenset({name}), limit(taken.column, origin.column(name)))
+
+    def pair(self, origin: Table, destination: Table) -> TablePair:
+        """The two as the comparison takes them."""
+        flow = dataclasses.replace(self.flow(origin), destination=destination)
+        return TablePair(
+            source=origin,
+            target=destination,
+            source_model=self.source_model,
+            target_model=self.target_model,
+            forward=flow,
+            backward=Flow(destination, origin, tuple((t, s) for s, t in flow.key), ()),
+            lost=(),
+            dropped=(),
+        )
+
+
+def make_plan(declared: Import, apps: Apps, source: str, target: str, number: int = 0) -> ImportPlan:
+    """Resolve `declared` between two database aliases. Raises Refused for what the declaration gets wrong."""
+    if source == target:
+        raise Refused(
+            f"Database {source!r} is both the source and the target of {declared}.",
+            "Move rows within a database with a Move, or name another one with --source or --database.",
+        )
+    connection = connections[target]
+    source_model, target_model = (find_model(apps, label) for label in (declared.source, declared.target))
+    table = get_table(connection, target_model)
+    given = match_fields(declared, source_model, target_model)
+    taken = tuple(take(declared, target_model, table, name, value) for name, value in given.items())
+    columns = {t.column.name for t in taken}
+    return ImportPlan(
+        declared=declared,
+        apps=apps,
+        number=number,
+        source=connections[source],
+        connection=connection,
+        source_model=source_model,
+        target_model=target_model,
+        target=table,
+        taken=taken,
+        filled=tuple(find_filled(declared, target_model, table, connection, columns)),
+        key=tuple(column_of(field_of(target_model, name)) for name in declared.key),
+    )
+
+
+def find_model(apps: Apps, label: str) -> Model:
+    try:
+        apps.get_model(label)
+    except (LookupError, ValueError) as error:
+        raise Refused(
+            f"{label!r} is no model of an installed app.",
+            "Write it as 'app_label.ModelName', and see that INSTALLED_APPS has the app.",
+        ) from error
+    return get_model(apps, label)
+
+
+def match_fields(declared: Import, source: Model, target: Model) -> dict[str, Given]:
+    """By field of the target, where its value comes from; those of the key first."""
+    targets, sources = concrete_fields(target), concrete_fields(source)
+    own = {field.name for field in target._meta.pk_fields}
+    named = {**declared.key, **declared.fields}
+    left = {*own, *named, *(name for name, field in targets.items() if field.generated)}
+    same = {name: name for name in targets if name in sources and name not in left}
+    refuse_unknown(named, targets, target, "key and fields")
+    refuse_unknown(declared.lookups, {**named, **same}, target, "lookups")
+    refuse_unknown(declared.discard, sources, source, "discard")
+    refuse_same_reference(same, declared, target)
+    return {**named, **same}
+
+
+def refuse_same_reference(same: Mapping[str, str], declared: Import, target: Model) -> None:
+    """The same name says nothing about the keys: that 7 is there on both sides does not make it the same row."""
+    for name in same.keys() - declared.lookups.keys():
+        field: Any = field_of(target, name)
+        if field.remote_field:
+            other = field.remote_field.model._meta.label
+            raise Refused(
+                f"{target._meta.label}.{name} leads to {other}, and {declared} does not say how its rows are found.",
+                f"Look them up with lookups={{{name!r}: Lookup({other!r}, by=...)}}, or say with "
+                f"fields={{{name!r}: {name!r}}} that they have the same keys in both databases.",
+            )
+
+
+def refuse_unknown(given: Any, known: Any, model: Model, place: str) -> None:
+    for name in given:
+        if name not in known:
+            raise Refused(
+                f"{model._meta.label} has no field {name!r}, which {place} of the import name.",
+                f"The names it may be: {', '.join(sorted(known))}.",
+            )
+
+
+def field_of(model: Model, name: str) -> Field:
+    return concrete_fields(model)[name]
+
+
+def take(declared: Import, model: Model, table: Table, name: str, given: Given) -> Taken:
+    field = field_of(model, name)
+    column = get_column(table, model, field)
+    if field.generated:
+        raise Refused(
+            f"{model._meta.label}.{name} is generated, and nothing can be written to it.",
+            "Leave it out of key and fields; the database computes it.",
+        )
+    lookup = declared.lookups.get(name)
+    if lookup and is_among(lookup, model) and not column.nullable:
+        raise Refused(
+            f"{model._meta.label}.{name} is NOT NULL and is looked up in the rows that this import brings, which are "
+            "inserted before they can be found.",
+            "Let it be null while you import.",
+        )
+    return Taken(field, column, given, lookup, arriving_type(column, lookup))
+
+
+def is_among(lookup: Lookup, model: Model) -> bool:
+    """Whether the values are looked up in the rows of `model`."""
+    return isinstance(lookup.among, str) and lookup.among.lower() == model._meta.label_lower
+
+
+def arriving_type(column: Column, lookup: Lookup | None) -> str:
+    """Values that are looked up arrive as text, whatever they were."""
+    if lookup:
+        return "text"
+    unbounded = column.base_type.removesuffix("[]") in UNBOUNDED
+    return WIDER.get(column.type) or (column.base_type if unbounded else column.type)
+
+
+def find_filled(
+    declared: Import, model: Model, table: Table, connection: BaseDatabaseWrapper, taken: set[str]
+) -> list[Assignment]:
+    found = []
+    for name, field in concrete_fields(model).items():
+        column = get_column(table, model, field)
+        if column.name in taken or field.generated or column.default is not None or column.identity:
+            continue
+        value = fill(declared, model, name, field, column, connection)
+        if value is not None:
+            found.append(Assignment(column, value, frozenset(), limit(column)))
+    return found
+
+
+def fill(
+    declared: Import, model: Model, name: str, field: Any, column: Column, connection: BaseDatabaseWrapper
+) -> str | None:
+    """The value of a new row's column that the source does not give; None leaves it null."""
+    if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
+        return "now()"
+    if field.has_default():
+        if field.default in MADE_BY_SQL:
+            return MADE_BY_SQL[field.default]
+        value = field.get_default()
+        if callable(field.default) and field.get_default() != value:
+            raise Refused(
+                f"The default of {model._meta.label}.{name} is a function that gives another value at each call, "
+                "which PostgreSQL cannot run for each row.",
+                f"Give a value with fields={{{name!r}: ...}}, or use db_default.",
+            )
+        given = value if hasattr(value, "resolve_expression") else models.Value(value, output_field=field)
+        return compile_expression(given, model, connection, name).sql
+    if not column.nullable:
+        raise Refused(
+            f"{declared} gives no value for {model._meta.label}.{name}, which is NOT NULL and has no default.",
+            f"Map it with fields={{{name!r}: ...}}, or give it a default or null=True.",
+        )
+    return None

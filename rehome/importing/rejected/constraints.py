@@ -1,0 +1,102 @@
+"""SQL that asks the rows of an import what the target's constraints would refuse: questions as those of `doubts`."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from rehome.importing import tables
+from rehome.importing.doubts import TIMES, ask, ask_of, cell, counted, present, projection, together
+from rehome.importing.plan import ImportPlan
+from rehome.importing.uniques import Unique, find_uniques
+from rehome.parts import rows
+from rehome.plan.plan import Flow
+from rehome.postgres import sql
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement
+from rehome.postgres.tables import Constraint
+
+
+def of_rows(
+    plan: ImportPlan, flow: Flow, left: Sequence[tuple[ImportPlan, Flow]], *, delete: bool
+) -> Iterator[Statement]:
+    """What NOT NULL, checks, unique constraints and foreign keys refuse, as far as the source gives their columns."""
+    columns = {a.column.name for a in flow.carried}
+    for a in flow.carried:
+        if not a.column.nullable:
+            reason = Literal("is null, and the column is NOT NULL")
+            yield ask(flow, a.column.name, reason, cell(a.column.name), SQL("{} IS NULL").format(cell(a.column.name)))
+    for check in plan.target.constraints:
+        if check.kind == "c" and check.expression and set(check.columns) <= columns and is_plain(check):
+            reason = Literal(f"violates {check.name}: {check.definition}")
+            condition = SQL("NOT ({})").format(SQL(check.expression))
+            yield ask(flow, ", ".join(check.columns), reason, together(check.columns), condition)
+    for unique in find_uniques(plan.target):
+        if set(unique.columns) <= columns:
+            yield from of_unique(plan, flow, unique, delete=delete)
+    for key in plan.target.foreign_keys:
+        if set(key.columns) <= columns and is_plain(key):
+            yield orphans(plan, flow, key, left)
+
+
+def is_plain(constraint: Constraint) -> bool:
+    """Whether it is enforced, and each of its values is by itself: both may be otherwise since PostgreSQL 18."""
+    return re.search(r" NOT ENFORCED\b|[(,] ?PERIOD ", constraint.definition) is None
+
+
+def of_unique(plan: ImportPlan, flow: Flow, unique: Unique, *, delete: bool) -> Iterator[Statement]:
+    name, value = ", ".join(unique.columns), together(unique.columns)
+    known = SQL("true") if unique.nulls_equal else present(unique.columns)
+    times = SQL("{} || {}").format(
+        Identifier(TIMES), Literal(f" rows of the source have it, and {unique.name} allows one")
+    )
+    twice = SQL("{} > 1 AND {}").format(Identifier(TIMES), known)
+    yield ask_of(counted(flow, unique.columns), name, times, value, twice)
+    stays = SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(
+        sql.name(flow.origin), rows.same_key(flow, "origin", "gone")
+    )
+    if delete:
+        stays = SQL("{} AND NOT ({})").format(stays, tables.is_gone(plan, flow, tables.left_name(plan)))
+    reason = Literal(f"is the value of another row of {flow.destination}, and {unique.name} allows one")
+    taken = SQL("{} AND EXISTS (SELECT FROM {} AS gone WHERE {} AND {})").format(
+        known, sql.name(flow.destination), unique.same("gone", "projected"), stays
+    )
+    yield ask(flow, name, reason, value, taken)
+
+
+def exchanged(flow: Flow, unique: Unique) -> Statement:
+    """Whether a row is to have the value that another row of the target has until this run."""
+    return SQL("SELECT EXISTS (SELECT FROM ({}) AS projected JOIN {} AS held ON {} AND NOT ({}))").format(
+        projection(flow),
+        sql.name(flow.destination),
+        unique.same("held", "projected"),
+        rows.same_key(flow, "projected", "held"),
+    )
+
+
+def orphans(plan: ImportPlan, flow: Flow, key: Constraint, left: Sequence[tuple[ImportPlan, Flow]]) -> Statement:
+    def lead_to(relation: Statement) -> Statement:
+        return SQL("EXISTS (SELECT FROM {} AS parent WHERE {})").format(
+            relation,
+            SQL(" AND ").join(
+                SQL("{} = {}").format(Identifier("parent", there), cell(here))
+                for here, there in zip(key.columns, key.referenced_columns, strict=True)
+            ),
+        )
+
+    held = [lead_to(SQL(str(key.referenced)))]
+    if key.referenced_oid == plan.target.oid and gives(flow, key):
+        held.append(lead_to(SQL("({})").format(projection(flow))))
+    skipped = [
+        lead_to(Identifier("pg_temp", tables.left_name(other)))
+        for other, others in left
+        if other.target.oid == key.referenced_oid and gives(others, key)
+    ]
+    reason = SQL("CASE WHEN {} THEN {} ELSE {} END").format(
+        SQL(" OR ").join(skipped) if skipped else SQL("false"),
+        Literal(f"leads to a row of {key.referenced} that can't go in itself"),
+        Literal(f"leads to no row of {key.referenced}"),
+    )
+    condition = SQL("{} AND NOT ({})").format(present(key.columns), SQL(" OR ").join(held))
+    return ask(flow, ", ".join(key.columns), reason, together(key.columns), condition)
+
+
+def gives(flow: Flow, key: Constraint) -> bool:
+    return set(key.referenced_columns) <= {a.column.name for a in flow.carried}

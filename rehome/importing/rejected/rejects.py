@@ -1,0 +1,168 @@
+"""Rows that can't go in: what is said of them, and the file that a later run reads again."""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rehome.errors import ImportFailed, Refused
+from rehome.importing import tables
+from rehome.importing.plan import ImportPlan, Key
+from rehome.importing.tables import LINE
+from rehome.postgres.session import Session
+from rehome.postgres.sql import SQL, Identifier, Statement
+
+FIELDS = {"import", "key", "column", "reason", "value"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Reject:
+    """One column of a row that can't go in; a row has as many as are wrong with it."""
+
+    name: str
+    """Of the import."""
+    key: Key
+    column: str
+    """Empty where the row as a whole was refused."""
+    reason: str
+    value: str | None
+
+    def __str__(self) -> str:
+        key = ", ".join(f"{name}={value}" for name, value in self.key.items())
+        where = [self.column, *([repr(self.value)] if self.value is not None else [])] if self.column else ["the row"]
+        return f"{self.name}, {key}: {' '.join(where)}: {self.reason}"
+
+    def as_json(self) -> dict[str, Any]:
+        shown = dataclasses.asdict(self)
+        return {"import": shown.pop("name"), **shown}
+
+
+def refuse(rows: int, found: Iterator[Reject], named: int | None) -> ImportFailed:
+    """The error that names `named` of the reasons, or all of them."""
+    lines = [str(reject) for reject in itertools.islice(found, named)]
+    more = sum(1 for _ in found)
+    if more:
+        lines.append(f"... and {more:,} more; --verbosity 2 tells all.")
+    return ImportFailed(
+        f"{count(rows)} can't go in. Nothing is committed.\n{indented(lines)}\nCorrect them where they come from, or "
+        "let --skip-bad FILE write them to a file and bring in the others."
+    )
+
+
+def indented(lines: Iterable[str]) -> str:
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def count(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
+
+
+def find(plans: Iterable[ImportPlan], session: Session) -> Iterator[Reject]:
+    """All of them, in the order of the source, as they come: memory does not grow with their number."""
+    for plan in plans:
+        names = list(plan.declared.key)
+        with session.connection.chunked_cursor() as cursor:
+            cursor.execute(list_rejects(plan).as_string(), None)
+            for *key, column, reason, value in cursor:
+                yield Reject(str(plan), dict(zip(names, key, strict=True)), column, reason, value)
+
+
+def list_rejects(plan: ImportPlan) -> Statement:
+    line, rejects = line_and_rejects(plan)
+    arrived_in = {taken.column.name: taken.arrives_in for taken in plan.taken}
+    return SQL(
+        'SELECT {}, rejected."column", rejected.reason, rejected.value FROM {} AS rejected JOIN {} AS given USING ({}) '
+        'ORDER BY {}, rejected."column"'
+    ).format(
+        SQL(", ").join(Identifier("given", arrived_in[column]) for column in plan.key),
+        rejects,
+        Identifier("pg_temp", tables.text_name(plan)),
+        line,
+        line,
+    )
+
+
+def line_and_rejects(plan: ImportPlan) -> tuple[Statement, Statement]:
+    return Identifier(LINE), Identifier("pg_temp", tables.rejects_name(plan))
+
+
+# ----- the file
+
+
+def draft(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+def write(path: Path, rejects: Iterable[Reject]) -> None:
+    """As JSON lines, in a draft beside the file of an earlier run, which may be what is being read."""
+    try:
+        with draft(path).open("w", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(reject.as_json(), ensure_ascii=False)}\n" for reject in rejects)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ImportFailed(
+            f"{path} can't be written: {error.strerror}. Nothing is committed; name another file."
+        ) from (error)
+
+
+@contextlib.contextmanager
+def published(path: Path | None) -> Iterator[None]:
+    """What was written takes the place of the file once the block has ended well, and is gone otherwise."""
+    if path is None:
+        yield
+        return
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} is no file that could be replaced.", "Name another one for the rows that can't go in.")
+    try:
+        yield
+    except BaseException:
+        draft(path).unlink(missing_ok=True)
+        raise
+    try:
+        draft(path).replace(path)
+    except OSError as error:
+        raise ImportFailed(
+            f"The good rows are committed, and the others are in {draft(path)}, but not in {path}: {error.strerror}. "
+            "Move the file by hand."
+        ) from error
+
+
+def read_keys(path: Path) -> dict[str, tuple[Key, ...]]:
+    """By import, the keys of the rows that a file names. Raises Refused for what is no such file."""
+    found: dict[str, dict[str, Key]] = {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                name, key = parse(line, f"Line {number} of {path}")
+                found.setdefault(name, {})[json.dumps(key, sort_keys=True)] = key
+    except OSError as error:
+        raise Refused(f"{path} can't be read: {error.strerror}.", "Name a file that --skip-bad has written.") from error
+    except UnicodeDecodeError as error:
+        raise Refused(f"{path} is not UTF-8.", "Name a file that --skip-bad has written.") from error
+    return {name: tuple(keys.values()) for name, keys in found.items()}
+
+
+def parse(line: str, place: str) -> tuple[str, Key]:
+    with contextlib.suppress(json.JSONDecodeError):
+        given = json.loads(line)
+        if isinstance(given, dict) and given.keys() >= FIELDS and isinstance(given["key"], dict):
+            return given["import"], given["key"]
+    raise Refused(f"{place} names no rejected row: {line.strip()[:80]!r}.", "Name a file that --skip-bad has written.")
+
+
+def restrict(plans: Sequence[ImportPlan], keys: dict[str, tuple[Key, ...]]) -> list[ImportPlan]:
+    """The imports that `keys` name rows of, reading only these. Raises Refused for one that is not run."""
+    known = Counter(map(str, plans))
+    for name in keys:
+        if name not in known:
+            raise Refused(
+                f"The file has rows of {name}, which this command does not run.",
+                f"It runs {', '.join(known)}; use the command that wrote the file.",
+            )
+    return [dataclasses.replace(plan, only=keys[str(plan)]) for plan in plans if str(plan) in keys]

@@ -1,0 +1,87 @@
+"""Tries the rows of an import one by one: what only PostgreSQL itself can tell, such as its triggers, it tells so."""
+
+from typing import Any
+
+from django.db import transaction
+
+from rehome.importing import lookups, merging, tables
+from rehome.importing.plan import ImportPlan
+from rehome.importing.rejected.cells import NOT_THE_ROW
+from rehome.importing.tables import LINE
+from rehome.parts import rows
+from rehome.plan.plan import Flow
+from rehome.postgres import sql
+from rehome.postgres.session import Session
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement
+
+Found = list[tuple[Any, ...]]
+"""Line, column, reason and value of each row that was refused."""
+
+
+def try_each(plan: ImportPlan, flow: Flow, session: Session, *, prepare: list[Statement]) -> Found:
+    """What the target says to each row, after `prepare`; all of it is undone again."""
+    with transaction.atomic(using=session.connection.alias):
+        session.execute_all([*prepare, *check_at_once(plan), index(flow)])
+        session.execute(one_by_one(plan, merging.unlinked(plan, flow)))
+        if plan.own_lookups:
+            flow = merging.look_up(plan, session)
+            named = [found for found in lookups.find(plan) if found.taken in plan.own_lookups]
+            merging.note_values(plan, flow, named, session)
+            session.execute_all([index(flow), one_by_one(plan, flow)])
+        found = session.rows(new_rejects(plan))
+        transaction.set_rollback(True, using=session.connection.alias)
+    return found
+
+
+def check_at_once(plan: ImportPlan) -> list[Statement]:
+    """Deferred constraints too, but for foreign keys, which may lead to a row that has yet to come."""
+    return [
+        SQL("SET CONSTRAINTS {} IMMEDIATE").format(Identifier(plan.target.schema, constraint.name))
+        for constraint in plan.target.constraints
+        if constraint.deferrable and constraint.kind != "f"
+    ]
+
+
+def index(flow: Flow) -> Statement:
+    """By which one row is found among those that were looked up."""
+    return SQL("CREATE INDEX ON {} ({})").format(sql.name(flow.origin), Identifier(LINE))
+
+
+def one_by_one(plan: ImportPlan, flow: Flow) -> Statement:
+    """Writes each row by itself, and rejects it where that is refused. No row of the query is held meanwhile."""
+    writes = [tables.update_changed(flow), rows.insert_missing(flow)]
+    body = SQL(
+        "#variable_conflict use_column\n<<rehome>> DECLARE line bigint; said text; details text; place text; "
+        "BEGIN FOR line IN SELECT {row}.{line} FROM {origin} AS {row} ORDER BY 1 LOOP BEGIN {writes} "
+        "EXCEPTION WHEN others THEN IF left(SQLSTATE, 2) IN {classes} THEN RAISE; END IF; "
+        "GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, details = PG_EXCEPTION_DETAIL, place = COLUMN_NAME; "
+        "IF left(SQLSTATE, 2) <> '23' OR details LIKE 'Failing row%' THEN details := ''; END IF; "
+        "INSERT INTO {rejects} VALUES (rehome.line, rehome.place, concat_ws('. ', rehome.said, "
+        "nullif(rtrim(rehome.details, '.'), '')), NULL) ON CONFLICT DO NOTHING; END; END LOOP; END"
+    ).format(
+        row=Identifier("new"),
+        line=Identifier(LINE),
+        origin=sql.name(flow.origin),
+        writes=SQL(" ").join(
+            SQL("{} AND {} = rehome.line;").format(write, Identifier("new", LINE)) for write in writes if write
+        ),
+        classes=NOT_THE_ROW,
+        rejects=Identifier("pg_temp", tables.rejects_name(plan)),
+    )
+    return SQL("DO {}").format(Literal(body.as_string()))
+
+
+def new_rejects(plan: ImportPlan) -> Statement:
+    """Of rows that nobody has taken out yet."""
+    return SQL('SELECT {0}, "column", reason, value FROM {1} WHERE {0} IN (SELECT {0} FROM {2})').format(
+        Identifier(LINE),
+        Identifier("pg_temp", tables.rejects_name(plan)),
+        Identifier("pg_temp", tables.read_name(plan)),
+    )
+
+
+def reject(plan: ImportPlan) -> Statement:
+    """Keeps one of what `try_each` found."""
+    return SQL("INSERT INTO {} VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING").format(
+        Identifier("pg_temp", tables.rejects_name(plan))
+    )

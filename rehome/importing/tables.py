@@ -1,0 +1,170 @@
+"""SQL of an import's temporary tables and of its merge: pure functions from an ImportPlan and a Flow."""
+
+from collections.abc import Iterable
+
+from rehome.importing.lookups import Found, constant
+from rehome.importing.plan import ImportPlan, Taken
+from rehome.parts import rows
+from rehome.plan.expressions import ROW
+from rehome.plan.plan import Flow
+from rehome.postgres import sql
+from rehome.postgres.sql import OTHER_RECORD, SQL, Identifier, Literal, Statement
+
+LINE = "rehome line"
+"""The number of a row among those that were read, where each row may have to be named."""
+
+
+def read_name(plan: ImportPlan) -> str:
+    """The temporary table that the source's rows arrive in."""
+    return f"rehome_read_{plan.number}"
+
+
+def found_name(plan: ImportPlan) -> str:
+    """The temporary table of the same rows after their lookups."""
+    return f"rehome_found_{plan.number}"
+
+
+def arrived_name(plan: ImportPlan) -> str:
+    """The temporary view of the target's rows that the import has to do with."""
+    return f"rehome_arrived_{plan.number}"
+
+
+def text_name(plan: ImportPlan) -> str:
+    """The temporary table of the rows as the source writes them, where each value may have to be named."""
+    return f"rehome_text_{plan.number}"
+
+
+def rejects_name(plan: ImportPlan) -> str:
+    """The temporary table of what is wrong with the rows."""
+    return f"rehome_rejects_{plan.number}"
+
+
+def left_name(plan: ImportPlan) -> str:
+    """The temporary table of the rows that were taken out of those that arrived."""
+    return f"rehome_left_{plan.number}"
+
+
+def create_read(plan: ImportPlan) -> Statement:
+    return SQL("CREATE TEMPORARY TABLE {} ({})").format(
+        Identifier(read_name(plan)), SQL(", ").join(map(arriving_column, plan.taken))
+    )
+
+
+def arriving_column(taken: Taken, kind: str | None = None) -> Statement:
+    """As the type that the value has in the target, or as `kind`."""
+    collation = f" COLLATE {taken.column.collation}" if taken.column.collation and not taken.lookup else ""
+    return SQL("{} {}{}").format(Identifier(taken.arrives_in), SQL(kind or taken.arrives_as), SQL(collation))
+
+
+def copy_in(plan: ImportPlan) -> Statement:
+    return SQL("COPY {} FROM STDIN").format(Identifier(read_name(plan)))
+
+
+def understand(timezone: str) -> Statement:
+    """For this transaction: times without a zone are the source's, and dates are as ISO writes them."""
+    return SQL("SELECT set_config('TimeZone', {}, true), set_config('datestyle', 'ISO, YMD', true)").format(
+        Literal(timezone)
+    )
+
+
+def drop(name: str) -> Statement:
+    return SQL("DROP TABLE IF EXISTS {}").format(Identifier("pg_temp", name))
+
+
+def analyze(name: str) -> Statement:
+    return SQL("ANALYZE {}").format(Identifier("pg_temp", name))
+
+
+def create_found(plan: ImportPlan, found: Iterable[Found]) -> Statement:
+    """The rows as they arrived, with a column more for each lookup."""
+    found = list(found)
+    return SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {}.*, {} FROM {} AS {} {}").format(
+        Identifier(found_name(plan)),
+        Identifier(ROW),
+        SQL(", ").join(
+            SQL("{} AS {}, {} AS {}").format(
+                one.value, Identifier(one.taken.column.name), Identifier(one.alias, "hits"), Identifier(one.hits_in)
+            )
+            for one in found
+        ),
+        Identifier("pg_temp", read_name(plan)),
+        Identifier(ROW),
+        SQL(" ").join(one.join for one in found),
+    )  # fmt: skip
+
+
+def create_arrived(plan: ImportPlan, flow: Flow, condition: Statement) -> Statement:
+    return SQL("CREATE TEMPORARY VIEW {} AS SELECT * FROM {} AS arrived WHERE {}").format(
+        Identifier(arrived_name(plan)), sql.name(flow.destination), condition
+    )
+
+
+def was_read(flow: Flow) -> Statement:
+    """Whether a row of the target has a key that was read."""
+    return SQL("EXISTS (SELECT FROM {} AS {} WHERE {})").format(
+        sql.name(flow.origin), Identifier(ROW), rows.same_key(flow, ROW, "arrived")
+    )
+
+
+def drop_arrived(plan: ImportPlan) -> Statement:
+    return SQL("DROP VIEW {}").format(Identifier("pg_temp", arrived_name(plan)))
+
+
+# ----- the merge
+
+
+def update_changed(flow: Flow) -> Statement | None:
+    """Rows that are there and say something else; None where there is nothing beside the key."""
+    rest = [a for a in flow.carried if a.column.name not in dict(flow.key)]
+    if not rest:
+        return None
+    return SQL("UPDATE {} AS kept SET {} FROM {} AS {} WHERE {} AND ROW({})::record {} ROW({})::record").format(
+        sql.name(flow.destination),
+        SQL(", ").join(SQL("{} = {}").format(Identifier(a.column.name), rows.written(a)) for a in rest),
+        sql.name(flow.origin),
+        Identifier(ROW),
+        rows.same_key(flow, ROW, "kept"),
+        sql.of("kept", rows.names(rest)),
+        OTHER_RECORD,
+        rows.typed_values(rest),
+    )
+
+
+def is_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
+    """Whether row `gone` of the target came with this import, and the source has it no more.
+
+    Rows of the temporary table `left` are at the source, though they can't go in.
+    """
+    at_source = [sql.name(flow.origin), *([Identifier("pg_temp", left)] if left else [])]
+    missing = [
+        SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(present, rows.same_key(flow, "origin", "gone"))
+        for present in at_source
+    ]
+    return SQL(" AND ").join([imported(plan, "gone"), *missing])
+
+
+def gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
+    """FROM and WHERE of the target's rows that came with this import and that the source has no more."""
+    return SQL("{} AS gone WHERE {}").format(sql.name(flow.destination), is_gone(plan, flow, left))
+
+
+def imported(plan: ImportPlan, row: str) -> Statement:
+    """Whether a row of the target has a key of this import: what came with others, or was made here, has none."""
+    present = [SQL("{} IS NOT NULL").format(Identifier(row, column)) for column in plan.key]
+    own = [SQL("{} = {}").format(Identifier(row, t.column.name), constant(plan, t)) for t in plan.constants]
+    return SQL(" AND ").join([*present, *own])
+
+
+def count_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
+    return SQL("SELECT count(*) FROM {}").format(gone(plan, flow, left))
+
+
+def first_gone(plan: ImportPlan, flow: Flow, limit: int, left: str | None = None) -> Statement:
+    keys = sql.of("gone", plan.key)
+    return SQL("SELECT concat_ws(', ', {}) FROM {} ORDER BY {} LIMIT {}").format(
+        keys, gone(plan, flow, left), keys, Literal(limit)
+    )
+
+
+def delete_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
+    return SQL("DELETE FROM {}").format(gone(plan, flow, left))

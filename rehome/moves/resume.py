@@ -1,0 +1,91 @@
+"""What a move left that was cut short: how far it came, whether it can go on, and how it is given up."""
+
+import hashlib
+
+from rehome.models import MoveRun, Phase
+from rehome.moves import steps
+from rehome.parts import foreign_keys, indexes, rows, sequences, sync
+from rehome.plan.ledger import Ledger
+from rehome.plan.plan import Plan
+from rehome.plan.resolve import renew
+from rehome.postgres import locks
+from rehome.postgres.session import Session
+from rehome.preflight import checks
+
+
+def describe(run: MoveRun) -> str:
+    """How far a run has come, in a person's words."""
+    if run.phase != Phase.COPYING:
+        return "No row is copied yet" if run.phase == Phase.PREPARED else "Every row is copied; indexes are being built"
+    parts = [
+        f"{100 * saved['block'] // max(saved['blocks'], 1)} % of what becomes {table}"
+        for table, saved in run.kept["copied"].items()
+    ]
+    return f"Copied: {', '.join(parts) or 'nothing yet'}"
+
+
+def why_start_over(plan: Plan, run: MoveRun) -> str:
+    """Why rows that were copied can't be trusted; empty when they can."""
+    if run.phase == Phase.PREPARED:
+        return "nothing had been copied"
+    if run.kept["plan"] != fingerprint(plan):
+        return "the move or its tables have changed since"
+    if not sync.is_carrying(plan):
+        return "a trigger that carried writes is missing or disabled"
+    return ""
+
+
+def fingerprint(plan: Plan) -> str:
+    """Of everything that decides what a copied row looks like."""
+    parts = [str(plan.irreversible)]
+    for pair in plan.pairs:
+        parts.append(rows.copy(pair.forward).as_string())
+        parts += [str((c.name, c.type, c.nullable, c.collation)) for t in (pair.source, pair.target) for c in t.columns]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def undo_preparation(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
+    """Touches only what was changed, for the lock that was not granted may be the reason."""
+    sharing = sequences.is_sharing(run.kept, plan)
+    unshared = sequences.stop_sharing(run.kept, plan) if sharing else []
+    locked = locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE") if sharing else []
+    with session.transaction():
+        session.run(*locked, *unshared, *indexes.put_back(run.kept, session.connection))
+        ledger.forget(run)
+
+
+def undo_copy(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
+    """The locks that triggers and rows need are taken at once, and let go of before another try: a writer who has
+    read a table, or written to one that a foreign key points at, would be waited for while it waits.
+    """
+    session.execute_all(
+        [
+            *locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"),
+            *sync.remove_for_copying(plan),
+            *foreign_keys.let_go(plan),
+            *foreign_keys.empty(plan),
+            *indexes.invalid_indexes(plan, run.kept, session),
+        ]
+    )
+    session.execute_all(indexes.put_back(run.kept, session.connection))
+    ledger.forget(run)
+    before = ledger.current(plan)
+    if before and before.phase == Phase.BACK:
+        session.execute_all(sync.raise_fence(plan))
+
+
+def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
+    """Leave the database as if the move had not begun: an empty target with its indexes and keys, no triggers.
+
+    One transaction. Raises Refused where other tables' rows point at the target by now.
+    """
+    plan = renew(plan)
+    session = steps.open_session(plan)
+    run.refresh_from_db(using=plan.connection.alias)  # A transaction that failed has changed the object alone.
+    if run.phase == Phase.PREPARED:
+        undo_preparation(plan, ledger, run, session)
+        return
+    checks.check_unreferenced(plan)
+    session.retry_transaction(lambda: undo_copy(plan, ledger, run, session))
+    for statement in foreign_keys.settle_back(plan):
+        session.run_patiently(statement)

@@ -1,0 +1,121 @@
+"""What the ways of moving share: groups of statements that stand for one moment of a move, and what failures say."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+from rehome.errors import LockNotObtained, MoveFailed, RehomeError, one_line
+from rehome.parts import content_types, foreign_keys, grants, identity, rows, sequences, sync, writes
+from rehome.plan.plan import Plan
+from rehome.postgres import locks, sql
+from rehome.postgres.session import Session
+from rehome.postgres.sql import Statement
+from rehome.postgres.tables import Table
+from rehome.verify import comparison
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """Statements that succeed or fail together, and what they do in a person's words."""
+
+    name: str
+    statements: list[Statement]
+
+
+def open_session(plan: Plan) -> Session:
+    tables = {table.oid for pair in plan.pairs for table in (pair.source, pair.target)}
+    pointed_at = {key.referenced_oid for pair in plan.pairs for key in pair.target.foreign_keys}
+    return Session(plan.connection, tables | pointed_at | content_types.table_oids(plan))
+
+
+@contextlib.contextmanager
+def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iterator[None]:
+    """Say what PostgreSQL said, what has become of the rows: `outcome`, a sentence, and what to run `again`."""
+    try:
+        yield
+    except LockNotObtained as error:
+        raise LockNotObtained(f"{error} {outcome}") from error
+    except (OperationalError, InterfaceError) as error:
+        raise MoveFailed(
+            f"{plan}: The connection was lost or the server gave up: {one_line(error)}. {outcome} Run {again} again."
+        ) from error
+    except DatabaseError as error:
+        raise MoveFailed(
+            f"{plan}: PostgreSQL refused: {one_line(error)}. {outcome} "
+            f"Correct the rows or the definition that it names, then run {again} again."
+        ) from error
+
+
+def lock_both(plan: Plan) -> list[Statement]:
+    """Nobody else writes to either table; readers go on."""
+    return locks.lock(tables_of(plan), "SHARE ROW EXCLUSIVE")
+
+
+def tables_of(plan: Plan) -> list[Table]:
+    return [table for pair in plan.pairs for table in (pair.source, pair.target)]
+
+
+@contextlib.contextmanager
+def undone_on_failure(plan: Plan, undo: Callable[[], object]) -> Iterator[None]:
+    """After a failure, undo what is committed already if that can be done at once; else the next run begins so."""
+    alone = plan.connection.connection
+    try:
+        yield
+    except BaseException:
+        # On a new connection nothing would keep another run away, and a lock may not be granted now.
+        if plan.connection.connection is alone:
+            with contextlib.suppress(DatabaseError, InterfaceError, RehomeError):
+                undo()
+        raise
+
+
+def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
+    """From here both tables live."""
+    return [
+        *sequences.follow(plan),
+        *sync.install(plan),
+        *writes.restart(plan),
+        *grants.carry(plan),
+        *identity.carry(names),
+    ]
+
+
+def switch_back(
+    plan: Plan, names: identity.Identity | None, kept: dict[str, Any], *, reconcile: bool
+) -> list[Statement]:
+    """From here only the source lives; the target wins where a trigger had been missing."""
+    corrections = [statement for pair in plan.pairs for statement in rows.reconcile(pair)]
+    return [
+        *sync.remove(plan),
+        *(corrections if reconcile else []),
+        # Deferred checks that the corrections queued would forbid the ALTER TABLEs that follow.
+        sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"),
+        *sequences.give_back(kept, plan),
+        *grants.give_back(kept, plan),
+        *identity.give_back(names, kept),
+        *foreign_keys.empty(plan),
+        *sync.raise_fence(plan),
+    ]
+
+
+def mend(plan: Plan) -> list[Statement]:
+    """What a live move lacks of its triggers and its sequences; rows that were written without them stay."""
+    session = open_session(plan)
+    statements = sync.install(plan) if sync.state(plan) != "installed" else []
+    for pair in plan.pairs:
+        statements += [] if sequences.is_ahead(session, pair) else sequences.mend(pair)
+    return [*lock_both(plan), *statements] if statements else []
+
+
+def refuse_differences(plan: Plan, comparison: comparison.Comparison) -> None:
+    if comparison.equal:
+        return
+    shown = "; ".join(map(str, comparison.differences)) or f"{comparison.orphans} orphaned foreign keys"
+    raise MoveFailed(
+        f"{plan}: the copy differs from the source ({comparison.missing} missing, {comparison.extra} extra, "
+        f"{comparison.different} different, {comparison.orphans} orphans): {shown}. Everything is undone; "
+        "a value that PostgreSQL changes on assignment needs an expression in fields={...}."
+    )

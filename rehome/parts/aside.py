@@ -1,0 +1,35 @@
+"""The old tables of retired moves, set aside under names of rehome's while views stand in for them."""
+
+from typing import Any
+
+from rehome.parts.triggers import trigger_name
+from rehome.plan import resolve
+from rehome.plan.plan import Plan
+from rehome.postgres import sql
+from rehome.postgres.sql import SQL, Identifier, Statement
+from rehome.postgres.tables import Table
+
+
+def to_keep(plan: Plan) -> dict[str, Any]:
+    """By the name that a model has for its table, as JSON."""
+    return {
+        pair.source_model._meta.db_table: {
+            "schema": pair.source.schema,
+            "name": pair.source.name,
+            "aside": trigger_name("aside", pair),
+        }
+        for pair in plan.pairs
+    }
+
+
+def put_away(plan: Plan) -> list[Statement]:
+    return [rename(pair.source, trigger_name("aside", pair)) for pair in plan.pairs]
+
+
+def put_back(plan: Plan) -> list[Statement]:
+    """`plan` has the tables under their own names."""
+    return [rename(resolve.renamed(pair.source, trigger_name("aside", pair)), pair.source.name) for pair in plan.pairs]
+
+
+def rename(table: Table, name: str) -> Statement:
+    return SQL("ALTER TABLE {} RENAME TO {}").format(sql.name(table), Identifier(name))

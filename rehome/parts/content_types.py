@@ -1,0 +1,149 @@
+"""Where a database keeps the names of models: content types, permissions, grants, and whatever points at them."""
+
+import dataclasses
+
+from rehome.plan.plan import Model, Plan
+from rehome.postgres import catalog
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement
+from rehome.postgres.tables import Incoming, Table
+
+CONTENT_TYPES = "django_content_type"
+PERMISSIONS = "auth_permission"
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    app: str
+    model: str
+    verbose_name: str
+
+    @classmethod
+    def of(cls, model: Model) -> "Label":
+        meta = model._meta
+        return cls(meta.app_label, str(meta.model_name), str(meta.verbose_name_raw))
+
+    @property
+    def matches(self) -> Statement:
+        return SQL("app_label = {} AND model = {}").format(Literal(self.app), Literal(self.model))
+
+
+def by_label(label: Label) -> Statement:
+    return SQL("(SELECT id FROM {} WHERE {})").format(Identifier(CONTENT_TYPES), label.matches)
+
+
+@dataclasses.dataclass(frozen=True)
+class GrantTable:
+    """A table that gives permissions: an id, a permission and one holder, a group or a user."""
+
+    schema: str
+    name: str
+    permission: str
+    holder: str
+
+    @property
+    def place(self) -> Statement:
+        return Identifier(self.schema, self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pointer:
+    """A column that points at a content type or at a permission, in a table of which nothing else is known."""
+
+    schema: str
+    name: str
+    column: str
+    rest: tuple[str, ...]
+    """The other columns but for the primary key."""
+    unique: bool
+    """Whether rows that differ in this column alone may come to collide."""
+
+    @property
+    def place(self) -> Statement:
+        return Identifier(self.schema, self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Registry:
+    content_types: Table
+    permissions: Table | None
+    grant_tables: tuple[GrantTable, ...]
+    type_pointers: tuple[Pointer, ...]
+    """Each foreign key to a content type, but for the permissions'."""
+    permission_pointers: tuple[Pointer, ...]
+    """Each foreign key to a permission, but for those of the grant tables."""
+
+    @property
+    def written(self) -> list[tuple[str, str]]:
+        """(schema, table) of each table whose rows come and go, and not only change."""
+        tables = [self.content_types, *([self.permissions] if self.permissions else [])]
+        return [(t.schema, t.name) for t in tables] + [(g.schema, g.name) for g in self.grant_tables]
+
+
+def read_registry(plan: Plan) -> Registry | None:
+    """None where the database has no content types."""
+    content_types = catalog.read_table(plan.connection, CONTENT_TYPES)
+    if content_types is None:
+        return None
+    permissions = catalog.read_table(plan.connection, PERMISSIONS)
+    grant_tables, permission_pointers = [], []
+    for key in permissions.incoming if permissions else ():
+        table = read_referrer(plan, key)
+        if holder := find_holder(table, key):
+            grant_tables.append(GrantTable(key.schema, key.table, key.columns[0], holder))
+        else:
+            permission_pointers.append(make_pointer(table, key))
+    return Registry(
+        content_types=content_types,
+        permissions=permissions,
+        grant_tables=tuple(grant_tables),
+        type_pointers=tuple(
+            make_pointer(read_referrer(plan, key), key)
+            for key in content_types.incoming
+            if permissions is None or (key.schema, key.table) != (permissions.schema, permissions.name)
+        ),
+        permission_pointers=tuple(permission_pointers),
+    )
+
+
+def read_referrer(plan: Plan, key: Incoming) -> Table:
+    table = catalog.read_table(plan.connection, Identifier(key.schema, key.table).as_string())
+    assert table is not None  # noqa: S101  The catalog has just named it.
+    return table
+
+
+def find_holder(table: Table, key: Incoming) -> str | None:
+    """The one other foreign key of a table that Django made for a many-to-many field to permissions."""
+    names = {column.name for column in table.columns}
+    holders = names - {"id", *key.columns}
+    if len(names) != 3 or "id" not in names or len(holders) != 1:
+        return None
+    (holder,) = holders
+    once = any(set(c.columns) == {holder, *key.columns} for c in table.constraints if c.kind == "u")
+    return holder if once and any(c.columns == (holder,) for c in table.foreign_keys) else None
+
+
+def make_pointer(table: Table, key: Incoming) -> Pointer:
+    (column,) = key.columns
+    primary = next((c.columns for c in table.constraints if c.kind == "p"), ())
+    return Pointer(
+        schema=table.schema,
+        name=table.name,
+        column=column,
+        rest=tuple(c.name for c in table.columns if c.name not in {column, *primary} and not c.generated),
+        unique=any(column in c.columns for c in table.constraints if c.kind in "pu")
+        or any(column in index.columns for index in table.indexes if index.unique),
+    )
+
+
+NEIGHBOURS = """
+WITH RECURSIVE near(oid) AS (
+  SELECT to_regclass(%s)::oid
+   UNION SELECT c.conrelid FROM pg_constraint c JOIN near ON c.confrelid = near.oid
+)
+SELECT oid::bigint FROM near WHERE oid IS NOT NULL
+"""
+
+
+def table_oids(plan: Plan) -> set[int]:
+    """Every table whose rows this module may lock: content types and whatever hangs on them."""
+    return {oid for (oid,) in catalog.query(plan.connection, NEIGHBOURS, [CONTENT_TYPES])}

@@ -1,0 +1,183 @@
+"""The rows themselves: puts the target's indexes away, copies in bulk, builds them again, empties the target."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome.parts import foreign_keys
+from rehome.plan.plan import Plan
+from rehome.postgres import catalog, locks, sql
+from rehome.postgres.session import Session
+from rehome.postgres.sql import SQL, Identifier, Statement
+from rehome.postgres.tables import Constraint, Index, Table
+
+
+def put_away(plan: Plan) -> list[Statement]:
+    """Drop what a bulk copy pays for row by row; each statement is short and for a transaction of its own.
+
+    Dropping a foreign key takes ACCESS EXCLUSIVE on the table it points at as well: inside the long
+    transaction nobody could log in until it ended.
+    """
+    foreign_keys = [
+        sql.drop_constraint(pair.target, key.name) for pair in plan.pairs for key in pair.target.foreign_keys
+    ]
+    constraints = [sql.drop_constraint(table, c.name) for table, c in rebuilt_constraints(plan)]
+    return foreign_keys + constraints + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
+
+
+def put_away_beside_writers(plan: Plan) -> list[Statement]:
+    """Like `put_away`, but only what can come back while everybody writes, and not the key that batches rely on."""
+    foreign_keys = [
+        sql.drop_constraint(pair.target, key.name) for pair in plan.pairs for key in pair.target.foreign_keys
+    ]
+    constraints = [sql.drop_constraint(table, c.name) for table, c in concurrent_constraints(plan)]
+    return foreign_keys + constraints + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
+
+
+def concurrent_constraints(plan: Plan) -> list[tuple[Table, Constraint]]:
+    """Unique constraints that an index built beside writers can bear: a deferrable one's would check at once."""
+    return [(t, c) for t, c in rebuilt_constraints(plan) if c.kind == "u" and not c.deferrable]
+
+
+def to_keep_beside_writers(plan: Plan) -> dict[str, Any]:
+    """The definitions of everything that `put_away_beside_writers` drops, as JSON."""
+    foreign_keys = [(pair.target, key) for pair in plan.pairs for key in pair.target.foreign_keys]
+    unique = concurrent_constraints(plan)
+    return {
+        "constraints": [(t.schema, t.name, c.name, c.definition) for t, c in unique + foreign_keys],
+        "indexes": [(t.schema, t.name, i.name, i.definition) for t, i in rebuilt_indexes(plan)],
+        "unique_indexes": [
+            (t.schema, t.name, c.name, catalog.index_definition(plan.connection, t, c.name)) for t, c in unique
+        ],
+    }
+
+
+def put_back(kept: dict[str, Any], connection: BaseDatabaseWrapper) -> list[Statement]:
+    """Restore what is missing of what `put_away` dropped, from the record that `to_keep` made; safe to repeat.
+
+    What still stands is left alone: to drop it again would wait for the very lock that was not granted.
+    """
+    indexes = [
+        sql.SQL(definition)
+        for schema, table, name, definition in kept["indexes"]
+        if lacks(schema, table, name, connection)
+    ]
+    constraints = [
+        sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
+            sql.Identifier(schema, table), sql.Identifier(name), sql.SQL(definition)
+        )
+        for schema, table, name, definition in kept["constraints"]
+        if lacks(schema, table, name, connection)
+    ]
+    return [*indexes, *constraints]
+
+
+def lacks(schema: str, table: str, name: str, connection: BaseDatabaseWrapper) -> bool:
+    """Whether the table is there, and its constraint or index of this name is not."""
+    found = catalog.read_table(connection, sql.Identifier(schema, table).as_string())
+    return found is not None and name not in {c.name for c in found.constraints} | {i.name for i in found.indexes}
+
+
+def to_keep(plan: Plan) -> dict[str, Any]:
+    """The definitions of everything that `put_away` drops, as JSON; a foreign key after what it points at."""
+    foreign_keys = [(pair.target, key) for pair in plan.pairs for key in pair.target.foreign_keys]
+    return {
+        "constraints": [
+            (table.schema, table.name, c.name, c.definition) for table, c in rebuilt_constraints(plan) + foreign_keys
+        ],
+        "indexes": [(table.schema, table.name, i.name, i.definition) for table, i in rebuilt_indexes(plan)],
+    }
+
+
+def rebuilt_constraints(plan: Plan) -> list[tuple[Table, Constraint]]:
+    """Primary keys, unique and exclusion constraints that nothing relies on, and that come back as they were."""
+    needed = {incoming.index for incoming in foreign_keys.other_incoming(plan)}
+    return [
+        (pair.target, constraint)
+        for pair in plan.pairs
+        for constraint in pair.target.constraints
+        if constraint.kind in "pux" and constraint.plain and constraint.name not in needed
+    ]
+
+
+def rebuilt_indexes(plan: Plan) -> list[tuple[Table, Index]]:
+    needed = {incoming.index for incoming in foreign_keys.other_incoming(plan)}
+    return [
+        (pair.target, index)
+        for pair in plan.pairs
+        for index in pair.target.indexes
+        if index.plain and index.name not in needed
+    ]
+
+
+def build(plan: Plan) -> list[Statement]:
+    """Indexes and unique constraints over the copied rows, each sorted once."""
+    constraints = [sql.add_constraint(table, constraint) for table, constraint in rebuilt_constraints(plan)]
+    return constraints + [sql.SQL(index.definition) for _, index in rebuilt_indexes(plan)]
+
+
+def vacuum(plan: Plan) -> list[Statement]:
+    """What autovacuum would do for so many new rows, before the first queries need it; outside transactions."""
+    return [sql.vacuum(pair.target) for pair in plan.pairs]
+
+
+def build_indexes(plan: Plan, kept: dict[str, Any], session: Session) -> None:
+    """Each index concurrently, then each unique constraint on top of its index."""
+    for table, name, definition in wanted_indexes(plan, kept):
+        build_index(table, name, definition, session)
+    for schema, table, name, _ in kept["unique_indexes"]:
+        bearer = foreign_keys.find_target(plan, schema, table)
+        if not foreign_keys.has_constraint(bearer, name):
+            session.run(*locks.lock([bearer], "ACCESS EXCLUSIVE"), add_unique(bearer, name))
+
+
+def build_index(table: Table, name: str, definition: str, session: Session) -> None:
+    state = catalog.index_state(session.connection, table, name)
+    if state == "invalid":
+        session.execute(drop_invalid(table, name))
+    if state != "valid":
+        session.execute(concurrently(definition))
+
+
+def wanted_indexes(plan: Plan, kept: dict[str, Any]) -> Iterator[tuple[Table, str, str]]:
+    """(table, name, CREATE INDEX) of what was put away: plain indexes, and those of unique constraints."""
+    for schema, table, name, definition in [*kept["indexes"], *kept.get("unique_indexes", [])]:
+        yield foreign_keys.find_target(plan, schema, table), name, definition
+
+
+def all_of_it(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:
+    """What both functions above run where nothing is built yet."""
+    yield from (concurrently(definition) for _, _, definition in wanted_indexes(plan, kept))
+    yield from (
+        add_unique(foreign_keys.find_target(plan, schema, table), name)
+        for schema, table, name, _ in kept["unique_indexes"]
+    )
+    for schema, table, name, definition in kept["constraints"]:
+        if definition.startswith("FOREIGN KEY"):
+            yield foreign_keys.add_foreign_key(foreign_keys.find_target(plan, schema, table), name, definition)
+            yield sql.validate(schema, table, name)
+
+
+def invalid_indexes(plan: Plan, kept: dict[str, Any], session: Session) -> list[Statement]:
+    """Drop what a build left that was cut short, for `put_back` takes every index that it finds for a whole one."""
+    return [
+        SQL("DROP INDEX {}").format(Identifier(table.schema, name))
+        for table, name, _ in wanted_indexes(plan, kept)
+        if catalog.index_state(session.connection, table, name) == "invalid"
+    ]
+
+
+def concurrently(definition: str) -> Statement:
+    return SQL(re.sub(r"^(CREATE (?:UNIQUE )?INDEX) ", r"\1 CONCURRENTLY ", definition))
+
+
+def drop_invalid(table: Table, name: str) -> Statement:
+    return SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(table.schema, name))
+
+
+def add_unique(table: Table, name: str) -> Statement:
+    return SQL("ALTER TABLE {} ADD CONSTRAINT {} UNIQUE USING INDEX {}").format(
+        sql.name(table), Identifier(name), Identifier(name)
+    )

@@ -1,0 +1,214 @@
+"""Which part of a table is the counterpart of which part of its empty twin: by definition, whatever their names."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
+
+from rehome.parts.renaming import Key, Part, Renaming
+from rehome.plan.plan import TablePair
+from rehome.postgres.sql import Identifier
+from rehome.postgres.tables import Anatomy, Constraint, Grant, Index, Sequence, Table
+
+# A literal, a cast, or an identifier that is no call of a function.
+TOKENS = re.compile(r"'(?:[^']|'')*'|::\s*\w+|\"(?:[^\"]|\"\")+\"(?!\()|\b[a-z_][\w$]*\b(?!\()")
+
+Columns = Mapping[str, str]
+Targets = Mapping[int, tuple[str, Columns]]
+"""By the oid of each table of the plan: the place it is at afterwards, and the names that its columns get."""
+Found = TypeVar("Found", Constraint, Index)
+
+
+@dataclasses.dataclass(frozen=True)
+class Counterparts:
+    renaming: Renaming
+    lacking: tuple[str, ...]
+    """Statements that would give the source what the twin has and it has not."""
+    own: tuple[str, ...]
+    """What the source has and the twin has not, in words: it stays as it is."""
+
+
+def find(pair: TablePair, source: Anatomy, twin: Anatomy, targets: Targets) -> Counterparts:
+    columns = find_columns(pair)
+    back = {new: old for old, new in columns.items()}
+    same = {column.name: column.name for column in twin.table.columns}
+    constraints = match(
+        [(shape_of(c, columns, targets), c) for c in source.table.constraints],
+        [(shape_of(c, same, targets), c) for c in twin.table.constraints],
+    )
+    indexes = match(
+        [(translate(nameless(i), columns), i) for i in source.table.indexes],
+        [(translate(nameless(i), same), i) for i in twin.table.indexes],
+    )
+    replaced = find_replaced(constraints, columns)
+    gone, come = {before.name for before, _ in replaced}, {after.name for _, after in replaced}
+    not_nulls = {
+        name: twin.not_nulls[columns[column]]
+        for column, name in source.not_nulls.items()
+        if columns.get(column) in twin.not_nulls
+    }
+    return Counterparts(
+        Renaming(
+            schema=twin.table.schema,
+            owner=source.table.owner,
+            table=(source.table.name, twin.table.name),
+            columns=columns,
+            constraints={old.name: new.name for old, new in constraints.pairs} | not_nulls,
+            indexes={old.name: new.name for old, new in indexes.pairs},
+            keys=find_keys(source.table, twin.table, columns),
+            foreign_keys=tuple((as_part(before), as_part(after)) for before, after in replaced),
+            defaults=tuple(find_defaults(source.table, twin.table, columns)),
+            comments=tuple(find_comments(source, twin, columns)),
+        ),
+        lacking=(
+            *(add(c, source.table, back) for c in constraints.lacking if c.name not in come),
+            *(build(i, source.table, back) for i in indexes.lacking),
+        ),
+        own=(
+            *(f"constraint {c.name}" for c in constraints.own if c.name not in gone),
+            *(f"index {i.name}" for i in indexes.own),
+        ),
+    )
+
+
+# ----- columns
+
+
+def find_columns(pair: TablePair) -> dict[str, str]:
+    """The source's columns by the names that they get; a generated one keeps its name."""
+    plain = {source.name: target.name for source, target in pair.plain_columns}
+    return plain | {c.name: c.name for c in pair.source.columns if c.generated and pair.target.has_column(c.name)}
+
+
+def find_keys(source: Table, twin: Table, columns: Columns) -> dict[str, tuple[Key, Key]]:
+    """Afterwards a key goes on as before, under the name of the twin's sequence and of the twin's kind."""
+    keys = {}
+    for name, sequence in source.sequences.items():
+        other = twin.sequences.get(columns.get(name, ""))
+        if other is None:
+            continue
+        before, kind = Key(source.column(name).identity, sequence), twin.column(columns[name]).identity
+        keys[name] = (
+            before,
+            Key(kind, named_after(other, sequence, source, converted=bool(before.identity) and not kind)),
+        )
+    return keys
+
+
+def named_after(twin: Sequence, own: Sequence, source: Table, *, converted: bool) -> Sequence:
+    """A default asks whoever inserts for a right to its sequence, and an identity does not."""
+    limits = twin if twin.type != own.type else own
+    inserters = sorted({g.grantee for g in source.grants if g.privilege == "INSERT"}) if converted else []
+    usage = [Grant(inserter, "USAGE", grantable=False, column="") for inserter in inserters]
+    return dataclasses.replace(
+        own,
+        schema=twin.schema,
+        name=twin.name,
+        type=limits.type,
+        minimum=limits.minimum,
+        maximum=limits.maximum,
+        grants=tuple(dict.fromkeys([*own.grants, *twin.grants, *usage])),
+    )
+
+
+def find_defaults(source: Table, twin: Table, columns: Columns) -> Iterable[tuple[Part, Part]]:
+    for old, new in columns.items():
+        if old not in source.sequences and not source.column(old).generated:
+            yield Part(old, source.column(old).default), Part(new, twin.column(new).default)
+
+
+def find_comments(source: Anatomy, twin: Anatomy, columns: Columns) -> Iterable[tuple[Part, Part]]:
+    for old, new in {"": "", **columns}.items():
+        yield Part(old, source.comments.get(old)), Part(new, twin.comments.get(new))
+
+
+# ----- constraints and indexes
+
+
+@dataclasses.dataclass(frozen=True)
+class Match(Generic[Found]):
+    pairs: list[tuple[Found, Found]]
+    lacking: list[Found]
+    """What only the twin has."""
+    own: list[Found]
+    """What only the source has."""
+
+
+def match(source: Iterable[tuple[object, Found]], twin: Iterable[tuple[object, Found]]) -> Match[Found]:
+    """Pair parts of one shape; of several, one that has the name already."""
+    left = list(source)
+    pairs, lacking = [], []
+    for shape, part in twin:
+        alike = [(other_shape, other) for other_shape, other in left if other_shape == shape]
+        if not alike:
+            lacking.append(part)
+            continue
+        chosen = next((found for found in alike if found[1].name == part.name), alike[0])
+        left.remove(chosen)
+        pairs.append((chosen[1], part))
+    return Match(pairs, lacking, [part for _, part in left])
+
+
+def find_replaced(found: Match[Constraint], columns: Columns) -> list[tuple[Constraint, Constraint]]:
+    """Foreign keys over the same columns that don't say the same; elsewhere they would stand beside each other."""
+    replaced = []
+    for after in found.lacking:
+        same = [c for c in found.own if c.kind == "f" and tuple(map(columns.get, c.columns)) == after.columns]
+        if after.kind == "f" and same:
+            replaced.append((same[0], after))
+    return replaced
+
+
+def as_part(key: Constraint) -> Part:
+    return Part(key.name, defined(key))
+
+
+def defined(constraint: Constraint) -> str:
+    return constraint.definition.removesuffix(" NOT VALID")
+
+
+def shape_of(constraint: Constraint, columns: Columns, targets: Targets) -> object:
+    """What a constraint says, in the twin's names."""
+    if constraint.kind != "f":
+        return constraint.kind, translate(defined(constraint), columns)
+    place, there = targets.get(constraint.referenced_oid, (constraint.referenced, {}))
+    return (
+        tuple(map(columns.get, constraint.columns)),
+        place,
+        tuple(there.get(column, column) for column in constraint.referenced_columns),
+        constraint.definition.rpartition(")")[2],
+    )
+
+
+def nameless(index: Index) -> str:
+    unique = "UNIQUE " if index.unique else ""
+    return unique + method(index)
+
+
+def method(index: Index) -> str:
+    return index.definition[index.definition.index(" USING ") :]
+
+
+def translate(definition: str, columns: Columns) -> str:
+    """The same definition with other names for its columns, each of them quoted.
+
+    PostgreSQL itself has the last word: the move compares what it says of both tables before it commits.
+    """
+
+    def other(token: re.Match[str]) -> str:
+        text = token[0]
+        name = text[1:-1].replace('""', '"') if text.startswith('"') else text
+        return Identifier(columns[name]).as_string() if name in columns else text
+
+    return TOKENS.sub(other, definition)
+
+
+def add(constraint: Constraint, table: Table, columns: Columns) -> str:
+    place = Identifier(table.schema, table.name).as_string()
+    return f"ALTER TABLE {place} ADD {translate(defined(constraint), columns)}"
+
+
+def build(index: Index, table: Table, columns: Columns) -> str:
+    place = Identifier(table.schema, table.name).as_string()
+    unique = "UNIQUE " if index.unique else ""
+    return f"CREATE {unique}INDEX CONCURRENTLY ON {place}{translate(method(index), columns)}"

@@ -1,0 +1,120 @@
+"""Whether the view under a table's old name still is what the move made of it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome.parts import grants, sequences, views
+from rehome.parts.grants import renamed
+from rehome.plan.plan import GONE, Plan, TablePair
+from rehome.postgres import catalog, sql
+from rehome.postgres.session import Session
+from rehome.postgres.sql import SQL, Statement
+from rehome.postgres.tables import Grant, Table
+
+INSERT_UPDATE_DELETE = 8 | 16 | 4
+"""Bits of pg_relation_is_updatable."""
+
+STANDING = """
+SELECT pg_get_viewdef(c.oid), pg_relation_is_updatable(c.oid, false),
+       coalesce((SELECT option_value::boolean FROM pg_options_to_table(c.reloptions)
+                  WHERE option_name = 'security_invoker'), false)
+  FROM pg_class c WHERE c.oid = %s
+"""
+
+
+def defects_of(
+    view: Table,
+    table: Table,
+    columns: Mapping[str, str],
+    given: Iterable[Grant],
+    connection: BaseDatabaseWrapper,
+) -> list[str]:
+    """One sentence for each thing that old code would miss; `columns` are the view's, by which they are the table's.
+
+    `given` are those of the old table that its roles still have.
+    """
+    if view.oid == GONE:
+        return [f"{view}, the view of {table}, is gone."]
+    if view.kind != "v":
+        return [f"{view} is no view."]
+    defects = []
+    ((definition, updatable, invoker),) = catalog.query(connection, STANDING, [view.oid])
+    if in_short(definition) not in expected(view, table, columns):
+        defects.append(f"{view} is not the view of {table} that the move made.")
+    elif updatable & INSERT_UPDATE_DELETE != INSERT_UPDATE_DELETE or view.rules or view.triggers:
+        defects.append(f"{view} does not carry every write to {table} as it is.")
+    if not invoker and not any(g.column and g.privilege == "SELECT" for g in given):
+        defects.append(f"{view} has lost security_invoker, so it is read with the rights of its owner.")
+    if lacking := sorted({g.grantee or "PUBLIC" for g in given if not holds(view, g)}):
+        defects.append(f"{view} lacks privileges that {table} gives to {', '.join(lacking)}.")
+    return defects
+
+
+def holds(table: Table, wanted: Grant) -> bool:
+    return any(
+        (held.grantee, held.privilege, held.column) == (wanted.grantee, wanted.privilege, wanted.column)
+        and held.grantable >= wanted.grantable
+        for held in table.grants
+    )
+
+
+def in_short(definition: str) -> str:
+    """What pg_get_viewdef prints, but for quotes and spaces."""
+    return re.sub(r"\s+", " ", definition.replace('"', "")).strip(" ;")
+
+
+def expected(view: Table, table: Table, columns: Mapping[str, str]) -> set[str]:
+    """What pg_get_viewdef may print: since PostgreSQL 16 without the row's name before each column."""
+    if {column.name for column in view.columns} != columns.keys():
+        return set()
+    found = set()
+    for row in ("", "new."):
+        listed = ", ".join(
+            f"{row}{columns[c.name]}" + ("" if columns[c.name] == c.name else f" AS {c.name}") for c in view.columns
+        )
+        found |= {f"SELECT {listed} FROM {place} new" for place in (table.name, str(table))}  # noqa: S608  Compared.
+    return {in_short(text) for text in found}
+
+
+# ----- of a whole plan
+
+
+def find_defects(plan: Plan, kept: Mapping[str, Any]) -> list[tuple[TablePair, Mapping[str, Any], list[str]]]:
+    """Of each pair, what old code would miss in the view under its table's name."""
+    found = []
+    for pair, record in zip(plan.pairs, kept[KEPT]["pairs"], strict=True):
+        columns, given = record["renaming"]["columns"], old_grants(pair, record)
+        found.append((pair, record, defects_of(pair.source, pair.target, columns, given, plan.connection)))
+    return found
+
+
+def old_grants(pair: TablePair, record: Mapping[str, Any]) -> list[Grant]:
+    """Those of the old table, in its columns, that nobody has taken from the table since."""
+    columns = record["renaming"]["columns"]
+    given = [Grant(**privilege) for privilege in record["grants"]]
+    return [g for g in given if holds(pair.target, renamed(g, columns))]
+
+
+def mend(plan: Plan, session: Session, kept: Mapping[str, Any]) -> list[Statement]:
+    """Make each view again that is not what the move made, and put a sequence right that fell behind."""
+    statements: list[Statement] = []
+    for pair, record, defects in find_defects(plan, kept):
+        if defects:
+            statements += [
+                *drop(pair),
+                *map(SQL, record["view"]),
+                *(grants.grant("TABLE", sql.name(pair.source), given) for given in old_grants(pair, record)),
+            ]
+        statements += [] if sequences.is_ahead(session, pair) else sequences.mend(pair)
+    return statements
+
+
+KEPT = "in_place"
+"""The key under which a run keeps what the way back needs."""
+
+
+def drop(pair: TablePair) -> list[Statement]:
+    return [] if pair.source.oid == GONE else views.drop(pair)

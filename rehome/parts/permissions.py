@@ -1,0 +1,177 @@
+"""SQL of permissions and grants: what may be done with one model's name, may be done with another's."""
+
+from rehome.parts.content_types import PERMISSIONS, GrantTable, Label, Registry, by_label
+from rehome.postgres.session import Session
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement, lock
+
+DEFAULT_ACTIONS = ("add", "change", "delete", "view")
+
+
+def lock_grants(registry: Registry) -> list[Statement]:
+    """Grants of this moment are either seen by the copy or are made after it."""
+    tables = [SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(table.place) for table in registry.grant_tables]
+    return [lock([registry.content_types], "SHARE ROW EXCLUSIVE"), *tables]
+
+
+def renamed_codenames(origin: Label, destination: Label) -> list[tuple[str, str]]:
+    """Django's own permissions are named after the model; others keep their codename."""
+    return [(f"{action}_{origin.model}", f"{action}_{destination.model}") for action in DEFAULT_ACTIONS]
+
+
+def codename_as(column: Statement, origin: Label, destination: Label) -> Statement:
+    """SQL of a codename of `origin` as it reads for `destination`."""
+    if origin.model == destination.model:
+        return column
+    cases = [
+        SQL("WHEN {} THEN {}").format(Literal(before), Literal(after))
+        for before, after in renamed_codenames(origin, destination)
+    ]
+    return SQL("CASE {} {} ELSE {} END").format(column, SQL(" ").join(cases), column)
+
+
+def name_as(column: Statement, origin: Label, destination: Label) -> Statement:
+    cases = [
+        SQL("WHEN {} THEN {}").format(
+            Literal(f"Can {action} {origin.verbose_name}"),
+            Literal(f"Can {action} {destination.verbose_name}"),
+        )
+        for action in DEFAULT_ACTIONS
+    ]
+    return SQL("CASE {} {} ELSE {} END").format(column, SQL(" ").join(cases), column)
+
+
+def codenames(session: Session, registry: Registry, label: Label) -> list[str]:
+    if registry.permissions is None:
+        return []
+    found = session.rows(
+        SQL("SELECT codename FROM {} WHERE content_type_id = {} ORDER BY codename").format(
+            Identifier(PERMISSIONS), by_label(label)
+        )
+    )
+    return [name for (name,) in found]
+
+
+def copy_permissions(registry: Registry, origin: Label, destination: Label) -> list[Statement]:
+    """Permissions of `origin` that `destination` lacks."""
+    if registry.permissions is None:
+        return []
+    return [
+        SQL(
+            "INSERT INTO {table} (name, content_type_id, codename) SELECT {name}, {destination}, {codename} "
+            "FROM {table} p WHERE p.content_type_id = {origin} ORDER BY p.id "
+            "ON CONFLICT (content_type_id, codename) DO NOTHING"
+        ).format(
+            table=Identifier(PERMISSIONS),
+            name=name_as(SQL("p.name"), origin, destination),
+            codename=codename_as(SQL("p.codename"), origin, destination),
+            origin=by_label(origin),
+            destination=by_label(destination),
+        )
+    ]
+
+
+def rename_permissions(
+    registry: Registry, content_type: Statement, origin: Label, destination: Label
+) -> list[Statement]:
+    """Permissions under `content_type` that are named after `origin` get the names of `destination`."""
+    if registry.permissions is None or (origin.model, origin.verbose_name) == (
+        destination.model,
+        destination.verbose_name,
+    ):
+        return []
+    return [
+        SQL("UPDATE {} SET codename = {}, name = {} WHERE content_type_id = {}").format(
+            Identifier(PERMISSIONS),
+            codename_as(SQL("codename"), origin, destination),
+            name_as(SQL("name"), origin, destination),
+            content_type,
+        )
+    ]
+
+
+def drop_permissions(registry: Registry, label: Label, names: list[str]) -> list[Statement]:
+    if registry.permissions is None or not names:
+        return []
+    return [
+        SQL("DELETE FROM {} WHERE content_type_id = {} AND codename = ANY({}::text[])").format(
+            Identifier(PERMISSIONS), by_label(label), Literal(names)
+        )
+    ]
+
+
+def paired(origin: Label, destination: Label) -> Statement:
+    """Ids of each permission of `origin` and of the same one of `destination`."""
+    return SQL(
+        "SELECT o.id, d.id FROM {} o JOIN {} d ON d.codename = {} WHERE o.content_type_id = {} "
+        "AND d.content_type_id = {}"
+    ).format(
+        Identifier(PERMISSIONS),
+        Identifier(PERMISSIONS),
+        codename_as(SQL("o.codename"), origin, destination),
+        by_label(origin),
+        by_label(destination),
+    )
+
+
+def granted(table: GrantTable, origin: Label, destination: Label) -> Statement:
+    """FROM and WHERE that pair each grant `g` of `origin` with the same permission `d` of `destination`."""
+    return SQL(
+        "FROM {} g JOIN {} o ON o.id = g.{} JOIN {} d ON d.codename = {} AND d.content_type_id = {} "
+        "WHERE o.content_type_id = {}"
+    ).format(
+        table.place,
+        Identifier(PERMISSIONS),
+        Identifier(table.permission),
+        Identifier(PERMISSIONS),
+        codename_as(SQL("o.codename"), origin, destination),
+        by_label(destination),
+        by_label(origin),
+    )
+
+
+def copy_grants(
+    registry: Registry, origin: Label, destination: Label, since: dict[str, int] | None = None
+) -> list[Statement]:
+    """What holders may do with `origin`, they may do with `destination`; with `since`, only newer grants."""
+    return [
+        SQL(
+            "INSERT INTO {table} ({holder}, {permission}) SELECT g.{holder}, d.id {granted} AND g.id > {since} "
+            "AND NOT EXISTS (SELECT FROM {table} h WHERE h.{holder} = g.{holder} AND h.{permission} = d.id) "
+            "ORDER BY g.id"
+        ).format(
+            table=table.place,
+            holder=Identifier(table.holder),
+            permission=Identifier(table.permission),
+            granted=granted(table, origin, destination),
+            since=Literal((since or {}).get(table.name, 0)),
+        )
+        for table in registry.grant_tables
+    ]
+
+
+def merge_grants(registry: Registry, source: Label, target: Label, until: dict[str, int]) -> list[Statement]:
+    """Take from the target's row what old code revoked since, and add what old code granted since."""
+    revoked = [
+        SQL(
+            "DELETE FROM {table} WHERE id IN (SELECT g.id {granted} AND g.id <= {until} AND NOT EXISTS "
+            "(SELECT FROM {table} h WHERE h.{holder} = g.{holder} AND h.{permission} = d.id))"
+        ).format(
+            table=table.place,
+            holder=Identifier(table.holder),
+            permission=Identifier(table.permission),
+            granted=granted(table, target, source),
+            until=Literal(until[table.name]),
+        )
+        for table in registry.grant_tables
+        if table.name in until
+    ]
+    return [*revoked, *copy_grants(registry, source, target, until)]
+
+
+def drop_grants(registry: Registry, content_type: Statement) -> list[Statement]:
+    return [
+        SQL("DELETE FROM {} WHERE {} IN (SELECT id FROM {} WHERE content_type_id = {})").format(
+            table.place, Identifier(table.permission), Identifier(PERMISSIONS), content_type
+        )
+        for table in registry.grant_tables
+    ]

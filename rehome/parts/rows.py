@@ -1,0 +1,243 @@
+"""SQL of tables and rows: pure functions from parts of a Plan; also in comparing.py, questions.py, triggers.py."""
+
+from collections.abc import Iterable, Sequence
+
+from rehome.plan.expressions import ROW
+from rehome.plan.plan import Assignment, Flow, Plan, TablePair
+from rehome.postgres import sql
+from rehome.postgres.sql import SAME_RECORD, SQL, Identifier, Literal, Statement
+from rehome.postgres.tables import Column
+
+
+def names(assignments: Iterable[Assignment]) -> list[str]:
+    return [assignment.column.name for assignment in assignments]
+
+
+def values(assignments: Iterable[Assignment]) -> Statement:
+    return SQL(", ").join(map(written, assignments))
+
+
+def written(assignment: Assignment) -> Statement:
+    """The value as an INSERT or UPDATE gives it: one that an expression made is cast, as the comparison casts it,
+    unless that could cut it in silence, where the assignment raises an error.
+    """
+    cut = assignment.column.base_type.removesuffix("[]") in {"character", "bit", "bit varying"}
+    value: Statement = SQL(assignment.value)
+    value = value if assignment.plain or cut else sql.typed(value, assignment.column)
+    return limited(value, assignment.column, assignment.limit) if assignment.limit and assignment.carried else value
+
+
+def limited(value: Statement, column: Column, limit: int) -> Statement:
+    """`value`, which is an error where it is too long: an assignment cuts blanks at the end in silence, but no dot."""
+    long = SQL("repeat('.', {})").format(Literal(limit + 1))
+    return SQL("CASE WHEN {} THEN {} ELSE {} END").format(
+        sql.is_longer(value, column, limit),
+        SQL("ARRAY[{}]::character varying[]").format(long) if column.base_type.endswith("[]") else long,
+        value,
+    )
+
+
+def typed_values(assignments: Iterable[Assignment]) -> Statement:
+    return SQL(", ").join(sql.typed(SQL(assignment.value), assignment.column) for assignment in assignments)
+
+
+# ----- rows
+
+
+def copy(flow: Flow) -> Statement:
+    """Every row of the origin into the destination, in one statement."""
+    return SQL("INSERT INTO {} ({}) {}SELECT {} FROM {} AS {}").format(
+        sql.name(flow.destination),
+        sql.columns(assignment.column.name for assignment in flow.assignments),
+        overriding(flow),
+        values(flow.assignments),
+        sql.name(flow.origin),
+        Identifier(ROW),
+    )
+
+
+def overriding(flow: Flow) -> Statement:
+    always = any(assignment.column.identity == "a" for assignment in flow.assignments)
+    return SQL("OVERRIDING SYSTEM VALUE " if always else "")
+
+
+def copy_blocks(flow: Flow, first: int, end: int) -> Statement:
+    """The rows in blocks `first` up to `end` of the origin, each locked until the commit, so that none is deleted
+    between being read and being written; those that the destination has by its key are left alone.
+    """
+    return SQL("{} WHERE ctid >= {} AND ctid < {} FOR KEY SHARE OF {} ON CONFLICT ({}) DO NOTHING").format(
+        copy(flow),
+        Literal(f"({first},0)"),
+        Literal(f"({end},0)"),
+        Identifier(ROW),
+        sql.columns(there for _, there in flow.key),
+    )
+
+
+def same_key(flow: Flow, origin: str, destination: str) -> Statement:
+    def same(here: str, there: str) -> Statement:
+        collations = flow.origin.column(here).collation, flow.destination.column(there).collation
+        return SQL("{} = {}{}").format(
+            Identifier(destination, there),
+            Identifier(origin, here),
+            SQL("" if collations[0] == collations[1] else f" COLLATE {collations[1]}"),
+        )
+
+    return SQL(" AND ").join(same(here, there) for here, there in flow.key)
+
+
+def follows(assignments: Sequence[Assignment], origin: str, destination: str) -> Statement:
+    """Whether the columns of row `destination` are what `assignments` make of row `origin`, bit by bit."""
+    reads = sorted({column for assignment in assignments for column in assignment.reads})
+    return SQL("EXISTS (SELECT FROM (SELECT {}) AS {} WHERE ROW({})::record {} ROW({})::record)").format(
+        SQL(", ").join(SQL("{} AS {}").format(Identifier(origin, column), Identifier(column)) for column in reads),
+        Identifier(ROW),
+        sql.of(destination, names(assignments)),
+        SAME_RECORD,
+        typed_values(assignments),
+    )
+
+
+def in_step(pair: TablePair, source: str, target: str) -> Statement:
+    """Whether two rows of one key say the same.
+
+    What was written stays as it was written: a computed column of the target agrees if it is what `fields`
+    makes of the source, or if the source is what `backwards` makes of the target.
+    """
+    computed = pair.computed
+    plain = [assignment for assignment in pair.forward.carried if assignment not in computed]
+    conditions = [
+        SQL("ROW({})::record {} ROW({})::record").format(
+            sql.of(target, names(plain)),
+            SAME_RECORD,
+            SQL(", ").join(sql.typed(Identifier(source, *assignment.reads), assignment.column) for assignment in plain),
+        )
+    ]
+    for assignment in computed:
+        ways = [follows([assignment], source, target)]
+        if counterparts := pair.counterparts(assignment, pair.forward):
+            ways.append(follows(counterparts, target, source))
+        conditions.append(SQL("({})").format(SQL(" OR ").join(ways)))
+    return SQL(" AND ").join(conditions)
+
+
+def changed(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
+    """The value for an UPDATE of row `kept` of the destination from row `written` of the origin.
+
+    A computed column keeps its value where row `written` is what the other way makes of it: an expression
+    seldom gives back every bit, and nobody has changed the value.
+    """
+    counterparts = pair.counterparts(assignment, flow)
+    if not counterparts:
+        return written(assignment)
+    return SQL("CASE WHEN {} THEN kept.{} ELSE {} END").format(
+        follows(counterparts, "kept", "written"), Identifier(assignment.column.name), written(assignment)
+    )
+
+
+def changes(flow: Flow, pair: TablePair) -> Statement:
+    return SQL(", ").join(
+        SQL("{} = {}").format(Identifier(assignment.column.name), changed(assignment, flow, pair))
+        for assignment in flow.carried
+    )
+
+
+def reconcile(pair: TablePair) -> list[Statement]:
+    """Make the source what the target says, touching only rows that are not in step."""
+    return [delete_gone(pair.backward), update_changed(pair), insert_missing(pair.backward)]
+
+
+def refill(pair: TablePair) -> Statement:
+    """The same in one statement, for a source that nobody else uses and that no foreign key leads to.
+
+    Rows may have changed their unique values with each other, so each row that is not in step is deleted before the
+    first is inserted: the INSERT waits for the count.
+    """
+    flow = pair.backward
+    here, there = flow.key[0]
+    return SQL(
+        "WITH changed AS MATERIALIZED (SELECT {keys}, {there} IS NOT NULL AS lives, {values} "
+        "FROM {source} AS kept FULL JOIN ({target} AS {row} CROSS JOIN LATERAL (SELECT {row}.*) AS written) ON {same} "
+        "WHERE {here} IS NULL OR {there} IS NULL OR NOT ({equal})), "
+        "gone AS (DELETE FROM {source} AS old USING changed WHERE {deleted} RETURNING 1) "
+        "INSERT INTO {source} ({columns}) {overriding}"
+        "SELECT {changed} FROM changed, (SELECT count(*) FROM gone) AS all_gone WHERE lives"
+    ).format(
+        keys=SQL(", ").join(
+            SQL("{} AS {}").format(Identifier("kept", column), Identifier(f"key {number}"))
+            for number, (_, column) in enumerate(flow.key)
+        ),
+        here=Identifier("kept", there),
+        there=Identifier(ROW, here),
+        values=SQL(", ").join(refilled(assignment, pair) for assignment in flow.assignments),
+        source=sql.name(flow.destination),
+        target=sql.name(flow.origin),
+        row=Identifier(ROW),
+        same=same_key(flow, ROW, "kept"),
+        equal=in_step(pair, source="kept", target="written"),
+        deleted=SQL(" AND ").join(
+            SQL("{} = {}").format(Identifier("old", column), Identifier("changed", f"key {number}"))
+            for number, (_, column) in enumerate(flow.key)
+        ),
+        columns=sql.columns(names(flow.assignments)),
+        overriding=overriding(flow),
+        changed=sql.of("changed", names(flow.assignments)),
+    )
+
+
+def refilled(assignment: Assignment, pair: TablePair) -> Statement:
+    """A row that stays keeps what the target does not know, and a computed value that still says the same."""
+    flow, column = pair.backward, Identifier("kept", assignment.column.name)
+    new = written(assignment)
+    stays = changed(assignment, flow, pair) if assignment.carried else column
+    if assignment.carried and not pair.counterparts(assignment, flow):
+        return SQL("{} AS {}").format(new, Identifier(assignment.column.name))
+    born = SQL("{} IS NULL").format(Identifier("kept", flow.key[0][1]))
+    return SQL("CASE WHEN {} THEN {} ELSE {} END AS {}").format(born, new, stays, Identifier(assignment.column.name))
+
+
+def delete_gone(flow: Flow) -> Statement:
+    return SQL("DELETE FROM {} AS gone WHERE NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(
+        sql.name(flow.destination), sql.name(flow.origin), same_key(flow, "origin", "gone")
+    )
+
+
+def update_changed(pair: TablePair) -> Statement:
+    flow = pair.backward
+    return SQL("UPDATE {} AS kept SET {} FROM {} WHERE {} AND NOT ({})").format(
+        sql.name(flow.destination),
+        changes(flow, pair),
+        row_twice(flow),
+        same_key(flow, ROW, "kept"),
+        in_step(pair, source="kept", target="written"),
+    )
+
+
+def row_twice(flow: Flow) -> Statement:
+    """Each row of the origin under the name that values read, and under the name `written`."""
+    return SQL("{} AS {} JOIN {} AS written ON {}").format(
+        sql.name(flow.origin),
+        Identifier(ROW),
+        sql.name(flow.origin),
+        SQL(" AND ").join(
+            SQL("{} = {}").format(Identifier("written", here), Identifier(ROW, here)) for here, _ in flow.key
+        ),
+    )
+
+
+def insert_missing(flow: Flow) -> Statement:
+    return SQL("{} WHERE NOT EXISTS (SELECT FROM {} AS held WHERE {})").format(
+        copy(flow), sql.name(flow.destination), same_key(flow, ROW, "held")
+    )
+
+
+def let_pass() -> Statement:
+    """This transaction may write to a target that is fenced while it is copied to, as the trigger may that carries.
+
+    An ordinary role may make such a setting, but not for a function in its SET clause.
+    """
+    return sql.set_local("rehome.leader", "source")
+
+
+def copy_all(plan: Plan) -> list[Statement]:
+    return [copy(pair.forward) for pair in plan.pairs]

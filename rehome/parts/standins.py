@@ -1,0 +1,95 @@
+"""The views that stand in for the tables of a retired move: made, looked at, made again, dropped."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rehome.parts import views
+from rehome.parts.old_names import in_short
+from rehome.parts.triggers import trigger_name
+from rehome.plan.plan import Plan, TablePair
+from rehome.postgres import catalog
+from rehome.postgres.sql import SQL, Identifier, Statement
+from rehome.postgres.tables import Table
+
+WRITABLE = 8 | 16 | 4
+"""Bits of pg_relation_is_updatable for INSERT, DELETE and UPDATE."""
+
+STANDING = """
+SELECT pg_get_viewdef(c.oid), pg_relation_is_updatable(c.oid, true) FROM pg_class c WHERE c.oid = to_regclass(%s)
+"""
+
+
+def create(plan: Plan) -> list[Statement]:
+    return [statement for pair in plan.pairs for statement in views.create(pair, plan.search_path)]
+
+
+def drop(plan: Plan) -> list[Statement]:
+    return [
+        statement
+        for pair in plan.pairs
+        for statement in (
+            *([SQL("DROP VIEW {}").format(place(pair))] if pair.source.kind == "v" else []),
+            SQL("DROP FUNCTION IF EXISTS {}()").format(Identifier(pair.source.schema, trigger_name("view", pair))),
+        )
+    ]
+
+
+def place(pair: TablePair) -> Statement:
+    return Identifier(pair.source.schema, pair.source.name)
+
+
+def to_keep(plan: Plan) -> dict[str, Any]:
+    """By the source's name: how its view was made, and what PostgreSQL says of it by now, as JSON."""
+    return {
+        str(pair.source): {
+            "statements": [statement.as_string() for statement in views.create(pair, plan.search_path)],
+            "definition": read_definition(pair, plan),
+            "triggers": {trigger.name: trigger.body for trigger in views.wanted(pair, plan.search_path)},
+        }
+        for pair in plan.pairs
+    }
+
+
+def read_definition(pair: TablePair, plan: Plan) -> str:
+    """Without what differs between versions of PostgreSQL."""
+    found = catalog.query(plan.connection, STANDING, [place(pair).as_string()])
+    return re.sub(r"\bnew(_\d+)?\b\.?", "", in_short(found[0][0])) if found else ""
+
+
+def find_defects(plan: Plan, kept: dict[str, Any]) -> list[str]:
+    """One sentence for each view that is not what the retirement made."""
+    return [defect for pair in plan.pairs for defect in find_in(pair, plan, kept["views"][str(pair.source)])]
+
+
+def find_in(pair: TablePair, plan: Plan, record: dict[str, Any]) -> Iterator[str]:
+    if pair.source.kind != "v":
+        yield f"{pair.source}, a view of {pair.target} since it was retired, is gone."
+        return
+    ((_, writable),) = catalog.query(plan.connection, STANDING, [place(pair).as_string()])
+    if read_definition(pair, plan) != record["definition"]:
+        yield f"{pair.source} is not the view of {pair.target} that the retirement made."
+    elif (
+        writable & WRITABLE != WRITABLE
+        or pair.source.rules
+        or record["triggers"] != {trigger.name: trigger.body for trigger in pair.source.triggers if trigger.enabled}
+    ):
+        yield f"{pair.source} does not carry every write to {pair.target}."
+
+
+def mend(plan: Plan, kept: dict[str, Any]) -> list[Statement]:
+    """Make the views again of which one is not what it was; nothing where all are."""
+    if not find_defects(plan, kept):
+        return []
+    made = [SQL(text) for pair in plan.pairs for text in kept["views"][str(pair.source)]["statements"]]
+    return [*drop(plan), *made]
+
+
+def keep_sequences(view: Table, table: Table) -> Iterator[Statement]:
+    """What numbers the rows that come through the view must not go with the table that owns it."""
+    for column, sequence in table.sequences.items():
+        default = view.column(column).default or ""
+        if f"{sequence.name}'" in default or f'{sequence.name}"' in default:
+            yield SQL("ALTER SEQUENCE {} OWNED BY {}").format(
+                Identifier(sequence.schema, sequence.name), Identifier(view.schema, view.name, column)
+            )

@@ -1,0 +1,145 @@
+"""The triggers between two tables and the fence: install, inspect, remove."""
+
+from typing import Literal
+
+from rehome.parts import triggers
+from rehome.parts.triggers import Trigger
+from rehome.plan.plan import Plan, TablePair
+from rehome.postgres import catalog, sql
+from rehome.postgres.sql import Statement
+from rehome.postgres.tables import Table
+
+State = Literal["installed", "outdated", "missing"]
+
+
+def wanted(plan: Plan) -> list[Trigger]:
+    """Every trigger that stands while both tables live: the sync, or where the move can't go back, a fence
+    on the source, for writes that could not be carried both ways would be lost.
+    """
+    if plan.reversible:
+        return [trigger for pair in plan.pairs for trigger in triggers.sync_triggers(pair, plan.search_path)]
+    return [fence_of_source(pair, plan) for pair in plan.pairs]
+
+
+def wanted_while_copying(plan: Plan) -> list[Trigger]:
+    """The source's writes are carried, and nobody else writes to the target. What is carried back while rows are
+    being copied would bring old values back, so there is no trigger for it.
+    """
+    triggers_of = [
+        trigger
+        for pair in plan.pairs
+        for trigger in triggers.sync_triggers(pair, plan.search_path, copying=True)
+        if trigger.table is pair.source or trigger.each == "STATEMENT"
+    ]
+    return triggers_of + [gate_of_target(pair) for pair in plan.pairs]
+
+
+def install_for_copying(plan: Plan) -> list[Statement]:
+    return [statement for trigger in wanted_while_copying(plan) for statement in trigger.create()]
+
+
+def remove_for_copying(plan: Plan) -> list[Statement]:
+    return [statement for trigger in wanted_while_copying(plan) for statement in trigger.drop()]
+
+
+def is_carrying(plan: Plan) -> bool:
+    """Whether every write since the copy began was carried, as far as the triggers tell."""
+    return all(
+        state_of(trigger, trigger.table) != "missing" for trigger in wanted_while_copying(plan) if not trigger.condition
+    )
+
+
+def install(plan: Plan) -> list[Statement]:
+    return [statement for trigger in wanted(plan) for statement in trigger.create()]
+
+
+def remove(plan: Plan) -> list[Statement]:
+    return [statement for trigger in wanted(plan) for statement in trigger.drop()]
+
+
+def take_off(plan: Plan) -> list[Statement]:
+    """Remove the triggers, and leave what was counted."""
+    return [statement for trigger in wanted(plan) for statement in trigger.take_off()]
+
+
+def insist(plan: Plan) -> Statement:
+    """An error where a wanted trigger is missing or disabled by now, before it is relied upon."""
+    names = [trigger.name for trigger in wanted(plan)]
+    return sql.SQL(
+        "DO $$ BEGIN IF (SELECT count(*) FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND tgname IN ({})) < {} THEN "
+        "RAISE object_not_in_prerequisite_state USING MESSAGE = {}; END IF; END $$"
+    ).format(
+        sql.SQL(", ").join(map(sql.Literal, names)),
+        sql.Literal(len(names)),
+        sql.Literal(f"A trigger between {plan.main.source} and {plan.main.target} is missing."),
+    )
+
+
+def fence_of_source(pair: TablePair, plan: Plan) -> Trigger:
+    return triggers.fence(
+        "frozen",
+        pair.source,
+        pair,
+        f"{pair.source} is read-only: its rows moved to {pair.target}, and {plan.irreversible[0]}.",
+        f"Write to {pair.target}.",
+    )
+
+
+def fence_of_target(pair: TablePair) -> Trigger:
+    return triggers.fence(
+        "fence",
+        pair.target,
+        pair,
+        f"{pair.target} is not in use: its rows were moved back to {pair.source}.",
+        f"Write to {pair.source}, or run the migration forwards again.",
+    )
+
+
+def gate_of_target(pair: TablePair) -> Trigger:
+    return triggers.fence(
+        "fence",
+        pair.target,
+        pair,
+        f"{pair.target} is not in use yet: the rows of {pair.source} are being copied to it.",
+        f"Write to {pair.source} until the migration has ended.",
+        gate=True,
+    )
+
+
+def raise_fence(plan: Plan) -> list[Statement]:
+    return [statement for pair in plan.pairs for statement in fence_of_target(pair).create()]
+
+
+def lower_fence(plan: Plan) -> list[Statement]:
+    """Idempotent: a target that never had a fence stays as it is."""
+    return [statement for pair in plan.pairs for statement in fence_of_target(pair).drop()]
+
+
+def state(plan: Plan) -> State:
+    """Whether every wanted trigger is there, enabled, and is what this version would write."""
+    states = {state_of(trigger, trigger.table) for trigger in wanted(plan)}
+    return "missing" if "missing" in states else "outdated" if "outdated" in states else "installed"
+
+
+def state_of(trigger: Trigger, table: Table) -> State:
+    found = next((t for t in table.triggers if t.name == trigger.name), None)
+    if found is None or not found.enabled:
+        return "missing"
+    calls = (found.function_schema, found.function, found.body) == (table.schema, trigger.name, trigger.body)
+    return "installed" if calls and found.type == trigger.type and found.whole else "outdated"
+
+
+STAMPS = """
+SELECT tgrelid::bigint, tgname, xmin::text FROM pg_trigger WHERE tgrelid = ANY(%s) AND NOT tgisinternal ORDER BY 1, 2
+"""
+
+
+def stamps(plan: Plan) -> list[tuple[int, str, str]]:
+    """Equal at two moments if nobody made, dropped, disabled or enabled a trigger in between."""
+    oids = [table.oid for pair in plan.pairs for table in (pair.source, pair.target)]
+    return catalog.query(plan.connection, STAMPS, [oids])
+
+
+def of_user(table: Table) -> list[str]:
+    """Triggers of the table that rehome did not make."""
+    return [trigger.name for trigger in table.triggers if not trigger.name.startswith(triggers.PREFIX)]

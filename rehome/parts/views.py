@@ -1,0 +1,214 @@
+"""SQL of the view that stands in for a table under its old name: pure functions from a TablePair.
+
+A view whose columns are columns of the target is updatable by itself, and PostgreSQL treats it like the table:
+`RETURNING`, `ON CONFLICT`, `FOR UPDATE`. Where an expression makes a column, a trigger carries each written row,
+and `ON CONFLICT` is refused by PostgreSQL.
+"""
+
+from rehome.parts.grants import grant
+from rehome.parts.rows import changes, same_key, values
+from rehome.parts.triggers import PREFIX, VIEW_EVENTS, Trigger, trigger_name
+from rehome.plan.plan import Assignment, TablePair
+from rehome.postgres.sql import OTHER_RECORD, SQL, Identifier, Literal, Statement, columns, name, of, typed
+from rehome.postgres.tables import Column
+
+
+def create(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:
+    """The view under the source's name, which must be free, with the source's owner, grants and defaults.
+
+    Who uses it needs rights on both the view and the target: see `grants.missing`.
+    """
+    view = name(pair.source)
+    return [
+        SQL("CREATE VIEW {} WITH (security_invoker = {}) AS {}").format(
+            view, SQL("true" if asks_reader(pair) else "false"), select(pair)
+        ),
+        SQL("ALTER VIEW {} OWNER TO {}").format(view, Identifier(pair.source.owner)),
+        SQL("COMMENT ON VIEW {} IS {}").format(view, Literal(comment(pair))),
+        *(grant("TABLE", view, privilege) for privilege in pair.source.grants),
+        *(
+            SQL("ALTER VIEW {} ALTER COLUMN {} SET DEFAULT {}").format(view, Identifier(column), SQL(default))
+            for column, default in defaults(pair)
+        ),
+        *(statement for trigger in wanted(pair, search_path) for statement in trigger.create()),
+    ]
+
+
+def drop(pair: TablePair) -> list[Statement]:
+    function = Identifier(pair.source.schema, trigger_name("view", pair))
+    return [
+        SQL("DROP VIEW {}").format(name(pair.source)),
+        SQL("DROP FUNCTION IF EXISTS {}()").format(function),
+    ]
+
+
+def comment(pair: TablePair) -> str:
+    return f"rehome: {pair.source} is a view of {pair.target}."
+
+
+def asks_reader(pair: TablePair) -> bool:
+    """Whether who reads the view needs the right to read the target, as its policies then apply to them.
+
+    PostgreSQL would ask for every column that the view has, so a grant to read single columns is kept by a view
+    that reads with its owner's rights.
+    """
+    return not any(privilege.column and privilege.privilege == "SELECT" for privilege in pair.source.grants)
+
+
+def is_plain(pair: TablePair) -> bool:
+    """Whether each column of the view is a column of the target, and the other way round."""
+    return all(assignment.plain for assignment in (*pair.forward.carried, *pair.backward.assignments))
+
+
+def wanted(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger]:
+    """The trigger that carries what is written to the view; none where PostgreSQL does.
+
+    It computes with the settings of the session, as the view does that the session reads.
+    """
+    if is_plain(pair):
+        return []
+    owner = pair.source.owner if pair.source.owner == pair.target.owner else None
+    trigger = trigger_name("view", pair)
+    return [Trigger(pair.source, trigger, VIEW_EVENTS, "ROW", body(pair), owner, search_path=search_path)]
+
+
+# ----- the columns
+
+
+def select(pair: TablePair) -> Statement:
+    return SQL("SELECT {} FROM {} AS new").format(listed(pair), name(pair.target))
+
+
+def listed(pair: TablePair) -> Statement:
+    """The source's columns in its order; after them, unnamed by old code, those that are filled for each new row."""
+    made = {assignment.column.name: assignment for assignment in pair.backward.assignments}
+    found = [
+        SQL("{} AS {}").format(
+            generated(column, pair) if column.generated else read(made[column.name]), Identifier(column.name)
+        )
+        for column in pair.source.columns
+    ]
+    found += [
+        SQL("{} AS {}").format(Identifier("new", filled.column.name), Identifier(place))
+        for place, filled in fills(pair)
+    ]
+    return SQL(", ").join(found)
+
+
+def read(assignment: Assignment) -> Statement:
+    value = SQL(assignment.value)
+    return value if assignment.plain else typed(value, assignment.column)
+
+
+def generated(column: Column, pair: TablePair) -> Statement:
+    """What the source's table would generate from the row."""
+    assert column.generation is not None  # noqa: S101  A generated column has one.
+    row = SQL(", ").join(
+        SQL("{} AS {}").format(read(assignment), Identifier(assignment.column.name))
+        for assignment in pair.backward.assignments
+    )
+    return SQL("(SELECT {} FROM (SELECT {}) AS source)").format(typed(SQL(column.generation), column), row)
+
+
+def fills(pair: TablePair) -> list[tuple[str, Assignment]]:
+    """(column of the view, what the target's column is filled with) where old code knows no such column and the
+    target's table no default: a default of the view fills it.
+    """
+    filled = [assignment for assignment in pair.forward.assignments if not assignment.carried]
+    if not is_plain(pair):
+        return []
+    return [(f"{PREFIX}{number}_{fill.column.name}", fill) for number, fill in enumerate(filled, start=1)]
+
+
+def defaults(pair: TablePair) -> list[tuple[str, str]]:
+    """(column of the view, default) for each that a new row would not get from the target by itself."""
+    found = [(place, filled.value) for place, filled in fills(pair)]
+    for assignment in pair.backward.assignments:
+        default = default_of(assignment.column, pair)
+        if default is not None and not (is_plain(pair) and gives_same(default, assignment, pair)):
+            found.append((assignment.column.name, default))
+    return found
+
+
+def default_of(column: Column, pair: TablePair) -> str | None:
+    """An identity column's default is the next number of its sequence."""
+    if not column.identity:
+        return column.default
+    sequence = pair.source.sequences[column.name]
+    place = Identifier(sequence.schema, sequence.name).as_string()
+    return SQL("nextval({}::regclass)").format(Literal(place)).as_string()
+
+
+def gives_same(default: str, assignment: Assignment, pair: TablePair) -> bool:
+    column = pair.target.column(*assignment.reads)
+    return column.default == default or (bool(assignment.column.identity) and column.name in pair.target.sequences)
+
+
+# ----- what is written to it
+
+
+def body(pair: TablePair) -> str:
+    """PL/pgSQL that carries one row, written to the view, to the target; it returns the row as the view then has it.
+
+    PostgreSQL neither locks the row of such a view nor looks at it again after a wait. A row that somebody else has
+    changed since the statement read it is a serialization failure, or that change would be lost. What is returned is
+    the row that was written: a snapshot may still show another one under its key.
+    """
+    flow = pair.forward
+    read = [assignment.column.name for assignment in pair.backward.assignments]
+    return (
+        SQL(
+            """
+#variable_conflict use_column
+DECLARE
+  seen record;
+  written record;
+BEGIN
+  IF TG_OP <> 'INSERT' THEN
+    PERFORM FROM {target} AS kept WHERE {old_key} FOR NO KEY UPDATE;
+    SELECT * INTO seen FROM {view} AS seen WHERE {same_old};
+    IF NOT FOUND THEN
+      RETURN NULL;
+    END IF;
+    IF ROW({seen})::record {other_record} ROW({old})::record THEN
+      RAISE serialization_failure USING MESSAGE = {changed}, HINT = 'Run the transaction again.';
+    END IF;
+  END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM {target} AS kept WHERE {old_key};
+    RETURN old;
+  END IF;
+  written := new;
+  IF TG_OP = 'INSERT' THEN
+    WITH made AS (INSERT INTO {target} ({columns}) VALUES ({values}) RETURNING *)
+    SELECT {row} INTO new FROM made AS new;
+  ELSE
+    WITH made AS (UPDATE {target} AS kept SET {changes} WHERE {old_key} RETURNING *)
+    SELECT {row} INTO new FROM made AS new;
+  END IF;
+  RETURN new;
+END
+"""
+        )
+        .format(
+            target=name(pair.target),
+            view=name(pair.source),
+            old_key=same_key(flow, "old", "kept"),
+            same_old=same_columns(pair, "old"),
+            row=listed(pair),
+            seen=of("seen", read),
+            old=of("old", read),
+            other_record=OTHER_RECORD,
+            changed=Literal(f"Another transaction has changed this row of {pair.source}, a view, at the same time."),
+            columns=columns(assignment.column.name for assignment in flow.assignments),
+            values=values(flow.assignments),
+            changes=changes(flow, pair),
+        )
+        .as_string()
+    )
+
+
+def same_columns(pair: TablePair, row: str) -> Statement:
+    return SQL(" AND ").join(
+        SQL("{} = {}").format(Identifier("seen", here), Identifier(row, here)) for here, _ in pair.forward.key
+    )

@@ -1,0 +1,324 @@
+"""Matches the fields of two models, and refuses what a declaration leaves open or can't keep."""
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome.errors import Refused
+from rehome.plan.declaration import Declaration
+from rehome.plan.expressions import Compiled, compile_expression
+from rehome.plan.historical import (
+    column_of,
+    concrete_fields,
+    find_dropped,
+    get_column,
+    get_table,
+    implicit_many_to_many,
+    repointed,
+)
+from rehome.plan.plan import Assignment, Field, Flow, LostColumn, Model, Reference, TablePair, read_column
+from rehome.postgres import catalog
+from rehome.postgres.tables import Column, Table
+
+
+class FieldMapping:
+    """The fields of two models matched by name, by `fields`, by `backwards` and by `discard`."""
+
+    def __init__(
+        self,
+        move: Declaration,
+        source: Model,
+        target: Model,
+        connection: BaseDatabaseWrapper,
+        sources: Mapping[str, Table] | None = None,
+    ) -> None:
+        self.move = move
+        self.sources = sources or {}
+        """Tables to take for those of the source's models, by the name that a model knows."""
+        self.source = source
+        self.target = target
+        self.connection = connection
+        self.source_fields = concrete_fields(source)
+        self.target_fields = concrete_fields(target)
+        self.refuse_unknown_names()
+        self.refuse_sources_without_target()
+        self.refuse_generated_on_one_side()
+        self.refuse_changing_expressions()
+
+    @property
+    def has_expressions(self) -> bool:
+        given = [*self.move.fields.values(), *self.move.backward_fields.values()]
+        return not all(isinstance(value, str) for value in given)
+
+    @functools.cached_property
+    def plain(self) -> dict[str, str]:
+        """Target field to source field, where the value is taken as it is."""
+        pairs = {name: name for name in self.target_fields if name in self.source_fields}
+        pairs |= {name: value for name, value in self.move.fields.items() if isinstance(value, str)}
+        return {
+            target: source
+            for target, source in pairs.items()
+            if target in self.target_fields and isinstance(self.move.fields.get(target, ""), str)
+        }
+
+    @functools.cached_property
+    def computed(self) -> dict[str, Compiled]:
+        """Target field to the SQL of its expression."""
+        return {
+            name: compile_expression(expression, self.source, self.connection, f"fields[{name!r}]")
+            for name, expression in self.move.fields.items()
+            if not isinstance(expression, str)
+        }
+
+    @functools.cached_property
+    def computed_back(self) -> dict[str, Compiled]:
+        return {
+            name: compile_expression(
+                models.F(expression) if isinstance(expression, str) else expression,
+                self.target,
+                self.connection,
+                f"backwards[{name!r}]",
+            )
+            for name, expression in self.move.backward_fields.items()
+        }
+
+    def refuse_unknown_names(self) -> None:
+        many_to_many = {field.name for field in implicit_many_to_many(self.source)}
+        many_to_many_target = {field.name for field in implicit_many_to_many(self.target)}
+        known_source = set(self.source_fields) | many_to_many
+        known_target = set(self.target_fields) | many_to_many_target
+        read = {value for value in self.move.fields.values() if isinstance(value, str)}
+        read_back = {value for value in self.move.backward_fields.values() if isinstance(value, str)}
+        for given, known, model, place in (
+            (set(self.move.fields), known_target, self.target, "fields"),
+            (read, known_source, self.source, "fields"),
+            (set(self.move.backward_fields), known_source, self.source, "backwards"),
+            (read_back, known_target, self.target, "backwards"),
+            (set(self.move.discard), known_source | known_target, self.source, "discard"),
+        ):
+            for name in sorted(given - known):
+                raise Refused(
+                    f"{model._meta.label} has no field {name!r}, which {place} of {self.move} names.",
+                    f"Its fields are: {', '.join(sorted(known))}.",
+                )
+
+    def refuse_sources_without_target(self) -> None:
+        read_by_expressions = {column for compiled in self.computed.values() for column in compiled.reads}
+        for name, field in self.source_fields.items():
+            if name in self.plain.values() or field.column in read_by_expressions or field.generated:
+                continue
+            if name not in self.move.discard:
+                raise Refused(
+                    f"{self.target._meta.label} has no field for {self.source._meta.label}.{name}.",
+                    f"Add it to the target, map it with fields={{...: {name!r}}}, "
+                    f"or list it in discard=[{name!r}] to lose it.",
+                )
+
+    def refuse_generated_on_one_side(self) -> None:
+        for target_name, source_name in self.plain.items():
+            sides = [(self.source, self.source_fields[source_name]), (self.target, self.target_fields[target_name])]
+            sides.sort(key=lambda side: not side[1].generated)
+            (generated, field), (written, other) = sides
+            if field.generated == other.generated or {source_name, target_name} & self.move.discard:
+                continue
+            raise Refused(
+                f"{generated._meta.label}.{field.name} is generated, and {written._meta.label}.{other.name} is not.",
+                "Generate it in both models, map it with expressions in fields={...} and backwards={...}, "
+                f"or list it in discard=[{other.name!r}] to lose what is written to it.",
+            )
+
+    def refuse_changing_expressions(self) -> None:
+        """A value that reads columns must be the same each time: the triggers and the comparison compute it again."""
+        for place, expressions in (("fields", self.computed), ("backwards", self.computed_back)):
+            for name, compiled in expressions.items():
+                changing = catalog.changing_functions(self.connection, compiled.functions) if compiled.reads else []
+                if changing:
+                    raise Refused(
+                        f"{place}[{name!r}] gives another value at each call, because of {changing[0]}(), though it "
+                        f"reads {', '.join(sorted(compiled.reads))}.",
+                        "Use a constant in its place, or an expression that reads no column and only fills new rows.",
+                    )
+
+    def irreversible(self) -> list[str]:
+        """One clause for each source field that nothing of the target gives back."""
+        given_back = set(self.plain.values()) | set(self.computed_back)
+        return [
+            f"{self.source._meta.label}.{name} has no entry in backwards={{...}}"
+            for name, field in self.source_fields.items()
+            if name not in given_back and not field.generated
+        ]
+
+    def table_pair(self) -> TablePair:
+        source = self.source_table(self.source)
+        target = get_table(self.connection, self.target)
+        key = self.key_pairs()
+        forward = [self.forward_assignment(name, source, target) for name in self.target_fields]
+        backward = [self.backward_assignment(name, source, target) for name in self.source_fields]
+        return TablePair(
+            source=source,
+            target=target,
+            source_model=self.source,
+            target_model=self.target,
+            forward=Flow(source, target, key, in_table_order(forward, target)),
+            backward=Flow(target, source, tuple((t, s) for s, t in key), in_table_order(backward, source)),
+            lost=tuple(self.lost_columns(target)),
+            dropped=tuple(find_dropped(self.connection, self.target, target)),
+        )
+
+    def source_table(self, model: Model) -> Table:
+        return self.sources.get(model._meta.db_table) or get_table(self.connection, model)
+
+    def key_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Columns of the primary keys, paired through the plain fields; anything else would change the keys."""
+        pairs = []
+        for field in self.target._meta.pk_fields:
+            source_name = self.plain.get(field.name)
+            pairs.append((column_of(self.source_fields[source_name]) if source_name else "", column_of(field)))
+        if {source for source, _ in pairs} != {field.column for field in self.source._meta.pk_fields}:
+            raise Refused(
+                f"The primary keys of {self.source._meta.label} and {self.target._meta.label} are not the same fields.",
+                "Give the target the source's primary key; keys never change in a move.",
+            )
+        return tuple(pairs)
+
+    def forward_assignment(self, name: str, source: Table, target: Table) -> Assignment | None:
+        field = self.target_fields[name]
+        column = get_column(target, self.target, field)
+        if field.generated:
+            return None
+        if name in self.computed:
+            return Assignment(column, self.computed[name].sql, self.computed[name].reads, limit(column))
+        if name in self.plain:
+            origin = get_column(source, self.source, self.source_fields[self.plain[name]])
+            return take(column, origin)
+        filled = self.fill(field, column)
+        return None if filled is None else Assignment(column, filled, frozenset(), limit(column))
+
+    def backward_assignment(self, name: str, source: Table, target: Table) -> Assignment | None:
+        field = self.source_fields[name]
+        column = get_column(source, self.source, field)
+        if field.generated:
+            return None
+        if name in self.computed_back:
+            return Assignment(column, self.computed_back[name].sql, self.computed_back[name].reads, limit(column))
+        for target_name, source_name in self.plain.items():
+            if source_name == name:
+                return take(column, target.column(column_of(self.target_fields[target_name])))
+        return None
+
+    def fill(self, field: Field, column: Column) -> str | None:
+        """The value of a column that only the target has, for rows from the source; None leaves it to the table."""
+        if column.default is not None or column.identity:
+            return None
+        if field.has_default():
+            value = field.get_default()
+            if callable(field.default) and field.get_default() != value:
+                raise Refused(
+                    f"The default of {self.target._meta.label}.{field.name} is a function that gives another value "
+                    "at each call, which PostgreSQL cannot run for each row.",
+                    f"Give an expression, such as fields={{{field.name!r}: RandomUUID()}}, or use db_default.",
+                )
+            given = value if hasattr(value, "resolve_expression") else models.Value(value, output_field=field)
+            return compile_expression(given, self.target, self.connection, field.name).sql
+        if not column.nullable:
+            raise Refused(
+                f"{self.source._meta.label} has no field for {self.target._meta.label}.{field.name}, "
+                "which is NOT NULL and has no default.",
+                f"Map it with fields={{{field.name!r}: ...}}, or give it a default or null=True.",
+            )
+        return None
+
+    def lost_columns(self, target: Table) -> list[LostColumn]:
+        """Columns of the target that nothing carries back; their values would be lost on the way back."""
+        carried = {column for compiled in self.computed_back.values() for column in compiled.reads}
+        lost = []
+        for name, field in self.target_fields.items():
+            if name in self.plain or name in self.move.discard or field.column in carried or field.generated:
+                continue
+            column = target.column(column_of(field))
+            if name not in self.computed:
+                lost.append(LostColumn(column, self.fill(field, column) or column.default or "NULL"))
+            elif not self.computed[name].reads:
+                lost.append(LostColumn(column, self.computed[name].sql))
+        return lost
+
+    def many_to_many(self) -> list[tuple[Any, Any]]:
+        """Pairs of many-to-many fields whose tables Django made by itself."""
+        target_fields = {field.name: field for field in implicit_many_to_many(self.target)}
+        source_fields = {field.name: field for field in implicit_many_to_many(self.source)}
+        renamed = {name: value for name, value in self.move.fields.items() if name in target_fields}
+        pairs = []
+        for name, target_field in target_fields.items():
+            if source_field := source_fields.pop(str(renamed.get(name, name)), None):
+                pairs.append((source_field, target_field))
+        for name in sorted(set(source_fields) - self.move.discard):
+            raise Refused(
+                f"{self.target._meta.label} has no many-to-many field for {self.source._meta.label}.{name}.",
+                f"Add it to the target, or list it in discard=[{name!r}] to leave its rows behind.",
+            )
+        return pairs
+
+    def many_to_many_pair(self, source_field: Any, target_field: Any) -> TablePair:
+        source_model = source_field.remote_field.through
+        target_model = target_field.remote_field.through
+        source = self.source_table(source_model)
+        target = get_table(self.connection, target_model)
+        columns = [
+            (source_model._meta.pk.column, target_model._meta.pk.column),
+            (source_field.m2m_column_name(), target_field.m2m_column_name()),
+            (source_field.m2m_reverse_name(), target_field.m2m_reverse_name()),
+        ]
+        forward = [take(target.column(t), source.column(s)) for s, t in columns]
+        backward = [take(source.column(s), target.column(t)) for s, t in columns]
+        return TablePair(
+            source=source,
+            target=target,
+            source_model=source_model,
+            target_model=target_model,
+            forward=Flow(source, target, (columns[0],), tuple(forward)),
+            backward=Flow(target, source, (columns[0][::-1],), tuple(backward)),
+            lost=(),
+            dropped=tuple(find_dropped(self.connection, target_model, target)),
+        )
+
+    def references(self) -> list[Reference]:
+        """Relations that point at one model in the source and at another in the target."""
+        pairs = [
+            (self.source_fields[source], self.target_fields[target])
+            for target, source in self.plain.items()
+            if self.source_fields[source].remote_field and self.target_fields[target].remote_field
+        ]
+        return [
+            Reference(
+                field=f"{self.target._meta.label}.{field.name}",
+                source=source._meta.label,
+                target=target._meta.label,
+                source_table=str(get_table(self.connection, source)),
+                target_table=str(get_table(self.connection, target)),
+            )
+            for field, source, target in repointed([*pairs, *self.many_to_many()])
+            if (source, target) != (self.source, self.target)
+        ]
+
+
+def take(column: Column, origin: Column) -> Assignment:
+    """The value of `origin` as it is."""
+    return Assignment(column, read_column(origin.name), frozenset({origin.name}), limit(column, origin))
+
+
+def limit(column: Column, origin: Column | None = None) -> int | None:
+    """How many characters `column`, or an element of it, holds, unless no value of `origin` has more."""
+    if column.base_type.removesuffix("[]") != "character varying" or not column.modifiers:
+        return None
+    (length,) = column.modifiers
+    bounded = origin is not None and origin.base_type == column.base_type and origin.modifiers
+    return None if bounded and origin and origin.modifiers[0] <= length else length
+
+
+def in_table_order(assignments: Iterable[Assignment | None], table: Table) -> tuple[Assignment, ...]:
+    """The order in which models have their fields changes with a squashed migration; the triggers must not."""
+    by_column = {assignment.column.name: assignment for assignment in assignments if assignment}
+    return tuple(by_column[column.name] for column in table.columns if column.name in by_column)

@@ -1,0 +1,106 @@
+"""What a move reads of the models that its migration knows, and of their tables."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db import router
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from rehome.errors import Refused
+from rehome.plan.declaration import Declaration
+from rehome.plan.plan import Field, Model
+from rehome.postgres import catalog
+from rehome.postgres.tables import Column, Constraint, Table
+
+
+def get_model(apps: Apps, label: str) -> Model:
+    try:
+        model = apps.get_model(label)
+    except (LookupError, ValueError) as error:
+        raise Refused(
+            f"{label!r} is no model that this migration knows.",
+            "Write it as 'app_label.ModelName' and add a migration of that app to this migration's dependencies.",
+        ) from error
+    if model._meta.proxy and model._meta.concrete_model:
+        raise Refused(
+            f"{model._meta.label} is a proxy and has no rows of its own.",
+            f"Move {model._meta.concrete_model._meta.label} instead.",
+        )
+    return model
+
+
+def is_allowed(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> bool:
+    """Whether the project's routers have the target on this database."""
+    return router.allow_migrate_model(connection.alias, get_model(apps, move.target))
+
+
+def get_table(connection: BaseDatabaseWrapper, model: Model) -> Table:
+    table = catalog.read_table(connection, connection.ops.quote_name(model._meta.db_table))
+    if table is None:
+        raise Refused(
+            f"{model._meta.label} has no table {model._meta.db_table!r} in database {connection.alias!r}.",
+            f"Run the migration that creates it first, with `manage.py migrate {model._meta.app_label} NAME --database "
+            f"{connection.alias}`.",
+        )
+    return table
+
+
+def get_column(table: Table, model: Model, field: Field) -> Column:
+    if not table.has_column(column_of(field)):
+        raise Refused(
+            f"{table} has no column {field.column!r}, which {model._meta.label}.{field.name} names.",
+            "The table differs from its migrations: add the column, or correct the migrations, first.",
+        )
+    return table.column(column_of(field))
+
+
+def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) -> Iterator[Constraint]:
+    """Foreign keys that Django made for `model` and that are no longer there."""
+    field: Any
+    for field in concrete_fields(model).values():
+        column = str(field.column)
+        if not getattr(field, "db_constraint", False) or any(key.columns == (column,) for key in table.foreign_keys):
+            continue
+        parent = catalog.read_table(connection, connection.ops.quote_name(field.remote_field.model._meta.db_table))
+        if parent is None:
+            continue
+        referenced, key = sql.Identifier(parent.schema, parent.name), str(field.target_field.column)
+        yield Constraint(
+            name=column,
+            kind="f",
+            definition=sql.SQL("FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED")
+            .format(sql.Identifier(column), referenced, sql.Identifier(key))
+            .as_string(),
+            columns=(column,),
+            validated=False,
+            deferrable=True,
+            expression=None,
+            referenced=referenced.as_string(),
+            referenced_columns=(key,),
+            referenced_oid=parent.oid,
+        )
+
+
+def concrete_fields(model: Model) -> dict[str, Field]:
+    """By name, the fields of the model's own table that have a column."""
+    return {field.name: field for field in model._meta.local_concrete_fields if field.column is not None}
+
+
+def column_of(field: Field) -> str:
+    """Every field of `concrete_fields` has one."""
+    return str(field.column)
+
+
+def implicit_many_to_many(model: Model) -> list[Any]:
+    fields = [(field, field.remote_field.through) for field in model._meta.local_many_to_many]
+    return [field for field, through in fields if through and through._meta.auto_created]
+
+
+def repointed(pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Model, Model]]:
+    """Of pairs of relations (source's, target's), those that lead to different models: (target's, from, to)."""
+    for source_field, target_field in pairs:
+        source, target = source_field.remote_field.model, target_field.remote_field.model
+        if source is not target:
+            yield target_field, source, target

@@ -1,0 +1,126 @@
+"""Resolves a Move against historical models and the catalog into a Plan, without a write."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from django.apps.registry import Apps
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome.errors import Refused
+from rehome.models import MoveRun, Phase
+from rehome.plan.declaration import Declaration
+from rehome.plan.fields import FieldMapping
+from rehome.plan.historical import get_model
+from rehome.plan.ledger import Ledger
+from rehome.plan.plan import GONE, Plan, TablePair
+from rehome.postgres import catalog
+from rehome.postgres.sql import Identifier
+from rehome.postgres.tables import Column, Table
+
+
+def make_plan(
+    move: Declaration, apps: Apps, connection: BaseDatabaseWrapper, sources: Mapping[str, Table] | None = None
+) -> Plan:
+    """Resolve `move` against the models of `apps` and the tables of `connection`, or for the source's models
+    against `sources`, by the name that a model has for its table.
+
+    Raises Refused for what the declaration itself gets wrong: models, fields, columns without a counterpart.
+    """
+    source, target = get_model(apps, move.source), get_model(apps, move.target)
+    mapping = FieldMapping(move, source, target, connection, {**find_lost_views(move, connection), **(sources or {})})
+    pairs = [mapping.table_pair()]
+    pairs += [mapping.many_to_many_pair(*fields) for fields in mapping.many_to_many()]
+    return Plan(
+        move=move,
+        apps=apps,
+        connection=connection,
+        source_model=source,
+        target_model=target,
+        pairs=tuple(pairs),
+        references=tuple(mapping.references()),
+        irreversible=tuple(mapping.irreversible()),
+        search_path=find_schemas(connection, pairs, has_expressions=mapping.has_expressions),
+    )
+
+
+def find_lost_views(move: Declaration, connection: BaseDatabaseWrapper) -> dict[str, Table]:
+    """By the name of its table, each source of a move in place whose view somebody has dropped."""
+    run = Ledger(connection.alias).latest_named(str(move))
+    if run is None or run.phase != Phase.IN_PLACE:
+        return {}
+    found = {}
+    for record in run.kept["in_place"]["pairs"]:
+        schema, (old, new) = record["renaming"]["schema"], record["renaming"]["table"]
+        target = catalog.read_table(connection, Identifier(schema, new).as_string())
+        if target and catalog.read_table(connection, Identifier(schema, old).as_string()) is None:
+            names = {there: here for here, there in record["renaming"]["columns"].items()}
+            columns = [dataclasses.replace(c, name=names[c.name]) for c in target.columns if c.name in names]
+            found[old] = as_view(target, old, columns)
+    return found
+
+
+def as_view(table: Table, name: str, columns: Iterable[Column]) -> Table:
+    return dataclasses.replace(
+        table, oid=GONE, name=name, kind="v", columns=tuple(columns), constraints=(), indexes=(), incoming=(),
+        triggers=(), grants=(), sequences={},
+    )  # fmt: skip
+
+
+def renew(plan: Plan) -> Plan:
+    """The same move, resolved against the tables as they are by now."""
+    return make_plan(plan.move, plan.apps, plan.connection)
+
+
+def find_schemas(connection: BaseDatabaseWrapper, pairs: list[TablePair], *, has_expressions: bool) -> tuple[str, ...]:
+    """Schemas other than pg_catalog whose types, operators and functions the two tables use."""
+    schemas = {column.type_schema for pair in pairs for table in (pair.source, pair.target) for column in table.columns}
+    if has_expressions:
+        extensions = "SELECT DISTINCT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+        schemas |= {schema for (schema,) in catalog.query(connection, extensions)}
+    return tuple(sorted(schemas - {"pg_catalog"}))
+
+
+ASIDE = "aside"
+"""The key under which a run keeps where its old tables are; with nothing under it when they have been dropped."""
+
+
+def resolve(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> Plan:
+    """Like `make_plan`; where a view of a retired move is gone, the table that it stood in for is the source."""
+    run = Ledger(connection.alias).latest_named(str(move))
+    if run is None or run.phase != Phase.RETIRED:
+        return make_plan(move, apps, connection)
+    tables = {
+        model: renamed(table, record["name"])
+        for model, record in run.kept[ASIDE].items()
+        if not find(connection, record["schema"], record["name"])
+        and (table := find(connection, record["schema"], record["aside"]))
+    }
+    return make_plan(move, apps, connection, tables)
+
+
+def plan_of(plan: Plan, run: MoveRun, *, own_names: bool) -> Plan:
+    """The move between the old tables, under the names that they have now or under their own, and the targets."""
+    tables = {}
+    for model, record in run.kept[ASIDE].items():
+        table = find(plan.connection, record["schema"], record["aside"])
+        if table is None:
+            raise Refused(
+                f"{record['schema']}.{record['aside']}, where the rows of {record['name']} were set aside, is gone.",
+                "Restore it under that name from a backup; what was written since is filled in.",
+            )
+        tables[model] = renamed(table, record["name"]) if own_names else table
+    return make_plan(plan.move, plan.apps, plan.connection, tables)
+
+
+def is_source(plan: Plan, run: MoveRun) -> bool:
+    """Whether `resolve` found the set-aside table, for want of the view."""
+    tables = [find(plan.connection, record["schema"], record["aside"]) for record in run.kept[ASIDE].values()]
+    return plan.main.source.oid in {table.oid for table in tables if table}
+
+
+def find(connection: BaseDatabaseWrapper, schema: str, name: str) -> Table | None:
+    return catalog.read_table(connection, Identifier(schema, name).as_string())
+
+
+def renamed(table: Table, name: str) -> Table:
+    return dataclasses.replace(table, name=name)

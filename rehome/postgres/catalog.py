@@ -1,0 +1,217 @@
+"""Reads pg_catalog into frozen dataclasses; the only module that knows its tables, and it never writes."""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome.postgres.tables import Column, Constraint, Grant, Incoming, Index, Sequence, Table, Trigger
+
+TABLE = """
+SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
+       pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity, c.relpersistence::text, c.relispartition,
+       EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid = to_regclass(%s)
+"""
+
+COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL), n.nspname,
+       NOT a.attnotnull, CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
+       a.attidentity::text, a.attgenerated <> '',
+       coalesce((SELECT format('%%I.%%I', ln.nspname, l.collname) FROM pg_collation l
+                   JOIN pg_namespace ln ON ln.oid = l.collnamespace WHERE l.oid = a.attcollation), ''),
+       CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END
+  FROM pg_attribute a
+  JOIN pg_type t ON t.oid = a.atttypid
+  JOIN pg_type e ON e.oid = CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE t.oid END
+  JOIN pg_namespace n ON n.oid = e.typnamespace
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+ WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attnum
+"""
+
+CONSTRAINTS = """
+SELECT c.conname, c.contype::text, pg_get_constraintdef(c.oid),
+       ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k(num, pos)
+               JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num ORDER BY k.pos),
+       c.convalidated, c.condeferrable, pg_get_expr(c.conbin, c.conrelid),
+       CASE WHEN c.confrelid <> 0 THEN (SELECT format('%%I.%%I', fn.nspname, fc.relname)
+          FROM pg_class fc JOIN pg_namespace fn ON fn.oid = fc.relnamespace WHERE fc.oid = c.confrelid) END,
+       ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY k(num, pos)
+               JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num ORDER BY k.pos),
+       c.confrelid::bigint,
+       obj_description(c.oid, 'pg_constraint') IS NULL
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_constraint'::regclass AND d.refobjid = c.oid
+                          AND d.classid = 'pg_rewrite'::regclass)
+       AND (x.indexrelid IS NULL OR NOT x.indisclustered AND NOT x.indisreplident AND i.reltablespace = 0
+       AND obj_description(i.oid, 'pg_class') IS NULL
+       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.oid AND a.attstattarget >= 0))
+  FROM pg_constraint c
+  LEFT JOIN pg_index x ON x.indexrelid = c.conindid AND x.indrelid = c.conrelid
+  LEFT JOIN pg_class i ON i.oid = x.indexrelid
+ WHERE c.conrelid = %s AND c.contype IN ('p', 'u', 'x', 'c', 'f')
+ ORDER BY c.contype, c.conname
+"""
+
+INDEXES = """
+SELECT i.relname, pg_get_indexdef(i.oid), x.indisunique,
+       CASE WHEN x.indexprs IS NULL AND x.indpred IS NULL THEN
+         ARRAY(SELECT a.attname::text FROM unnest(x.indkey[0:x.indnkeyatts - 1]) WITH ORDINALITY k(num, pos)
+                 JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num ORDER BY k.pos)
+       ELSE ARRAY[]::text[] END,
+       NOT x.indisclustered AND NOT x.indisreplident AND i.reltablespace = 0
+       AND obj_description(i.oid, 'pg_class') IS NULL
+       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.oid AND a.attstattarget >= 0)
+  FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+ WHERE x.indrelid = %s
+   AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x'))
+ ORDER BY i.relname
+"""
+
+INCOMING = """
+SELECT n.nspname, t.relname, c.conname, pg_get_constraintdef(c.oid),
+       ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k(num, pos)
+               JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num ORDER BY k.pos),
+       i.relname, c.convalidated
+  FROM pg_constraint c
+  JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+  JOIN pg_class i ON i.oid = c.conindid
+ WHERE c.confrelid = %s AND c.conrelid <> c.confrelid AND c.contype = 'f' AND c.conparentid = 0
+ ORDER BY n.nspname, t.relname, c.conname
+"""
+
+TRIGGERS = """
+SELECT t.tgname, n.nspname, p.proname, p.prosrc, t.tgenabled IN ('O', 'A'), t.tgtype,
+       t.tgqual IS NULL AND t.tgattr = '' AND p.prosecdef AND coalesce(p.proconfig[1], '') ^@ 'search_path=pg_catalog'
+  FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE t.tgrelid = %s AND NOT t.tgisinternal
+ ORDER BY t.tgname
+"""
+
+GRANTS = """
+SELECT coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, ''
+  FROM pg_class c, aclexplode(c.relacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+ WHERE c.oid = %(oid)s AND g.grantee <> c.relowner
+ UNION ALL
+SELECT coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, a.attname
+  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped,
+       aclexplode(a.attacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+ WHERE c.oid = %(oid)s AND g.grantee <> c.relowner
+ ORDER BY 4, 1, 2
+"""
+
+SEQUENCES = """
+SELECT c.oid::bigint, a.attname, n.nspname, c.relname, format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement,
+       s.seqmin, s.seqmax, s.seqcache, s.seqcycle
+  FROM pg_attribute a
+  LEFT JOIN pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum
+  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.classid = CASE WHEN a.attidentity <> ''
+         THEN 'pg_class'::regclass ELSE 'pg_attrdef'::regclass END
+   AND CASE WHEN a.attidentity <> '' THEN d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+         AND d.deptype = 'i' ELSE d.objid = ad.oid END
+  JOIN pg_class c ON c.relkind = 'S'
+   AND c.oid = CASE WHEN a.attidentity <> '' THEN d.objid ELSE d.refobjid END
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_sequence s ON s.seqrelid = c.oid
+ WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+def query(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
+    """Run one reading statement and return all of its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def frozen(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """With tuples for PostgreSQL's arrays."""
+    return tuple(tuple(value) if isinstance(value, list) else value for value in row)
+
+
+def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | None:
+    """The table (or view) that `quoted_name` means on this connection's search path; None when there is none."""
+    found = query(connection, TABLE, [quoted_name])
+    if not found:
+        return None
+    oid, schema, name, kind, owner, owned, row_security, persistence, partition, inherits = found[0]
+    rules = query(connection, "SELECT rulename FROM pg_rewrite WHERE ev_class = %s AND rulename <> '_RETURN'", [oid])
+    return Table(
+        oid=oid,
+        schema=schema,
+        name=name,
+        kind=kind,
+        owner=owner,
+        owned=owned,
+        row_security=row_security,
+        persistence=persistence,
+        inherits=inherits,
+        partition=partition,
+        rules=tuple(rule for (rule,) in rules),
+        columns=tuple(Column(*row) for row in query(connection, COLUMNS, [oid])),
+        constraints=tuple(Constraint(*frozen(row)) for row in query(connection, CONSTRAINTS, [oid])),
+        indexes=tuple(Index(*frozen(row)) for row in query(connection, INDEXES, [oid])),
+        incoming=tuple(Incoming(*frozen(row)) for row in query(connection, INCOMING, [oid])),
+        triggers=tuple(Trigger(*row) for row in query(connection, TRIGGERS, [oid])),
+        grants=read_grants(connection, oid),
+        sequences={
+            column: dataclasses.replace(Sequence(*row), grants=read_grants(connection, sequence))
+            for sequence, column, *row in query(connection, SEQUENCES, [oid])
+        },
+    )
+
+
+def read_grants(connection: BaseDatabaseWrapper, oid: int) -> tuple[Grant, ...]:
+    """What roles other than the owner may do with a table or a sequence."""
+    return tuple(Grant(*row) for row in query(connection, GRANTS, {"oid": oid}))
+
+
+def index_definition(connection: BaseDatabaseWrapper, table: Table, name: str) -> str:
+    """The CREATE INDEX of one index of a table."""
+    ((definition,),) = query(
+        connection,
+        "SELECT pg_get_indexdef(x.indexrelid) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid "
+        "WHERE x.indrelid = %s AND i.relname = %s",
+        [table.oid, name],
+    )
+    return str(definition)
+
+
+def index_state(connection: BaseDatabaseWrapper, table: Table, name: str) -> str:
+    """valid, invalid as a concurrent build leaves it that failed, or missing."""
+    found = query(
+        connection,
+        "SELECT x.indisvalid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid "
+        "WHERE x.indrelid = %s AND i.relname = %s",
+        [table.oid, name],
+    )
+    return "missing" if not found else "valid" if found[0][0] else "invalid"
+
+
+def changing_functions(connection: BaseDatabaseWrapper, names: Iterable[str]) -> list[str]:
+    """Those of the functions that may give another value for the same arguments, within a second or a day."""
+    found = query(
+        connection,
+        "SELECT DISTINCT proname FROM pg_proc WHERE proname = ANY(%s) "
+        "AND (provolatile = 'v' OR provolatile = 's' AND pronargs = 0)",
+        [list(names)],
+    )
+    return sorted(name for (name,) in found)
+
+
+def canonical_type(connection: BaseDatabaseWrapper, declared: str) -> str | None:
+    """`varchar(200)` as PostgreSQL prints it, `character varying(200)`; None when there is no such type."""
+    modifiers = "".join(re.findall(r"\([^)]*\)", declared)).replace(" ", "")
+    array = "[]" if declared.rstrip().endswith("]") else ""
+    bare = re.sub(r"\([^)]*\)|\[\d*\]", "", declared).strip()
+    ((printed,),) = query(connection, "SELECT format_type(to_regtype(%s), NULL)", [bare])
+    if printed is None:
+        return None
+    head, space, tail = printed.partition(" with")
+    if not space or not modifiers:
+        head, space, tail = printed, "", ""
+    return f"{head}{modifiers}{space}{tail}{array}"

@@ -1,0 +1,117 @@
+"""SQL of tables and rows: pure functions from parts of a Plan; also in comparing.py, questions.py, triggers.py."""
+
+import re
+from collections.abc import Iterable
+
+from psycopg import sql
+
+from rehome.postgres.tables import Column, Constraint, Incoming, Table
+
+SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
+Statement = sql.Composable
+
+SAME_RECORD = SQL("OPERATOR(pg_catalog.*=)")
+OTHER_RECORD = SQL("OPERATOR(pg_catalog.*<>)")
+
+
+def name(table: Table) -> sql.Identifier:
+    return Identifier(table.schema, table.name)
+
+
+def readable(*names: str) -> str:
+    """A qualified name for a person's psql, quoted only where it must be."""
+    return ".".join(n if re.fullmatch(r"[a-z_][a-z0-9_]*", n) else Identifier(n).as_string() for n in names)
+
+
+def columns(names: Iterable[str]) -> Statement:
+    return SQL(", ").join(map(Identifier, names))
+
+
+def of(row: str, names: Iterable[str]) -> Statement:
+    return SQL(", ").join(Identifier(row, column) for column in names)
+
+
+def is_longer(value: Statement, column: Column, limit: int) -> Statement:
+    """Whether a text, or an element of an array of texts, has more characters than `limit`."""
+    if not column.base_type.endswith("[]"):
+        return SQL("char_length({}) > {}").format(value, Literal(limit))
+    return SQL("EXISTS (SELECT FROM unnest({}) AS item WHERE char_length(item) > {})").format(value, Literal(limit))
+
+
+def typed(value: Statement, column: Column) -> Statement:
+    """`value` as the column's type; a text's length is left alone, since a cast would cut it in silence."""
+    bounded = column.base_type.removesuffix("[]") == "character varying"
+    return SQL("({})::{}").format(value, SQL(column.base_type if bounded else column.type))
+
+
+def heap(table: Table) -> Statement:
+    """The file that holds the table, and its length in blocks."""
+    return SQL(
+        "SELECT pg_relation_filenode({0}::regclass)::bigint, "
+        "pg_relation_size({0}::regclass) / current_setting('block_size')::bigint"
+    ).format(Literal(name(table).as_string()))
+
+
+def truncate(tables: Iterable[Table]) -> Statement:
+    return SQL("TRUNCATE {}").format(SQL(", ").join(map(name, tables)))
+
+
+def has_rows(table: Table) -> Statement:
+    return SQL("SELECT EXISTS (SELECT FROM {})").format(name(table))
+
+
+def largest_key(table: Table, column: str, *, below: int) -> Statement:
+    return SQL("SELECT max({0}) FROM {1} WHERE {0} < {2}").format(Identifier(column), name(table), Literal(below))
+
+
+def vacuum(table: Table) -> Statement:
+    """Statistics, and the map of pages that index-only scans rely on; it can't run in a transaction."""
+    return SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(name(table))
+
+
+def set_local(setting: str, value: str | int) -> Statement:
+    """Until the transaction ends."""
+    return SQL("SET LOCAL {} = {}").format(SQL(setting), Literal(value))
+
+
+def lock(tables: Iterable[Table], mode: str) -> Statement:
+    return SQL("LOCK TABLE {} IN {} MODE").format(SQL(", ").join(map(name, tables)), SQL(mode))
+
+
+# ----- indexes and constraints
+
+
+def drop_constraint(table: Table, constraint: str) -> Statement:
+    return SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(name(table), Identifier(constraint))
+
+
+def add_constraint(table: Table, constraint: Constraint, *, validate: bool = True) -> Statement:
+    """Without validation only a foreign key or a check can be added."""
+    return SQL("ALTER TABLE {} ADD CONSTRAINT {} {}{}").format(
+        name(table),
+        Identifier(constraint.name),
+        SQL(constraint.definition.removesuffix(" NOT VALID")),
+        SQL("") if validate else SQL(" NOT VALID"),
+    )
+
+
+def drop_incoming(incoming: Incoming) -> Statement:
+    return SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(
+        Identifier(incoming.schema, incoming.table), Identifier(incoming.name)
+    )
+
+
+def add_incoming(incoming: Incoming) -> Statement:
+    return SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(
+        Identifier(incoming.schema, incoming.table),
+        Identifier(incoming.name),
+        SQL(incoming.definition.removesuffix(" NOT VALID")),
+    )
+
+
+def validate(schema: str, table: str, constraint: str) -> Statement:
+    return SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(Identifier(schema, table), Identifier(constraint))
+
+
+def drop_index(table: Table, index: str) -> Statement:
+    return SQL("DROP INDEX IF EXISTS {}").format(Identifier(table.schema, index))

@@ -1,0 +1,156 @@
+"""Says on stderr what a move is doing: a bar on a terminal, plain lines elsewhere."""
+
+import contextlib
+import datetime
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from rehome.errors import Stopped
+
+WIDTH = 16
+INDENT = "    "
+ERASE = "\r\033[K"
+SECONDS_BETWEEN_LINES = 15.0
+"""Elsewhere than on a terminal, where each detail is a line that stays."""
+
+
+class Progress:
+    """The steps of one run; each is named when it begins and timed when it ends.
+
+    Nothing is said before the first step, so that a refusal stands alone. The title begins a line of its own,
+    for `migrate` has just written "Applying ..." without ending its line.
+    """
+
+    def __init__(self, title: str, steps: int, *, done: int = 0) -> None:
+        self.title = title
+        self.steps = steps
+        self.done = done
+        """Steps that ended, those of an earlier run that stopped included."""
+        self.begun = False
+        self.started = 0.0
+        self.name = ""
+        self.said = 0.0
+        self.waited_for = ""
+        self.stream = sys.stderr
+        self.terminal = self.stream.isatty()
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = self.said = time.monotonic()
+        self.begin()
+        self.name = name
+        if self.terminal:
+            self.draw(name)
+        try:
+            yield
+        except BaseException as error:
+            how = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+            self.write("\n" if self.terminal else f"{INDENT}[{self.done + 1}/{self.steps}] {name}: {how}\n")
+            raise
+        self.done += 1
+        ended = time.monotonic()
+        if not self.terminal:
+            self.write(f"{INDENT}[{self.done}/{self.steps}] {name} ({ended - started:.1f} s)\n")
+        elif self.done == self.steps:
+            self.draw(f"done in {ended - self.started:.1f} s")
+            self.write("\n")
+
+    def begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            self.started = time.monotonic()
+            self.write(f"\n{INDENT}{self.title}\n")
+
+    def detail(self, text: str) -> None:
+        """How far the current step has come, in place of its name; elsewhere than on a terminal now and then."""
+        self.waited_for = ""
+        now = time.monotonic()
+        if self.terminal:
+            self.draw(text)
+        elif now - self.said >= SECONDS_BETWEEN_LINES:
+            self.said = now
+            self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: {text}\n")
+
+    def waits(self, reason: str) -> None:
+        """What the current step waits for; elsewhere than on a terminal only when that is news."""
+        if self.terminal:
+            self.draw(f"waits for {reason}")
+        elif reason != self.waited_for:
+            self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: waits for {reason}\n")
+        self.waited_for = reason
+
+    def note(self, text: str) -> None:
+        """Between or after steps: what the reader should know."""
+        self.begin()
+        self.write(f"{ERASE if self.terminal and self.done < self.steps else ''}{INDENT}Note: {text}\n")
+
+    def draw(self, text: str) -> None:
+        """Replace the terminal's last line; a line that wraps could not be replaced."""
+        filled = WIDTH * self.done // self.steps
+        line = f"{INDENT}[{'#' * filled}{'.' * (WIDTH - filled)}] {self.done}/{self.steps} {text}"
+        self.write(f"{ERASE}{line[: shutil.get_terminal_size().columns - 1]}")
+
+    def write(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.flush()
+
+
+class Pace:
+    """Rows a second and the time that is left, of a number of rows that is known."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.began = time.monotonic()
+
+    def describe(self, rows: int) -> str:
+        seconds = time.monotonic() - self.began
+        if rows <= 0 or seconds <= 0:
+            return f"{rows:,} of {self.total:,} rows"
+        rate = rows / seconds
+        left = datetime.timedelta(seconds=round(max(self.total - rows, 0) / rate))
+        return f"{100 * rows // max(self.total, 1)} %, {rows:,} rows, {rate:,.0f} rows/s, {left} left"
+
+
+class Interrupts:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt, until it is too late for them."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        """The first signal that came."""
+        self.too_late = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        if not self.too_late:
+            self.received = self.received or number
+            raise KeyboardInterrupt
+
+    def ignore(self) -> None:
+        """From now on: what is being committed can't be said to be undone."""
+        self.too_late = True
+
+
+@contextlib.contextmanager
+def noticed() -> Iterator[Interrupts]:
+    """Let both signals be told apart until the block ends."""
+    interrupts = Interrupts()
+    handled = [signal.SIGINT, signal.SIGTERM] if threading.current_thread() is threading.main_thread() else []
+    before = [signal.signal(number, interrupts) for number in handled]
+    try:
+        yield interrupts
+    finally:
+        for number, handler in zip(handled, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def stoppable(move: object) -> Iterator[None]:
+    """An interruption is no crash: Ctrl-C and SIGTERM say what stands and what to do."""
+    with noticed() as interrupts:
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise Stopped(move, interrupts.received or signal.SIGINT) from None

@@ -1,0 +1,131 @@
+"""What a verification found wrong, in words, each with its cure; pure functions from a Report and its Plan."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS
+from psycopg import sql as pg
+
+from rehome.plan.plan import Plan, TablePair
+from rehome.postgres import sql
+from rehome.verify.report import Report
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    text: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.text}\n  Cure: {self.cure}"
+
+
+def find_problems(report: Report, plan: Plan, migration: tuple[str, str], kept: dict[str, Any]) -> list[Problem]:
+    """In the order in which they are best cured; empty for a report that is ok.
+
+    `migration` is the move's, and `kept` what its run keeps.
+    """
+    mending = mend(plan.connection.alias, migration)
+    return [
+        *in_triggers(report, mending),
+        *in_view(report, mending),
+        *(in_rows(report, plan) if report.sync else ()),
+        *in_foreign_keys(report, mending),
+        *in_sequence(report, mending),
+        *in_identity(report, plan, kept),
+    ]
+
+
+def mend(alias: str, migration: tuple[str, str]) -> str:
+    """The commands that run on a live move what its migration would run again."""
+    chosen = "" if alias == DEFAULT_DB_ALIAS else f" --database {alias}"
+    return f"`manage.py sqlmove {' '.join(migration)}{chosen} | manage.py dbshell{chosen} -- -v ON_ERROR_STOP=1`"
+
+
+def in_triggers(report: Report, mending: str) -> Iterator[Problem]:
+    if report.sync == "missing":
+        yield Problem(
+            "A trigger that carries writes from one table to the other is missing or disabled: "
+            "the tables drift apart with the next write.",
+            f"Create the triggers again with {mending}, then verify again.",
+        )
+    if report.sync == "outdated":
+        yield Problem(
+            "A trigger is not the one that this version of rehome, or this declaration of the move, would create.",
+            f"Create the triggers again with {mending}.",
+        )
+
+
+def in_view(report: Report, mending: str) -> Iterator[Problem]:
+    for defect in report.view:
+        yield Problem(defect, f"Make the view again with {mending}.")
+
+
+def in_rows(report: Report, plan: Plan) -> Iterator[Problem]:
+    found = report.comparison
+    if not (found.missing or found.extra or found.different):
+        return
+    text = (
+        f"The rows differ: {found.missing} missing in the target, {found.extra} only there, {found.different} with "
+        "other values."
+    )
+    if not plan.reversible:
+        yield Problem(
+            f"{text} This move can't go back, so what was written to {plan.main.target} since is not carried.",
+            "None is needed where those writes explain the differences.",
+        )
+        return
+    yield Problem(
+        f"{text} They were written while a trigger was missing or disabled.",
+        "Decide for each row which side is right. Touching it there carries it to the other side, as in "
+        f"{touching(plan.main)}; a row that should not be there at all, delete.",
+    )
+
+
+def touching(pair: TablePair) -> str:
+    """An UPDATE that changes nothing and fires the trigger."""
+    columns = [pg.Identifier(target) for _, target in pair.forward.key]
+    statement = pg.SQL("UPDATE {} SET {} WHERE {}").format(
+        sql.name(pair.target),
+        pg.SQL(", ").join(pg.SQL("{0} = {0}").format(column) for column in columns),
+        pg.SQL(" AND ").join(pg.SQL("{} = ...").format(column) for column in columns),
+    )
+    return statement.as_string()
+
+
+def in_foreign_keys(report: Report, mending: str) -> Iterator[Problem]:
+    if report.comparison.orphans:
+        yield Problem(
+            f"{report.comparison.orphans} rows of the target have a foreign key that leads to no row.",
+            "Create the rows that they name, or set the column to null.",
+        )
+    if report.dropped:
+        yield Problem(
+            "The target's table lacks foreign keys that its model has.",
+            f"Run {'; '.join(report.dropped)};",
+        )
+    if report.unvalidated:
+        yield Problem(
+            f"Constraints that PostgreSQL has not validated: {', '.join(report.unvalidated)}.",
+            f"Validate them with {mending}.",
+        )
+
+
+def in_sequence(report: Report, mending: str) -> Iterator[Problem]:
+    if not report.sequence_ok:
+        yield Problem(
+            "The sequence stands behind the largest key, or the tables draw from two: the next insert repeats a key.",
+            f"Correct it with {mending}.",
+        )
+
+
+def in_identity(report: Report, plan: Plan, kept: dict[str, Any]) -> Iterator[Problem]:
+    if not report.identity_ok:
+        label = plan.target_model._meta.label_lower
+        yield Problem(
+            f"{label} has lost its content type, or it or {plan.source_model._meta.label_lower} lacks permissions "
+            "that it had.",
+            f"See that row {kept.get('content_type')} of django_content_type has the label {label}, and run "
+            "`manage.py migrate`, which creates missing permissions.",
+        )

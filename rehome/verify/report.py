@@ -1,0 +1,129 @@
+"""Compares both tables of a move on its own terms: it reads rows, keys and catalog, and nothing of the copier."""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rehome.parts import foreign_keys, identity, old_names, renaming, sequences, standins, sync
+from rehome.plan.plan import GONE, Plan
+from rehome.postgres import sql
+from rehome.postgres.session import Session
+from rehome.postgres.sql import Identifier
+from rehome.verify.comparison import Comparison, compare
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The verification of one move; problems.py says in words what is wrong with it."""
+
+    move: str
+    comparison: Comparison
+    unvalidated: tuple[str, ...]
+    dropped: tuple[str, ...]
+    """Statements that would add the foreign keys which the target's model has and its table lacks."""
+    sequence_ok: bool
+    sync: sync.State | None
+    """None of a move in place, where there is nothing to keep in step."""
+    identity_ok: bool
+    seconds: float
+    view: tuple[str, ...] = ()
+    """What is wrong with the views under the old names: a sentence each."""
+
+    @property
+    def ok(self) -> bool:
+        return (
+            self.comparison.equal
+            and not self.unvalidated
+            and not self.dropped
+            and self.sequence_ok
+            and self.sync in {"installed", None}
+            and self.identity_ok
+            and not self.view
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        comparison = dataclasses.asdict(self.comparison)
+        differences = comparison.pop("differences")
+        return {
+            "move": self.move,
+            "ok": self.ok,
+            **comparison,
+            "unvalidated": [*self.unvalidated, *self.dropped],
+            "sequence_ok": self.sequence_ok,
+            "sync": self.sync,
+            "identity_ok": self.identity_ok,
+            "view": list(self.view),
+            "seconds": round(self.seconds, 3),
+            "differences": list(differences),
+        }
+
+
+def verify(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int = 10) -> Report:
+    """Verify a live move in one snapshot, while everybody goes on writing."""
+    started = time.monotonic()
+    with session.snapshot():
+        report = verify_table(plan, session, kept, compare(plan, session, limit=limit))
+        return dataclasses.replace(
+            report,
+            sequence_ok=report.sequence_ok and all(sequences.is_shared(pair, kept) for pair in plan.pairs),
+            sync=sync.state(plan),
+            seconds=time.monotonic() - started,
+        )
+
+
+def verify_table(plan: Plan, session: Session, kept: dict[str, Any], comparison: Comparison) -> Report:
+    """What every move that stands is looked at for, whichever way it went."""
+    return Report(
+        move=str(plan),
+        comparison=comparison,
+        unvalidated=tuple(
+            constraint.name for pair in plan.pairs for constraint in pair.target.constraints if not constraint.validated
+        ),
+        dropped=tuple(sql.add_constraint(pair.target, key).as_string() for pair in plan.pairs for key in pair.dropped),
+        sequence_ok=all(sequences.is_ahead(session, pair) for pair in plan.pairs),
+        sync=None,
+        identity_ok=identity.is_intact(plan, session, kept),
+        seconds=0.0,
+    )
+
+
+# ----- the view that stands
+
+
+def verify_in_place(plan: Plan, session: Session, kept: Mapping[str, Any], *, limit: int = 10) -> Report:
+    """Compare what old code reads with the table, in one snapshot, and look at everything that a rename may lose."""
+    started = time.monotonic()
+    with session.snapshot():
+        gone = any(pair.source.oid == GONE for pair in plan.pairs)
+        comparison = Comparison(0, 0) if gone else compare(plan, session, limit=limit)
+        report = verify_table(plan, session, dict(kept), comparison)
+        records = kept[old_names.KEPT]["pairs"]
+        numbered = [
+            key in pair.target.sequences
+            for pair, record in zip(plan.pairs, records, strict=True)
+            for key in renaming.read(record["renaming"]).reversed().keys
+        ]
+        elsewhere = [
+            name
+            for *place, name in kept[old_names.KEPT]["validate"]
+            if foreign_keys.is_unvalidated(plan, Identifier(*place), name)
+        ]
+        return dataclasses.replace(
+            report,
+            unvalidated=tuple(dict.fromkeys([*report.unvalidated, *elsewhere])),
+            sequence_ok=report.sequence_ok and all(numbered),
+            view=tuple(defect for _, _, defects in old_names.find_defects(plan, kept) for defect in defects),
+            seconds=time.monotonic() - started,
+        )
+
+
+def verify_views(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int = 10) -> Report:
+    """Compare what old code reads with the target in one snapshot, and look at the views and at the target."""
+    started = time.monotonic()
+    with session.snapshot():
+        defects = standins.find_defects(plan, kept)
+        # What is gone can't be read.
+        comparison = Comparison(0, 0) if defects else compare(plan, session, limit=limit)
+        report = verify_table(plan, session, kept, comparison)
+        return dataclasses.replace(report, view=tuple(map(str, defects)), sync=None, seconds=time.monotonic() - started)
