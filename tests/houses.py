@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from django.db import connection
 
 from scripts import seeding
-from tests.moves import farm
-from tests.moves.conftest import WORKER, connected_to, database
+from tests.farm import farm
+from tests.farm.conftest import WORKER, connected_to, database
 
 PROFILES, PRINTERS = 20, 50
 

@@ -1,4 +1,4 @@
-"""The migration graph as it is delivered; what the moves do to rows is tested in tests/moves."""
+"""The migration graph as it is delivered; what the moves do to rows is tested in tests/farm."""
 
 import pytest
 from django.core.management import call_command

@@ -16,10 +16,10 @@ from core.models import Province
 from portal import models as portal
 from rehome.errors import Refused
 from rehome.graph.rollback import Guard
-from tests.moves import farm
-from tests.moves.test_waiting_writers import FarmLab
-from tests.rehome.clients import DEADLINE_S, Client
-from tests.rehome.lab import Lab
+from tests.farm import farm
+from tests.farm.test_waiting_writers import FarmLab
+from tests.rehome.support.clients import DEADLINE_S, Client
+from tests.rehome.support.lab import Lab
 
 
 @pytest.fixture

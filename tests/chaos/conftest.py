@@ -9,8 +9,8 @@ from django.db import models
 from tests.chaos import stage
 from tests.chaos.journal import Write
 from tests.chaos.operations import TOUCH
-from tests.moves import farm
-from tests.rehome.lab import Lab
+from tests.farm import farm
+from tests.rehome.support.lab import Lab
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tests.chaos import stage
 from tests.chaos.crew import ROOT, Crew
 from tests.chaos.journal import Write
 from tests.database import url
-from tests.moves import farm
+from tests.farm import farm
 
 WAYS = {"online": "1", "one transaction": "0"}
 RESUMES = 100

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Iterable
 
 from tests.chaos.sessions import Session
-from tests.rehome.lab import Lab
+from tests.rehome.support.lab import Lab
 
 Rows = dict[int, str]
 """The name of each row by its key."""

@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import psycopg
 
-from tests.rehome.clients import DEADLINE_S, POLL_S, connect
-from tests.rehome.lab import Lab
+from tests.rehome.support.clients import DEADLINE_S, POLL_S, connect
+from tests.rehome.support.lab import Lab
 
 
 class Session:

@@ -5,7 +5,7 @@ from django.db import connection
 from tests.chaos import statements
 from tests.chaos.journal import Write, assert_holds, rows_of
 from tests.chaos.statements import SIDES
-from tests.moves import farm
+from tests.farm import farm
 
 NOTES = """
 CREATE TABLE chaos_mark (mark bigint PRIMARY KEY);

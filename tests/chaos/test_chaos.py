@@ -11,7 +11,7 @@ import pytest
 from rehome.errors import LockNotObtained
 from tests.chaos import stage
 from tests.chaos.crew import at_work
-from tests.moves import farm
+from tests.farm import farm
 
 LEAST_ROUNDS = 2
 TRIES = 100

@@ -13,7 +13,7 @@ from rehome.errors import MoveFailed, Stopped
 from rehome.parts import batches, carry, rows, sequences, sync, triggers
 from rehome.verify import comparison
 from tests.chaos import test_schedules as schedules
-from tests.rehome.lab import Lab
+from tests.rehome.support.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing", online=True)
 Check = Callable[[Lab], None]

@@ -11,7 +11,7 @@ import pytest
 from rehome import Move
 from tests.chaos.operations import OPERATIONS, Cell, Rows, cells_of
 from tests.chaos.sessions import Onlooker
-from tests.rehome.lab import Lab
+from tests.rehome.support.lab import Lab
 
 BLOCK = 1
 """Where the rows lie that the cells write to: in the second block, and so in the second of three batches."""

@@ -18,9 +18,9 @@ from scripts import seeding
 from tests.chaos import stage
 from tests.chaos.crew import at_work
 from tests.chaos.migrating import RUNNING, WAYS, await_answer, check, resume
+from tests.farm import farm
+from tests.farm.conftest import connected_to
 from tests.manage import command, manage
-from tests.moves import farm
-from tests.moves.conftest import connected_to
 
 LONGEST_S = 2.0
 

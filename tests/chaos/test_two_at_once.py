@@ -5,9 +5,9 @@ import subprocess
 
 from tests.chaos.migrating import await_answer
 from tests.database import url
+from tests.farm import farm
+from tests.farm.test_locks import other_session
 from tests.manage import command, manage
-from tests.moves import farm
-from tests.moves.test_locks import other_session
 
 WAITING = """
 SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid

@@ -15,8 +15,8 @@ from tests.chaos.journal import Write
 from tests.chaos.migrating import await_end, check, resume
 from tests.chaos.proxy import Cut, Proxy
 from tests.database import url as url_here
+from tests.farm import farm
 from tests.manage import command, manage
-from tests.moves import farm
 
 BATCH = rb"INSERT INTO \S+printers_printer"
 POINTS: dict[str, tuple[str, bytes]] = {

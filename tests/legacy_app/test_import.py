@@ -12,9 +12,9 @@ from accounts.models import Profile
 from core.models import Province
 from legacy_app.provinces import CODES
 from tests.database import url
+from tests.farm import farm
 from tests.legacy_app.ostans import FEATURES, TABLE, TYPED, Ostans
 from tests.manage import manage
-from tests.moves import farm
 from tests.servers.mariadb import GIS_ENGINE, MariaDB
 from tests.servers.postgis import PLAIN_ENGINE
 from tests.servers.starting import Database

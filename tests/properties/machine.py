@@ -20,7 +20,7 @@ from tests.properties.book import Book, Rejected, Unreadable
 from tests.properties.columns import equal_key, image
 from tests.properties.operations import Insert, Operation, operations
 from tests.properties.shapes import BOTH, Side, Way, shapes
-from tests.rehome.lab import Lab
+from tests.rehome.support.lab import Lab
 
 REFUSED_BY_POSTGRESQL = (IntegrityError, DataError)
 

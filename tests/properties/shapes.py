@@ -12,7 +12,7 @@ from tests.properties import names
 from tests.properties.columns import COLUMNS, COMPUTED, TAGS, WIDER, Column, Pair
 from tests.properties.constraints import Check, Constraint, Index, Unique
 from tests.properties.keys import Key, keys
-from tests.rehome.lab import Lab
+from tests.rehome.support.lab import Lab
 
 Side = Literal["old", "new"]
 Way = Literal["in one transaction", "online", "in place"]

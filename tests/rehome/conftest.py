@@ -6,10 +6,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome import Move
 from rehome.errors import Refused, RehomeError
 from tests.database import dump
-from tests.rehome import stopping
-from tests.rehome.clients import Client
-from tests.rehome.lab import Lab
-from tests.rehome.trio import MOVE, Trio
+from tests.rehome.support import stopping
+from tests.rehome.support.clients import Client
+from tests.rehome.support.lab import Lab
+from tests.rehome.support.trio import MOVE, Trio
 
 
 @pytest.fixture

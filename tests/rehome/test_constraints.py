@@ -9,8 +9,8 @@ from django.db.migrations.writer import MigrationWriter
 
 from rehome.checkschema.comparing import compare
 from rehome.constraints import DatabaseForeignKey
-from tests.rehome.lab import Lab
-from tests.rehome.test_checkschema_mariadb import Shop, shop  # noqa: F401
+from tests.rehome.checkschema.test_mariadb import Shop, shop  # noqa: F401
+from tests.rehome.support.lab import Lab
 
 
 def cascade(**options: Any) -> DatabaseForeignKey:

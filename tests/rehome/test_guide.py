@@ -16,7 +16,7 @@ from django_test_migrations.migrator import Migrator
 from rehome import Move
 from rehome.errors import Irreversible, Refused
 from rehome.moves import runner
-from tests.rehome.lab import Lab
+from tests.rehome.support.lab import Lab
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"<!-- example: (\w+) -->\n```python\n(.*?)```", GUIDE, re.DOTALL))

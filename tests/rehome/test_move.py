@@ -4,7 +4,7 @@ import pytest
 from django.db import IntegrityError, models, transaction
 
 from rehome import Move
-from tests.rehome.lab import Lab
+from tests.rehome.support.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing")
 

@@ -13,9 +13,9 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-from tests.moves.conftest import WORKER, connected_to, database
-from tests.moves.farm import sql
-from tests.rehome.old_shop import EXAMPLES, PAGE, WORK, Log, Project, old_application
+from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.farm import sql
+from tests.rehome.support.old_shop import EXAMPLES, PAGE, WORK, Log, Project, old_application
 from tests.servers.mariadb import MariaDB
 
 SAME = "The models and the database say the same."

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.database import url
-from tests.moves import farm
+from tests.farm import farm
 
 
 def verify(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

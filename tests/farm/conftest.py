@@ -1,0 +1,98 @@
+"""Databases of the farm's own: the monolith as it stood is built and filled once, and cloned for each test."""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, connections
+from pytest_django import DjangoDbBlocker
+
+from scripts import seeding
+from tests.farm import farm
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@contextmanager
+def connected_to(name: str, **settings: str) -> Iterator[None]:
+    """The default connection leads to another database of the same server, and may be another role's."""
+    before = dict(connection.settings_dict)
+    connection.close()
+    ContentType.objects.clear_cache()
+    connection.settings_dict.update(NAME=name, **settings)
+    try:
+        yield
+    finally:
+        connection.close()
+        ContentType.objects.clear_cache()
+        connection.settings_dict.update(before)
+
+
+@contextmanager
+def database(name: str, *, template: str = "template1") -> Iterator[str]:
+    """A database that is gone afterwards."""
+    farm.on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    try:
+        yield name
+    finally:
+        farm.on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def filled(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The name of a database as the monolith left it, with content types, permissions and awkward rows."""
+    with django_db_blocker.unblock(), database(f"test_monolith_{WORKER}") as name:
+        with connected_to(name):
+            farm.build_monolith()
+            seeding.fill(connection, profiles=60, printers=200)
+        yield name
+
+
+@pytest.fixture
+def monolith(filled: str, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The default connection leads to the monolith's database, a copy that the test may do anything to."""
+    with django_db_blocker.unblock(), database(f"test_farm_{WORKER}", template=filled) as name, connected_to(name):
+        yield
+
+
+@pytest.fixture
+def empty(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The default connection leads to a database without any table."""
+    with django_db_blocker.unblock(), database(f"test_empty_{WORKER}") as name, connected_to(name):
+        yield
+
+
+@dataclasses.dataclass(frozen=True)
+class Owned:
+    """An empty database, the role it belongs to, and another that may do nothing yet; neither is a superuser."""
+
+    name: str
+    owner: str
+    clerk: str
+
+
+@pytest.fixture
+def owned(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Owned]:
+    roles = f"test_owner_{WORKER}", f"test_clerk_{WORKER}"
+    with django_db_blocker.unblock():
+        for role in roles:
+            farm.on_server(f'DROP ROLE IF EXISTS "{role}"', f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'secret'")
+        with database(f"test_owned_{WORKER}") as name:
+            farm.on_server(f'ALTER DATABASE "{name}" OWNER TO "{roles[0]}"')
+            yield Owned(name, *roles)
+        farm.on_server(*(f'DROP ROLE "{role}"' for role in roles))
+
+
+@pytest.fixture
+def other(monolith: None, filled: str) -> Iterator[str]:
+    """An alias beside `default`, with a copy of the monolith's database of its own."""
+    with database(f"test_other_{WORKER}", template=filled) as name:
+        connections.databases["other"] = connections.databases["default"] | {"NAME": name}
+        try:
+            yield "other"
+        finally:
+            connections["other"].close()
+            del connections["other"], connections.databases["other"]

@@ -1,0 +1,117 @@
+"""What the other commands say of a retired move, and how a view that is gone comes back."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.database import psql
+from tests.farm import farm
+
+VIEW = "DROP VIEW portal_printer CASCADE"
+
+
+def call(*arguments: str, **options: Any) -> str:
+    stdout = StringIO()
+    call_command(*arguments, stdout=stdout, **options)
+    return stdout.getvalue()
+
+
+def printers(text: str) -> dict[str, Any]:
+    shown = json.loads(text)
+    (found,) = (move for move in shown.get("moves", shown) if move["move"].endswith("printers.Printer"))
+    return found
+
+
+@pytest.fixture
+def retired(live: str) -> None:
+    call("retiremoves", "printers.Printer")
+
+
+def test_a_retired_move_in_order(retired: None) -> None:
+    printed = call("verifymoves")
+    assert printed.endswith("\nEqual.\n")
+    (row,) = (line for line in printed.splitlines() if line.startswith("portal.Printer"))
+    assert row.split()[3:5] == [str(len(farm.rows("printers_printer")))] * 2
+    shown = json.loads(call("showmoves", format="json"))[1]
+    assert (shown["phase"], shown["sync"], shown["old_writes"], shown["writers"]) == ("retired", None, None, None)
+    assert (shown["verified_ok"], shown["note"]) == (True, "")
+    assert "BEGIN" not in call("sqlmove", "printers", "0002")
+
+
+def test_the_sql_of_the_way_back_undoes_the_retirement_first(retired: None) -> None:
+    script = call("sqlmove", "printers", "0002", "--backwards")
+    assert script.index('DROP VIEW "public"."portal_printer"') < script.index('TRUNCATE "public"."printers_printer"')
+    before = farm.rows("portal_printer")
+    psql(script)
+    assert farm.rows("portal_printer") == before
+    assert farm.rows("printers_printer") == {}
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (VIEW, "public.portal_printer, a view of public.printers_printer since it was retired, is gone."),
+        (
+            "CREATE OR REPLACE VIEW portal_printer AS TABLE printers_printer LIMIT 1000",
+            "public.portal_printer is not the view of public.printers_printer that the retirement made.",
+        ),
+        (
+            "CREATE RULE nothing AS ON INSERT TO portal_printer DO INSTEAD NOTHING",
+            "public.portal_printer does not carry every write to public.printers_printer.",
+        ),
+    ],
+    ids=["gone", "another", "a rule"],
+)
+@pytest.mark.parametrize("cure", ["retiremoves", "sqlmove"])
+def test_a_damaged_view_is_reported_and_made_again(retired: None, damage: str, said: str, cure: str) -> None:
+    whole = farm.picture()
+    farm.sql(damage)
+    assert said in call("showmoves")
+    report = printers(failed("verifymoves", format="json"))
+    assert (report["ok"], report["view"]) == (False, [said])
+    assert "sqlmove printers 0002_migrate_printer_data | manage.py dbshell" in failed("verifymoves", "printers.Printer")
+
+    if cure == "sqlmove":
+        psql(call("sqlmove", "printers", "0002"))
+    else:
+        assert call("retiremoves", "printers.Printer") == f"{farm.MOVES[1]} is retired already.\n"
+
+    assert farm.picture() == whole
+    assert call("verifymoves").endswith("\nEqual.\n")
+
+
+def failed(*arguments: str, **options: Any) -> str:
+    stdout = StringIO()
+    with pytest.raises(CommandError, match=f"Not in order: {farm.MOVES[1]}"):
+        call_command(*arguments, stdout=stdout, **options)
+    return stdout.getvalue()
+
+
+def test_the_old_table_comes_back_without_its_view_too(retired: None) -> None:
+    before = farm.rows("portal_printer")
+    farm.sql(VIEW)
+    call("retiremoves", "--undo")
+    assert farm.rows("portal_printer") == before
+    farm.assert_in_step()
+
+
+def test_foreign_keys_that_are_not_valid_are_reported(retired: None) -> None:
+    ((name, definition),) = farm.sql(
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'printers_printer'::regclass "
+        "AND contype = 'f'"
+    )
+    farm.sql(f'ALTER TABLE printers_printer DROP CONSTRAINT "{name}"')
+    farm.sql(f'ALTER TABLE printers_printer ADD CONSTRAINT "{name}" {definition} NOT VALID')
+    assert printers(failed("verifymoves", format="json"))["unvalidated"] == [name]
+
+
+def test_a_move_that_has_ended_is_no_problem(retired: None) -> None:
+    call("retiremoves", "--drop", interactive=False)
+    farm.sql("DROP VIEW portal_printer")
+    assert json.loads(call("showmoves", format="json"))[1]["note"] == ""
+    assert call("verifymoves").endswith("\nEqual.\n")
+    with pytest.raises(CommandError, match="neither its old table nor the view is left"):
+        call("verifymoves", "printers.Printer")

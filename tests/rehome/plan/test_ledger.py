@@ -1,0 +1,69 @@
+"""The record of a move is not taken at its word: the tables have to agree with it."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import models
+
+from rehome import Move
+from rehome.errors import Refused
+from rehome.models import MoveRun, Phase
+from rehome.parts.sync import wanted
+from tests.rehome.support.lab import Lab
+
+MOVE = Move("old.Thing", "new.Thing")
+Refusal = Callable[..., str]
+
+
+@pytest.fixture
+def things(lab: Lab) -> Lab:
+    lab.twins(lambda app: {"name": models.TextField(unique=True)})
+    lab.sql("INSERT INTO old_thing (name) VALUES ('lamp'), ('desk')")
+    lab.forward(MOVE)
+    return lab
+
+
+def runs() -> models.QuerySet[MoveRun]:
+    return MoveRun.objects.filter(move=str(MOVE))
+
+
+def test_without_its_record_a_live_move_is_left_alone(things: Lab, refused: Refusal) -> None:
+    runs().delete()
+    assert refused(MOVE).startswith("public.new_thing is not empty.")
+    assert "it never ran here" in refused(MOVE, back=True)
+
+
+@pytest.mark.parametrize("phase", [Phase.BACK, Phase.PREPARED])
+def test_a_record_that_denies_a_live_move_empties_nothing(things: Lab, refused: Refusal, phase: Phase) -> None:
+    runs().update(phase=phase)
+    with pytest.raises(Refused, match="public.new_thing is not empty"):
+        things.forward(MOVE)
+    assert things.sql("SELECT name FROM new_thing ORDER BY id") == [("lamp",), ("desk",)]
+    assert things.sql("SELECT name FROM old_thing ORDER BY id") == [("lamp",), ("desk",)]
+    assert things.verify(MOVE).comparison.equal
+
+
+def test_a_record_of_tables_that_were_made_anew_does_not_stop_the_next_move(things: Lab) -> None:
+    things.sql("DROP TABLE old_thing, new_thing")
+    anew = Lab()
+    anew.twins(lambda app: {"name": models.TextField(unique=True)})
+    anew.sql("INSERT INTO old_thing (name) VALUES ('chair')")
+    anew.forward(MOVE)
+    assert anew.verify(MOVE).ok
+    assert anew.verify(MOVE).comparison.source_rows == 1
+    assert list(runs().order_by("pk").values_list("phase", flat=True)) == [Phase.LIVE, Phase.LIVE]
+
+
+def test_a_record_of_rows_that_are_gone_is_no_way_back(things: Lab, refused: Refusal) -> None:
+    """The target was emptied behind the triggers: the source has everything, and keeps it."""
+    things.sql("ALTER TABLE new_thing DISABLE TRIGGER USER; DELETE FROM new_thing")
+    message = refused(MOVE, back=True)
+    assert message.startswith("public.new_thing is empty and public.old_thing is not: moving back would delete every")
+    assert message.endswith('carry the rows over with UPDATE "public"."old_thing" SET "id" = "id".')
+    for trigger in wanted(things.plan(MOVE)):
+        things.sql(f"DROP TRIGGER {trigger.name} ON {trigger.table.name}")
+    things.forward(MOVE)
+    things.sql('UPDATE "public"."old_thing" SET "id" = "id"')
+    assert things.verify(MOVE).ok
+    things.back(MOVE)
+    assert things.sql("SELECT name FROM old_thing ORDER BY id") == [("lamp",), ("desk",)]
