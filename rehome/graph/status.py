@@ -13,6 +13,7 @@ from rehome.plan import resolve
 from rehome.plan.historical import is_allowed
 from rehome.plan.ledger import LIVE, Ledger
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 
 PLANNED = "planned"
 """The phase of a move that never ran on this database."""
@@ -46,14 +47,16 @@ class Status:
     @property
     def ended(self) -> bool:
         """Whether nothing is left of the source: the set-aside table was dropped, and then the view."""
-        return self.phase == Phase.RETIRED and self.plan is None and self.run is not None and not self.run.kept["aside"]
+        return (
+            self.phase == Phase.RETIRED and self.plan is None and self.run is not None and not Record.of(self.run).aside
+        )
 
     @property
     def defects(self) -> list[str]:
         """What is wrong with the views of a retired move."""
         if self.plan is None or self.run is None or self.phase != Phase.RETIRED:
             return []
-        return standins.find_defects(self.plan, self.run.kept)
+        return standins.find_defects(self.plan, Record.of(self.run))
 
     @property
     def sync(self) -> sync.State | None:

@@ -11,6 +11,7 @@ from rehome.moves.steps import Step
 from rehome.parts import foreign_keys, identity, sync
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Session
@@ -111,7 +112,7 @@ def give_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, compar
     names = identity.read_identity(plan, session)
     session.execute_all(foreign_keys.let_go(plan))
     checks.check_unreferenced(plan)
-    session.execute_all(steps.switch_back(plan, names, run.kept, reconcile=not comparison.same_rows))
+    session.execute_all(steps.switch_back(plan, names, Record.of(run), reconcile=not comparison.same_rows))
     ledger.advance(run, Phase.BACK, rows=comparison.target_rows)
 
 
@@ -121,7 +122,7 @@ def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     statements = [
         *locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"),
         *foreign_keys.let_go(plan),
-        *steps.switch_back(plan, names, run.kept, reconcile=True),
+        *steps.switch_back(plan, names, Record.of(run), reconcile=True),
     ]
     yield Step("Move back: all or nothing.", statements)
     for statement in foreign_keys.settle_back(plan):

@@ -1,14 +1,12 @@
 """The SQL of a move in place: a table and its twin change places, and what the run keeps of it."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 from rehome.moves import steps
 from rehome.parts import foreign_keys, grants, identity, matching, renaming, sync, views
 from rehome.parts.matching import Counterparts
-from rehome.parts.old_names import KEPT
 from rehome.plan.plan import Assignment, Plan, TablePair, read_column
+from rehome.plan.record import Exchanged, InPlace, Record
 from rehome.postgres import anatomy, locks, sql
 from rehome.postgres.sql import SQL, Identifier, Statement
 from rehome.postgres.tables import Grant, Table
@@ -92,33 +90,33 @@ def added_grants(pair: TablePair, found: Counterparts) -> list[Grant]:
     return [privilege for privilege in pair.target.grants if privilege not in own]
 
 
-def to_keep(plan: Plan, found: list[Counterparts]) -> dict[str, Any]:
-    """What the way back and the settling need, as JSON."""
+def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
+    """What the way back and the settling need."""
     moved = [(parts.renaming.schema, *parts.renaming.table, parts.renaming.foreign_keys) for parts in found]
     twins_keys = foreign_keys.other_incoming(plan)
     replaced = {before.name for parts in found for before, _ in parts.renaming.foreign_keys}
     own_keys = [key for key in foreign_keys.own(foreign_keys.read(plan), plan) if key.name in replaced]
-    return {
-        "pairs": [
-            {
-                "renaming": renaming.as_json(parts.renaming),
-                "view": [s.as_string() for s in views.create(as_view(pair), plan.search_path) if not is_grant(s, pair)],
-                "added_grants": [dataclasses.asdict(g) for g in added_grants(pair, parts)],
-                "grants": [dataclasses.asdict(g) for g in pair.source.grants],
-                "twin_grants": [dataclasses.asdict(g) for g in pair.target.grants],
-                "twin_key_grants": [
-                    (column, dataclasses.asdict(g)) for column, s in pair.target.sequences.items() for g in s.grants
-                ],
-            }
+    return InPlace(
+        pairs=tuple(
+            Exchanged(
+                renaming=parts.renaming,
+                view=tuple(
+                    s.as_string() for s in views.create(as_view(pair), plan.search_path) if not is_grant(s, pair)
+                ),
+                added_grants=tuple(added_grants(pair, parts)),
+                grants=pair.source.grants,
+                twin_grants=pair.target.grants,
+                twin_key_grants=tuple((column, g) for column, s in pair.target.sequences.items() for g in s.grants),
+            )
             for pair, parts in zip(plan.pairs, found, strict=True)
-        ],
-        "keys": [key.as_json() for key in own_keys],
-        "stay": [(key.schema, key.table, key.name) for pair in plan.pairs for key in pair.source.incoming],
-        "validate": [
+        ),
+        keys=tuple(key.as_json() for key in own_keys),
+        stay=tuple((key.schema, key.table, key.name) for pair in plan.pairs for key in pair.source.incoming),
+        validate=(
             *((schema, table, after.name) for schema, _, table, keys in moved for _, after in keys),
             *((key.schema, key.table, key.name) for key in twins_keys if key.validated),
-        ],
-    }
+        ),
+    )
 
 
 def is_grant(statement: Statement, pair: TablePair) -> bool:
@@ -128,9 +126,9 @@ def is_grant(statement: Statement, pair: TablePair) -> bool:
 # ----- afterwards
 
 
-def validations(plan: Plan, kept: Mapping[str, Any]) -> list[Statement]:
+def validations(plan: Plan, record: Record) -> list[Statement]:
     return [
         sql.validate(schema, table, name)
-        for schema, table, name in kept[KEPT]["validate"]
+        for schema, table, name in (record.in_place.validate if record.in_place else ())
         if foreign_keys.is_unvalidated(plan, Identifier(schema, table), name)
     ]

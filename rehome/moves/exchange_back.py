@@ -1,25 +1,24 @@
 """The SQL of the way back from a move in place: the table gets its own names, and its twin is made again."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from rehome.moves import steps
 from rehome.parts import foreign_keys, grants, identity, old_names, renaming, sync
 from rehome.parts.grants import renamed
-from rehome.parts.old_names import KEPT
-from rehome.parts.renaming import Renaming
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import GONE, Plan, TablePair
+from rehome.plan.record import Exchanged, InPlace, Place, Record
+from rehome.plan.renaming import Renaming
 from rehome.postgres import anatomy, locks, sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 from rehome.postgres.tables import Grant, Incoming
 from rehome.preflight import in_place
 
 
-def stay(kept: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def stay(record: Record) -> list[tuple[str, str, str]]:
     """Foreign keys that pointed at the table before the move: they are the source model's, and stay with it."""
-    return [(schema, table, name) for schema, table, name in kept[KEPT]["stay"]]
+    return list(in_place_of(record).stay)
 
 
 def enter(plan: Plan) -> list[Statement]:
@@ -27,54 +26,57 @@ def enter(plan: Plan) -> list[Statement]:
     return locks.lock([table for table in steps.tables_of(plan) if table.oid != GONE], "ACCESS EXCLUSIVE")
 
 
-def switch(plan: Plan, names: identity.Identity | None, kept: Mapping[str, Any]) -> list[Statement]:
-    records = kept[KEPT]["pairs"]
-    back = [own_names(plan, pair, record) for pair, record in zip(plan.pairs, records, strict=True)]
-    keys = twins_keys(plan, kept)
-    own, ledger = map(foreign_keys.from_json, kept[KEPT]["keys"]), Ledger(plan.connection.alias)
+def switch(plan: Plan, names: identity.Identity | None, record: Record) -> list[Statement]:
+    pairs = list(zip(plan.pairs, in_place_of(record).pairs, strict=True))
+    back = [own_names(plan, pair, kept) for pair, kept in pairs]
+    keys = twins_keys(plan, record)
+    own, ledger = map(foreign_keys.from_json, in_place_of(record).keys), Ledger(plan.connection.alias)
     return [
         *(statement for pair in plan.pairs for statement in old_names.drop(pair)),
         *(sql.drop_incoming(key) for key in keys),
-        *(
-            statement
-            for pair, record in zip(plan.pairs, records, strict=True)
-            for statement in take_grants_away(pair, record)
-        ),
+        *(statement for pair, kept in pairs for statement in take_grants_away(pair, kept)),
         *(statement for one in back for statement in renaming.rename(one)),
         *make_twins(plan),
-        *(s for pair, record in zip(plan.pairs, records, strict=True) for s in grant_again(pair, record)),
-        *identity.give_back(names, dict(kept)),
+        *(statement for pair, kept in pairs for statement in grant_again(pair, kept)),
+        *identity.give_back(names, record),
         *sync.raise_fence(plan),
         *(statement for key in own for statement in foreign_keys.add(key, foreign_keys.find_end(key, ledger))),
         *(sql.add_incoming(key) for key in keys),
     ]
 
 
-def to_keep(plan: Plan, kept: Mapping[str, Any]) -> dict[str, Any]:
+def to_keep(plan: Plan, record: Record) -> Record:
     """With what is left to validate after the way back."""
-    renamings = [renaming.read(record["renaming"]) for record in kept[KEPT]["pairs"]]
-    validate = [
+    return record.keeping(in_place=dataclasses.replace(in_place_of(record), validate=tuple(validate(plan, record))))
+
+
+def validate(plan: Plan, record: Record) -> list[Place]:
+    renamings = [kept.renaming for kept in in_place_of(record).pairs]
+    return [
         *((own.schema, own.table[0], before.name) for own in renamings for before, _ in own.foreign_keys),
-        *((key.schema, key.table, key.name) for key in twins_keys(plan, kept) if key.validated),
+        *((key.schema, key.table, key.name) for key in twins_keys(plan, record) if key.validated),
     ]
-    return {**kept, KEPT: {**kept[KEPT], "validate": validate}}
 
 
-def twins_keys(plan: Plan, kept: Mapping[str, Any]) -> list[Incoming]:
+def in_place_of(record: Record) -> InPlace:
+    assert record.in_place is not None  # noqa: S101  A move in place keeps it from its first moment.
+    return record.in_place
+
+
+def twins_keys(plan: Plan, record: Record) -> list[Incoming]:
     """Those of other tables that go back to the empty twin."""
-    return [key for pair in plan.pairs for key in in_place.foreign(pair, plan, stay(kept))]
+    return [key for pair in plan.pairs for key in in_place.foreign(pair, plan, stay(record))]
 
 
-def own_names(plan: Plan, pair: TablePair, record: Mapping[str, Any]) -> Renaming:
+def own_names(plan: Plan, pair: TablePair, kept: Exchanged) -> Renaming:
     not_nulls = anatomy.read_anatomy(pair.target, plan.connection).not_nulls
-    return renaming.read(record["renaming"]).reversed().of_what_is_there(pair.target, not_nulls.values())
+    return kept.renaming.reversed().of_what_is_there(pair.target, not_nulls.values())
 
 
-def take_grants_away(pair: TablePair, record: Mapping[str, Any]) -> list[Statement]:
+def take_grants_away(pair: TablePair, kept: Exchanged) -> list[Statement]:
     """What came with the twin; that also takes a weaker grant of the source's own, which is given again."""
-    columns = record["renaming"]["columns"]
-    added = that_stand(record["added_grants"], pair.target.grants)
-    own = that_stand([renamed_record(privilege, columns) for privilege in record["grants"]], pair.target.grants)
+    added = that_stand(kept.added_grants, pair.target.grants)
+    own = that_stand([renamed(given, kept.renaming.columns) for given in kept.grants], pair.target.grants)
     taken = {what_is_given(privilege) for privilege in added}
     place = sql.name(pair.target)
     return [
@@ -83,18 +85,14 @@ def take_grants_away(pair: TablePair, record: Mapping[str, Any]) -> list[Stateme
     ]
 
 
-def that_stand(records: Iterable[Mapping[str, Any]], standing: Iterable[Grant]) -> list[Grant]:
+def that_stand(before: Iterable[Grant], standing: Iterable[Grant]) -> list[Grant]:
     """Those that nobody has revoked since; a role that is gone has none."""
     held = set(map(what_is_given, standing))
-    return [given for record in records if what_is_given(given := Grant(**record)) in held]
+    return [given for given in before if what_is_given(given) in held]
 
 
 def what_is_given(privilege: Grant) -> tuple[str, str, str]:
     return privilege.grantee, privilege.privilege, privilege.column
-
-
-def renamed_record(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    return dataclasses.asdict(renamed(Grant(**record), columns))
 
 
 def make_twins(plan: Plan) -> list[Statement]:
@@ -108,11 +106,11 @@ def make_twins(plan: Plan) -> list[Statement]:
     return [*(SQL(text.rstrip("; ")) for text in editor.collected_sql), *owners]
 
 
-def grant_again(pair: TablePair, record: Mapping[str, Any]) -> list[Statement]:
+def grant_again(pair: TablePair, kept: Exchanged) -> list[Statement]:
     """What roles could do with the twin; the name of its sequence is Django's and PostgreSQL's affair."""
     place = sql.name(pair.target)
-    statements = [grants.grant("TABLE", place, g) for g in that_stand(record["twin_grants"], pair.target.grants)]
-    for column, privilege in record["twin_key_grants"]:
+    statements = [grants.grant("TABLE", place, g) for g in that_stand(kept.twin_grants, pair.target.grants)]
+    for column, privilege in kept.twin_key_grants:
         own = pair.target.sequences.get(column)
         for given in that_stand([privilege], own.grants if own else ()):
             statements.append(

@@ -10,6 +10,7 @@ from rehome.parts import foreign_keys, identity, old_names
 from rehome.parts.matching import Counterparts
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan, TablePair
+from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import anatomy, catalog, sql, tables
 from rehome.postgres.session import Session
@@ -40,7 +41,7 @@ def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
         progress = Progress(f"{plan}: settling, database {plan.connection.alias!r}", steps=1)
         with steps.explained(plan, "The move stands, and what it lacks is not mended."):
             session = steps.open_session(plan)
-            session.run(*old_names.mend(plan, session, run.kept))
+            session.run(*old_names.mend(plan, session, Record.of(run)))
     with (
         steps.explained(plan, "The move is complete; only the settling is left."),
         progress.step("validate foreign keys"),
@@ -83,7 +84,7 @@ def take_place_in_transaction(plan: Plan, session: Session, ledger: Ledger) -> M
     """Everything that can be looked up is known before the first lock is asked for."""
     found = exchange.find(plan)
     twins = [anatomy.read_anatomy(pair.target, plan.connection) for pair in plan.pairs]
-    kept = {old_names.KEPT: exchange.to_keep(plan, found), "ends": foreign_keys.ends(plan)}
+    record = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.ends(plan))
     names = identity.read_identity(plan, session)
     for statement in exchange.enter(plan):
         session.execute(statement)
@@ -92,7 +93,7 @@ def take_place_in_transaction(plan: Plan, session: Session, ledger: Ledger) -> M
         session.execute(statement)
     for pair, twin in zip(plan.pairs, twins, strict=True):
         refuse_differences(pair, twin, plan)
-    run = ledger.begin(plan, {**kept, **identity.to_keep(names, session)})
+    run = ledger.begin(plan, record | identity.to_keep(names, session))
     ledger.advance(run, Phase.IN_PLACE)
     return run
 
@@ -113,7 +114,7 @@ def refuse_differences(pair: TablePair, twin: Anatomy, plan: Plan) -> None:
 def settle(plan: Plan, run: MoveRun) -> None:
     """Validate the foreign keys that were added; a failure leaves a move that is complete."""
     session = steps.open_session(plan)
-    for statement in exchange.validations(plan, run.kept):
+    for statement in exchange.validations(plan, Record.of(run)):
         session.run_patiently(statement)
 
 
@@ -126,7 +127,7 @@ def backward(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
     returned = run.phase == Phase.BACK
     progress = Progress(f"{plan}: moving back in place, database {plan.connection.alias!r}", steps=2 - returned)
     if not returned:
-        in_place.check_back(plan, exchange_back.stay(run.kept))
+        in_place.check_back(plan, exchange_back.stay(Record.of(run)))
         with (
             steps.explained(plan, "Nothing has been moved back."),
             progress.step("give the table its own names"),
@@ -143,13 +144,13 @@ def backward(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
 
 def give_place_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun) -> None:
     names = identity.read_identity(plan, session)
-    statements = exchange_back.switch(plan, names, run.kept)
+    statements = exchange_back.switch(plan, names, Record.of(run))
     for statement in exchange_back.enter(plan):
         session.execute(statement)
-    in_place.check_unreferenced(plan, exchange_back.stay(run.kept))
+    in_place.check_unreferenced(plan, exchange_back.stay(Record.of(run)))
     for statement in statements:
         session.execute(statement)
-    ledger.advance(run, Phase.BACK, kept=exchange_back.to_keep(plan, run.kept))
+    ledger.advance(run, Phase.BACK, record=exchange_back.to_keep(plan, Record.of(run)))
 
 
 # ----- what it would run on this database now, for `sqlmove`
@@ -158,22 +159,24 @@ def give_place_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun) 
 def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
     """The statements of `forward`; where the move stands, those that settle it."""
     if run is not None and stands(plan, run):
-        if statements := old_names.mend(plan, steps.open_session(plan), run.kept):
+        if statements := old_names.mend(plan, steps.open_session(plan), Record.of(run)):
             yield Step("Mend: all or nothing.", statements)
-        validated = exchange.validations(plan, run.kept)
+        validated = exchange.validations(plan, Record.of(run))
     else:
         in_place.check_pairs(plan)
         found = exchange.find(plan)
         in_place.check_parts(plan, found)
         names = identity.read_identity(plan, steps.open_session(plan))
         yield Step("Move in place: all or nothing.", [*exchange.enter(plan), *exchange.switch(plan, found, names)])
-        validated = [sql.validate(*place) for place in exchange.to_keep(plan, found)["validate"]]
+        validated = [sql.validate(*place) for place in exchange.to_keep(plan, found).validate]
     for statement in validated:
         yield Step("Settle: each statement in a transaction of its own.", [statement])
 
 
 def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
     names = identity.read_identity(plan, steps.open_session(plan))
-    yield Step("Move back: all or nothing.", [*exchange_back.enter(plan), *exchange_back.switch(plan, names, run.kept)])
-    for place in exchange_back.to_keep(plan, run.kept)[old_names.KEPT]["validate"]:
+    yield Step(
+        "Move back: all or nothing.", [*exchange_back.enter(plan), *exchange_back.switch(plan, names, Record.of(run))]
+    )
+    for place in exchange_back.validate(plan, Record.of(run)):
         yield Step("Settle: each statement in a transaction of its own.", [sql.validate(*place)])

@@ -6,7 +6,6 @@ Each phase is recorded in the transaction that completes it, so the next run goe
 any of them back to where the move had not begun.
 """
 
-import dataclasses
 from collections.abc import Iterator
 
 from rehome import terminal
@@ -15,9 +14,10 @@ from rehome.models import MoveRun, Phase
 from rehome.moves import resume, state, steps
 from rehome.moves.steps import Step
 from rehome.parts import batches, foreign_keys, grants, identity, indexes, rows, sequences, sync
-from rehome.parts.batches import Checkpoint, Rewritten
+from rehome.parts.batches import Rewritten
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan, TablePair
+from rehome.plan.record import Checkpoint, Record
 from rehome.plan.resolve import renew
 from rehome.postgres import locks, waiting
 from rehome.postgres.session import Session
@@ -63,9 +63,9 @@ def begin(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
     """Up to the moment from which every write is carried; whatever fails, the target is left as it was."""
     session = steps.open_session(plan)
     session.waits = progress.waits
-    kept = indexes.to_keep_beside_writers(plan) | {"plan": resume.fingerprint(plan), "copied": {}}
+    record = indexes.to_keep_beside_writers(plan) | Record(plan=resume.fingerprint(plan), copied={})
     with session.transaction():
-        run = ledger.begin(plan, kept)
+        run = ledger.begin(plan, record)
     with steps.undone_on_failure(plan, lambda: resume.give_up(plan, ledger, run)):
         with progress.step("put the target's indexes and foreign keys away"):
             for statement in indexes.put_away_beside_writers(plan):
@@ -109,8 +109,8 @@ class Finish:
             identity.forget_cached()
 
     def copy(self, pair: TablePair) -> None:
-        saved = self.run.kept["copied"].get(str(pair.target))
-        checkpoint = Checkpoint(**saved) if saved else batches.start(self.session, pair)
+        saved = Record.of(self.run).copied.get(str(pair.target))
+        checkpoint = saved or batches.start(self.session, pair)
         pace = batches.Pace(checkpoint)
         courtesy = waiting.Courtesy(self.session, [pair.source.oid])
 
@@ -128,16 +128,17 @@ class Finish:
                 checkpoint = batches.start(self.session, pair)
 
     def save(self, pair: TablePair, checkpoint: Checkpoint) -> None:
-        copied = {**self.run.kept["copied"], str(pair.target): dataclasses.asdict(checkpoint)}
-        rows = sum(saved["rows"] for saved in copied.values())
-        self.ledger.advance(self.run, Phase.COPYING, kept={**self.run.kept, "copied": copied}, rows=rows)
+        record = Record.of(self.run)
+        copied = {**record.copied, str(pair.target): checkpoint}
+        rows = sum(saved.rows for saved in copied.values())
+        self.ledger.advance(self.run, Phase.COPYING, record=record.keeping(copied=copied), rows=rows)
 
     def build(self) -> None:
         """The plan is resolved again after it, for it was made while these were away."""
         with self.progress.step("build indexes"), waiting.watched(self.session.connection, self.progress.waits):
-            indexes.build_indexes(self.plan, self.run.kept, self.session)
+            indexes.build_indexes(self.plan, Record.of(self.run), self.session)
         with self.progress.step("foreign keys"), waiting.watched(self.session.connection, self.progress.waits):
-            foreign_keys.build_foreign_keys(self.plan, self.run.kept, self.session)
+            foreign_keys.build_foreign_keys(self.plan, Record.of(self.run), self.session)
         self.plan = renew(self.plan)
 
     def compare(self) -> int:
@@ -161,10 +162,10 @@ class Finish:
         plan = renew(self.plan)
         self.refuse_changes(plan)
         names = identity.read_identity(plan, self.session)
-        kept = {**self.run.kept, **sequences.to_keep(plan), **grants.to_keep(plan)}
+        record = Record.of(self.run) | sequences.to_keep(plan) | grants.to_keep(plan)
         self.session.execute_all([*sync.remove_for_copying(plan), *sequences.share(plan), *steps.switch(plan, names)])
-        kept |= identity.to_keep(names, self.session)
-        self.ledger.advance(self.run, Phase.LIVE, rows=rows, kept=kept)
+        record |= identity.to_keep(names, self.session)
+        self.ledger.advance(self.run, Phase.LIVE, rows=rows, record=record)
 
     def refuse_changes(self, plan: Plan) -> None:
         """What was compared is what is switched to."""

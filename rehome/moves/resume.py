@@ -7,6 +7,7 @@ from rehome.moves import steps
 from rehome.parts import foreign_keys, indexes, rows, sequences, sync
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import locks
 from rehome.postgres.session import Session
@@ -18,8 +19,8 @@ def describe(run: MoveRun) -> str:
     if run.phase != Phase.COPYING:
         return "No row is copied yet" if run.phase == Phase.PREPARED else "Every row is copied; indexes are being built"
     parts = [
-        f"{100 * saved['block'] // max(saved['blocks'], 1)} % of what becomes {table}"
-        for table, saved in run.kept["copied"].items()
+        f"{100 * saved.block // max(saved.blocks, 1)} % of what becomes {table}"
+        for table, saved in Record.of(run).copied.items()
     ]
     return f"Copied: {', '.join(parts) or 'nothing yet'}"
 
@@ -28,7 +29,7 @@ def why_start_over(plan: Plan, run: MoveRun) -> str:
     """Why rows that were copied can't be trusted; empty when they can."""
     if run.phase == Phase.PREPARED:
         return "nothing had been copied"
-    if run.kept["plan"] != fingerprint(plan):
+    if Record.of(run).plan != fingerprint(plan):
         return "the move or its tables have changed since"
     if not sync.is_carrying(plan):
         return "a trigger that carried writes is missing or disabled"
@@ -46,11 +47,11 @@ def fingerprint(plan: Plan) -> str:
 
 def undo_preparation(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
     """Touches only what was changed, for the lock that was not granted may be the reason."""
-    sharing = sequences.is_sharing(run.kept, plan)
-    unshared = sequences.stop_sharing(run.kept, plan) if sharing else []
+    sharing = sequences.is_sharing(Record.of(run), plan)
+    unshared = sequences.stop_sharing(Record.of(run), plan) if sharing else []
     locked = locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE") if sharing else []
     with session.transaction():
-        session.run(*locked, *unshared, *indexes.put_back(run.kept, session.connection))
+        session.run(*locked, *unshared, *indexes.put_back(Record.of(run), session.connection))
         ledger.forget(run)
 
 
@@ -64,10 +65,10 @@ def undo_copy(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> Non
             *sync.remove_for_copying(plan),
             *foreign_keys.let_go(plan),
             *foreign_keys.empty(plan),
-            *indexes.invalid_indexes(plan, run.kept, session),
+            *indexes.invalid_indexes(plan, Record.of(run), session),
         ]
     )
-    session.execute_all(indexes.put_back(run.kept, session.connection))
+    session.execute_all(indexes.put_back(Record.of(run), session.connection))
     ledger.forget(run)
     before = ledger.current(plan)
     if before and before.phase == Phase.BACK:

@@ -1,7 +1,6 @@
 """Retire: the old table becomes a view of the new one, with its rows set aside, and can come back."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from rehome.errors import MoveFailed, Refused
 from rehome.models import MoveRun, Phase
@@ -12,6 +11,7 @@ from rehome.parts.foreign_keys import Key
 from rehome.plan import resolve
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.postgres import locks, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import Statement
@@ -33,8 +33,9 @@ def stands(plan: Plan, run: MoveRun | None) -> bool:
 
 def needs_work(plan: Plan, run: MoveRun) -> bool:
     """Whether a crash left foreign keys undone behind the commit of either way, or a view is not what it was."""
-    undone = "unvalidated" in run.kept or (run.phase == Phase.LIVE and "foreign_keys" in run.kept)
-    return undone or (stands(plan, run) and bool(standins.find_defects(plan, run.kept)))
+    record = Record.of(run)
+    undone = record.unvalidated is not None or (run.phase == Phase.LIVE and record.foreign_keys is not None)
+    return undone or (stands(plan, run) and bool(standins.find_defects(plan, record)))
 
 
 def retire(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
@@ -57,7 +58,7 @@ def retire(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     ):
         keys = foreign_keys.read(plan)
         session.run(*replace_by_views(plan, keys))
-        ledger.advance(run, Phase.RETIRED, kept={**run.kept, **to_keep(plan, run, keys)})
+        ledger.advance(run, Phase.RETIRED, record=Record.of(run) | to_keep(plan, run, keys))
     with progress.step("validate foreign keys"), steps.explained(plan, "The move is retired.", again=AGAIN):
         settle(ledger, run, session)
     return None
@@ -67,12 +68,12 @@ def finish(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
     session = steps.open_session(plan)
     progress = Progress(f"{plan}: retired, database {plan.connection.alias!r}", steps=1)
     with progress.step("views and foreign keys"), steps.explained(plan, "The move is retired.", again=AGAIN):
-        session.run(*standins.mend(plan, run.kept))
+        session.run(*standins.mend(plan, Record.of(run)))
         settle(ledger, run, session)
 
 
 def refuse_unequal(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
-    found = report.verify(plan, session, run.kept)
+    found = report.verify(plan, session, Record.of(run))
     ledger.record_verification(run, found.as_json())
     if not found.ok:
         raise Refused(
@@ -81,19 +82,19 @@ def refuse_unequal(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -
         )
 
 
-def to_keep(plan: Plan, run: MoveRun, keys: list[Key]) -> dict[str, Any]:
-    """When the views stand, what `bring_back` and the verification need, as JSON."""
-    granted = dict(run.kept["grants"])
-    for table, added in grants.to_keep(plan)["grants"].items():
-        granted[table] = [*granted.get(table, []), *added]
-    return {
-        resolve.ASIDE: aside.to_keep(plan),
-        "grants": granted,
-        "foreign_keys": [key.as_json() for key in foreign_keys.own(keys, plan)],
-        "unvalidated": [key.as_json() for key in foreign_keys.incoming(keys, plan) if key.validated],
-        "ends": foreign_keys.ends(plan),
-        "views": standins.to_keep(plan),
-    }
+def to_keep(plan: Plan, run: MoveRun, keys: list[Key]) -> Record:
+    """When the views stand, what `bring_back` and the verification need."""
+    granted = dict(Record.of(run).grants)
+    for table, added in grants.to_keep(plan).grants.items():
+        granted[table] = (*granted.get(table, ()), *added)
+    return Record(
+        aside=aside.to_keep(plan),
+        grants=granted,
+        foreign_keys=tuple(key.as_json() for key in foreign_keys.own(keys, plan)),
+        unvalidated=tuple(key.as_json() for key in foreign_keys.incoming(keys, plan) if key.validated),
+        ends=foreign_keys.ends(plan),
+        views=standins.to_keep(plan),
+    )
 
 
 def replace_by_views(plan: Plan, keys: list[Key]) -> list[Statement]:
@@ -113,14 +114,10 @@ def replace_by_views(plan: Plan, keys: list[Key]) -> list[Statement]:
 
 def settle(ledger: Ledger, run: MoveRun, session: Session) -> None:
     """Validate the foreign keys that were added, as far as they are still there; blocks nobody."""
-    for key in map(foreign_keys.from_json, run.kept.get("unvalidated", [])):
+    for key in map(foreign_keys.from_json, Record.of(run).unvalidated or ()):
         if foreign_keys.stands(session, key):
             session.run_patiently(sql.validate(key.schema, key.table, key.name))
-    ledger.advance(run, Phase(run.phase), kept=without(run.kept, "unvalidated"))
-
-
-def without(kept: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in kept.items() if name not in names}
+    ledger.advance(run, Phase(run.phase), record=Record.of(run).keeping(unvalidated=None))
 
 
 # ----- and back
@@ -168,9 +165,9 @@ def return_in_transaction(plan: Plan, old: Plan, session: Session, ledger: Ledge
             "move is still retired. Correct the rows that are named in the target, then run the command again."
         )
     session.run(*sync.install(old))
-    unvalidated = [key.as_json() for key in [*own_keys(run), *returning_keys(plan)] if key.validated]
-    kept = without(run.kept, resolve.ASIDE, "ends", "views") | {"unvalidated": unvalidated}
-    ledger.advance(run, Phase.LIVE, kept=kept)
+    unvalidated = tuple(key.as_json() for key in [*own_keys(run), *returning_keys(plan)] if key.validated)
+    record = Record.of(run).keeping(aside=None, ends=None, views=None, unvalidated=unvalidated)
+    ledger.advance(run, Phase.LIVE, record=record)
 
 
 def replace_views(plan: Plan, old: Plan) -> list[Statement]:
@@ -192,11 +189,11 @@ def restore_keys(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> 
     for key in returning_keys(plan):
         session.run(*foreign_keys.move(key, key.home))
     settle(ledger, run, session)
-    ledger.advance(run, Phase.LIVE, kept=without(run.kept, "foreign_keys"))
+    ledger.advance(run, Phase.LIVE, record=Record.of(run).keeping(foreign_keys=None))
 
 
 def own_keys(run: MoveRun) -> list[Key]:
-    return [foreign_keys.from_json(record) for record in run.kept.get("foreign_keys", [])]
+    return [foreign_keys.from_json(record) for record in Record.of(run).foreign_keys or ()]
 
 
 def returning_keys(plan: Plan) -> list[Key]:
@@ -217,14 +214,14 @@ def drop(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
         session.transaction(),
     ):
         session.run(*drop_aside(plan, run))
-        ledger.advance(run, Phase.RETIRED, kept=without(run.kept, "foreign_keys") | {resolve.ASIDE: {}})
+        ledger.advance(run, Phase.RETIRED, record=Record.of(run).keeping(foreign_keys=None, aside={}))
 
 
 def drop_aside(plan: Plan, run: MoveRun) -> list[Statement]:
     """A sequence that the view's new rows are numbered by is the view's from now on."""
     old = resolve.plan_of(plan, run, own_names=False)
     return [
-        *standins.mend(plan, run.kept),
+        *standins.mend(plan, Record.of(run)),
         *(
             statement
             for named, pair in zip(plan.pairs, old.pairs, strict=True)
@@ -241,7 +238,7 @@ def drop_aside(plan: Plan, run: MoveRun) -> list[Statement]:
 def retire_steps(plan: Plan, ledger: Ledger, run: MoveRun | None) -> Iterator[Step]:
     """The statements of `retire`."""
     if run is not None and stands(plan, run):
-        statements = standins.mend(plan, run.kept)
+        statements = standins.mend(plan, Record.of(run))
         yield from [Step("Mend: all or nothing.", statements)] if statements else []
         return
     retirement.check(plan, run)

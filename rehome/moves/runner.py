@@ -12,12 +12,12 @@ from rehome.models import MoveRun
 from rehome.moves import back, in_place, online, resume, state, steps, transactional
 from rehome.moves import retire as retiring
 from rehome.moves.steps import Step
-from rehome.parts import old_names
 from rehome.plan import resolve
 from rehome.plan.declaration import Declaration
 from rehome.plan.historical import is_allowed
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import conf
 from rehome.postgres.session import Session
@@ -127,7 +127,7 @@ def goes_in_place(plan: Plan, run: MoveRun | None) -> bool:
 
 
 def went_in_place(run: MoveRun) -> bool:
-    return old_names.KEPT in run.kept
+    return Record.of(run).in_place is not None
 
 
 # ----- what a move would run on this database now, for `sqlmove`

@@ -3,13 +3,13 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from rehome.errors import LockNotObtained, MoveFailed, RehomeError, one_line
 from rehome.parts import content_types, foreign_keys, grants, identity, rows, sequences, sync, writes
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.postgres import locks, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import Statement
@@ -83,9 +83,7 @@ def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
     ]
 
 
-def switch_back(
-    plan: Plan, names: identity.Identity | None, kept: dict[str, Any], *, reconcile: bool
-) -> list[Statement]:
+def switch_back(plan: Plan, names: identity.Identity | None, record: Record, *, reconcile: bool) -> list[Statement]:
     """From here only the source lives; the target wins where a trigger had been missing."""
     corrections = [statement for pair in plan.pairs for statement in rows.reconcile(pair)]
     return [
@@ -93,9 +91,9 @@ def switch_back(
         *(corrections if reconcile else []),
         # Deferred checks that the corrections queued would forbid the ALTER TABLEs that follow.
         sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"),
-        *sequences.give_back(kept, plan),
-        *grants.give_back(kept, plan),
-        *identity.give_back(names, kept),
+        *sequences.give_back(record, plan),
+        *grants.give_back(record, plan),
+        *identity.give_back(names, record),
         *foreign_keys.empty(plan),
         *sync.raise_fence(plan),
     ]

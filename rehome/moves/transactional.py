@@ -8,6 +8,7 @@ from rehome.moves.steps import Step
 from rehome.parts import foreign_keys, grants, identity, indexes, rows, sequences, sync
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import locks, sql
 from rehome.postgres.session import Session
@@ -44,7 +45,7 @@ def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
     """Prepare, then everything else in one transaction; whatever fails, the tables are left as they were."""
     session = steps.open_session(plan)
     with session.transaction():
-        run = ledger.begin(plan, {**indexes.to_keep(plan), **sequences.to_keep(plan)})
+        run = ledger.begin(plan, indexes.to_keep(plan) | sequences.to_keep(plan))
     with steps.undone_on_failure(plan, lambda: resume.give_up(plan, ledger, run)):
         with progress.step("put the target's indexes and foreign keys away"):
             for group in prepare(plan):
@@ -77,8 +78,8 @@ def move_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveR
         names = identity.read_identity(plan, session)
         # A cascade that one side alone had would leave its rows on the other. Django's own keys have none.
         session.run(*steps.switch(plan, names), *foreign_keys.add_foreign_keys(plan, acting=True))
-        kept = {**run.kept, **grants.to_keep(plan), **identity.to_keep(names, session)}
-        ledger.advance(run, Phase.MOVED, rows=sum(copied), kept=kept)
+        record = Record.of(run) | grants.to_keep(plan) | identity.to_keep(names, session)
+        ledger.advance(run, Phase.MOVED, rows=sum(copied), record=record)
     identity.forget_cached()
 
 
@@ -101,7 +102,7 @@ def settle(plan: Plan, ledger: Ledger, run: MoveRun, progress: Progress) -> None
     with progress.step("foreign keys, statistics"):
         session.execute_all(indexes.vacuum(plan))
         if run.phase == Phase.MOVED:
-            foreign_keys.build_foreign_keys(plan, run.kept, session)
+            foreign_keys.build_foreign_keys(plan, Record.of(run), session)
         else:  # A later migration may have dropped one on purpose.
             for statement in foreign_keys.validations(plan):
                 session.run_patiently(statement)
@@ -125,7 +126,7 @@ def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
         if statements := steps.mend(plan):
             yield Step("Mend: all or nothing.", statements)
         settled = (
-            list(foreign_keys.build_statements(plan, run.kept))
+            list(foreign_keys.build_statements(plan, Record.of(run)))
             if run.phase == Phase.MOVED
             else foreign_keys.validations(plan)
         )

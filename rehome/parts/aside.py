@@ -1,23 +1,18 @@
 """The old tables of retired moves, set aside under names of rehome's while views stand in for them."""
 
-from typing import Any
-
 from rehome.parts.triggers import trigger_name
 from rehome.plan import resolve
 from rehome.plan.plan import Plan
+from rehome.plan.record import SetAside
 from rehome.postgres import sql
 from rehome.postgres.sql import SQL, Identifier, Statement
 from rehome.postgres.tables import Table
 
 
-def to_keep(plan: Plan) -> dict[str, Any]:
-    """By the name that a model has for its table, as JSON."""
+def to_keep(plan: Plan) -> dict[str, SetAside]:
+    """By the name that a model has for its table."""
     return {
-        pair.source_model._meta.db_table: {
-            "schema": pair.source.schema,
-            "name": pair.source.name,
-            "aside": trigger_name("aside", pair),
-        }
+        pair.source_model._meta.db_table: SetAside(pair.source.schema, pair.source.name, trigger_name("aside", pair))
         for pair in plan.pairs
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from rehome.parts import rows
 from rehome.plan.plan import TablePair
+from rehome.plan.record import Checkpoint
 from rehome.postgres import sql
 from rehome.postgres.session import Session
 
@@ -54,22 +55,6 @@ class BatchSize:
     def resize(self, factor: float) -> None:
         self.blocks = max(1, min(self.most, int(self.blocks * factor)))
         self.seconds.clear()
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-    """How far the copy of one table has come; it is saved in the transaction of the batch that it tells of."""
-
-    filenode: int
-    """A rewritten table has another one, and its rows are in other blocks."""
-    block: int
-    blocks: int
-    """Where the copy ends: whatever later blocks hold, the trigger has carried."""
-    rows: int
-
-    @property
-    def done(self) -> bool:
-        return self.block >= self.blocks
 
 
 class Rewritten(Exception):  # noqa: N818

@@ -9,8 +9,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from rehome.plan import record
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan, TablePair
+from rehome.plan.record import Record
 from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
@@ -61,9 +63,9 @@ def other_incoming(plan: Plan) -> list[Incoming]:
     return [key for pair in plan.pairs for key in pair.target.incoming if (key.schema, key.table) not in own]
 
 
-def build_statements(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:
+def build_statements(plan: Plan, kept: Record) -> Iterator[Statement]:
     """What `add_foreign_keys` runs: those that are not there yet, and all of them validated."""
-    for schema, name, constraint, definition in kept["constraints"]:
+    for schema, name, constraint, definition in kept.constraints:
         if definition.startswith("FOREIGN KEY"):
             table = find_target(plan, schema, name)
             if not has_constraint(table, constraint):
@@ -71,9 +73,9 @@ def build_statements(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:
             yield sql.validate(schema, name, constraint)
 
 
-def build_foreign_keys(plan: Plan, kept: dict[str, Any], session: Session) -> None:
+def build_foreign_keys(plan: Plan, kept: Record, session: Session) -> None:
     """NOT VALID, one short transaction each, then validated, which blocks nobody."""
-    for schema, name, constraint, definition in kept["constraints"]:
+    for schema, name, constraint, definition in kept.constraints:
         if not definition.startswith("FOREIGN KEY"):
             continue
         table = find_target(plan, schema, name)
@@ -219,14 +221,14 @@ def stands(session: Session, key: Key) -> bool:
     return bool(session.rows(found, [key.name, Identifier(key.schema, key.table).as_string()]))
 
 
-def ends(plan: Plan) -> dict[str, Any]:
-    """What a foreign key to a source leads to while that is a view, as JSON."""
+def ends(plan: Plan) -> dict[str, record.End]:
+    """What a foreign key to a source leads to while that is a view."""
     return {
-        str(pair.source): {
-            "schema": pair.target.schema,
-            "table": pair.target.name,
-            "columns": {a.column.name: next(iter(a.reads)) for a in pair.backward.assignments if a.plain},
-        }
+        str(pair.source): record.End(
+            pair.target.schema,
+            pair.target.name,
+            {a.column.name: next(iter(a.reads)) for a in pair.backward.assignments if a.plain},
+        )
         for pair in plan.pairs
     }
 
@@ -237,8 +239,8 @@ def find_end(key: Key, ledger: Ledger) -> End:
     run = ledger.successor(str(key.end))
     if run is None or (table and table.kind != "v"):
         return key.end
-    end = run.kept["ends"][str(key.end)]
-    return End(end["schema"], end["table"], tuple(end["columns"][column] for column in key.end.columns))
+    end = Record.of(run).ends[str(key.end)]
+    return End(end.schema, end.table, tuple(end.columns[column] for column in key.end.columns))
 
 
 # ----- statements

@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from rehome.plan.plan import Plan, TablePair
+from rehome.plan.record import Record
 from rehome.postgres.sql import SQL, Identifier, Statement
 from rehome.postgres.tables import Grant, Table
 
@@ -29,19 +29,19 @@ def rights_of_owner(pair: TablePair) -> list[Grant]:
     return [Grant(pair.source.owner, privilege, grantable=True, column="") for privilege in ALL]
 
 
-def to_keep(plan: Plan) -> dict[str, Any]:
-    """The grants that `carry` adds and those that the target has before, as JSON."""
-    return {
-        "grants": {str(pair.target): [dataclasses.asdict(g) for g in missing(pair)] for pair in plan.pairs},
-        "grants_before": {str(pair.target): [dataclasses.asdict(g) for g in pair.target.grants] for pair in plan.pairs},
-    }
+def to_keep(plan: Plan) -> Record:
+    """The grants that `carry` adds and those that the target has before."""
+    return Record(
+        grants={str(pair.target): tuple(missing(pair)) for pair in plan.pairs},
+        grants_before={str(pair.target): pair.target.grants for pair in plan.pairs},
+    )
 
 
 def carry(plan: Plan) -> list[Statement]:
     return [grant("TABLE", place(pair.target), privilege) for pair in plan.pairs for privilege in missing(pair)]
 
 
-def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
+def give_back(record: Record, plan: Plan) -> list[Statement]:
     """Take away from the target what `carry` added.
 
     That also takes a weaker grant of the same privilege, so what was there before, and that nobody revoked
@@ -50,8 +50,8 @@ def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
     statements = []
     for pair in plan.pairs:
         standing = {(g.grantee, g.privilege, g.column) for g in pair.target.grants}
-        added = [Grant(**privilege) for privilege in kept["grants"].get(str(pair.target), [])]
-        before = [Grant(**privilege) for privilege in kept["grants_before"].get(str(pair.target), [])]
+        added = record.grants.get(str(pair.target), ())
+        before = record.grants_before.get(str(pair.target), ())
         statements += [revoke(place(pair.target), privilege) for privilege in added]
         statements += [
             grant("TABLE", place(pair.target), privilege)

@@ -7,13 +7,13 @@ nobody listed, and old code finds a row with permissions of its own. Backwards t
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
 
 from django.apps import apps
 
 from rehome.parts import permissions
 from rehome.parts.content_types import CONTENT_TYPES, PERMISSIONS, Label, Pointer, Registry, by_label, read_registry
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SAME_RECORD, SQL, Identifier, Literal, Statement, columns, of
 
@@ -68,7 +68,7 @@ def carry(identity: Identity | None) -> list[Statement]:
     ]
 
 
-def give_back(identity: Identity | None, kept: dict[str, Any]) -> list[Statement]:
+def give_back(identity: Identity | None, record: Record) -> list[Statement]:
     """Backwards: the labels change places again, and what came to either row since is merged.
 
     A grant stands afterwards unless it was revoked on either side since the move; a copy that the move made
@@ -83,44 +83,44 @@ def give_back(identity: Identity | None, kept: dict[str, Any]) -> list[Statement
     return [
         *permissions.lock_grants(registry),
         *permissions.copy_permissions(registry, source, target),
-        *permissions.merge_grants(registry, source, target, kept.get("grants_until", {})),
+        *permissions.merge_grants(registry, source, target, record.grants_until),
         *follow(registry.type_pointers, one_pair(old, new)),
         *follow(registry.permission_pointers, permissions.paired(source, target)),
         *exchange(identity),
         *permissions.drop_grants(registry, by_label(target)),
-        *permissions.drop_permissions(registry, target, kept.get("permissions_copied", [])),
-        *(drop_row(registry, target) if kept.get("content_type_created") else []),
+        *permissions.drop_permissions(registry, target, list(record.permissions_copied)),
+        *(drop_row(registry, target) if record.content_type_created else []),
     ]
 
 
-def to_keep(identity: Identity | None, session: Session) -> dict[str, Any]:
-    """After `carry`, in its transaction: what `give_back` and the verification need, as JSON."""
+def to_keep(identity: Identity | None, session: Session) -> Record:
+    """After `carry`, in its transaction: what `give_back` and the verification need."""
     if identity is None or identity.source_id is None:
-        return {}
+        return Record()
     named_before = dict(permissions.renamed_codenames(identity.source, identity.target))
     now = {named_before.get(name, name) for name in permissions.codenames(session, identity.registry, identity.source)}
-    return {
-        "content_type": identity.source_id,
-        "content_type_created": identity.target_id is None,
-        "permissions": permissions.codenames(session, identity.registry, identity.target),
-        "permissions_copied": sorted(now - identity.target_permissions),
-        "grants_until": {
+    return Record(
+        content_type=identity.source_id,
+        content_type_created=identity.target_id is None,
+        permissions=tuple(permissions.codenames(session, identity.registry, identity.target)),
+        permissions_copied=tuple(sorted(now - identity.target_permissions)),
+        grants_until={
             table.name: session.rows(SQL("SELECT coalesce(max(id), 0) FROM {}").format(table.place))[0][0]
             for table in identity.registry.grant_tables
         },
-    }
+    )
 
 
-def is_intact(plan: Plan, session: Session, kept: dict[str, Any]) -> bool:
+def is_intact(plan: Plan, session: Session, record: Record) -> bool:
     """Whether the target's label is still on the row that the move gave it, with the permissions it had,
     and the source's label has the same permissions for old code.
     """
     identity = read_identity(plan, session)
-    if identity is None or "content_type" not in kept:
+    if identity is None or record.content_type is None:
         return True
-    if identity.target_id != kept["content_type"] or identity.source_id is None:
+    if identity.target_id != record.content_type or identity.source_id is None:
         return False
-    expected = set(kept["permissions"])
+    expected = set(record.permissions)
     renamed = dict(permissions.renamed_codenames(identity.target, identity.source))
     return expected <= set(permissions.codenames(session, identity.registry, identity.target)) and {
         renamed.get(name, name) for name in expected

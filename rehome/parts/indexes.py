@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.parts import foreign_keys
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Statement
@@ -41,34 +41,34 @@ def concurrent_constraints(plan: Plan) -> list[tuple[Table, Constraint]]:
     return [(t, c) for t, c in rebuilt_constraints(plan) if c.kind == "u" and not c.deferrable]
 
 
-def to_keep_beside_writers(plan: Plan) -> dict[str, Any]:
-    """The definitions of everything that `put_away_beside_writers` drops, as JSON."""
+def to_keep_beside_writers(plan: Plan) -> Record:
+    """The definitions of everything that `put_away_beside_writers` drops."""
     foreign_keys = [(pair.target, key) for pair in plan.pairs for key in pair.target.foreign_keys]
     unique = concurrent_constraints(plan)
-    return {
-        "constraints": [(t.schema, t.name, c.name, c.definition) for t, c in unique + foreign_keys],
-        "indexes": [(t.schema, t.name, i.name, i.definition) for t, i in rebuilt_indexes(plan)],
-        "unique_indexes": [
+    return Record(
+        constraints=tuple((t.schema, t.name, c.name, c.definition) for t, c in unique + foreign_keys),
+        indexes=tuple((t.schema, t.name, i.name, i.definition) for t, i in rebuilt_indexes(plan)),
+        unique_indexes=tuple(
             (t.schema, t.name, c.name, catalog.index_definition(plan.connection, t, c.name)) for t, c in unique
-        ],
-    }
+        ),
+    )
 
 
-def put_back(kept: dict[str, Any], connection: BaseDatabaseWrapper) -> list[Statement]:
+def put_back(record: Record, connection: BaseDatabaseWrapper) -> list[Statement]:
     """Restore what is missing of what `put_away` dropped, from the record that `to_keep` made; safe to repeat.
 
     What still stands is left alone: to drop it again would wait for the very lock that was not granted.
     """
     indexes = [
         sql.SQL(definition)
-        for schema, table, name, definition in kept["indexes"]
+        for schema, table, name, definition in record.indexes
         if lacks(schema, table, name, connection)
     ]
     constraints = [
         sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
             sql.Identifier(schema, table), sql.Identifier(name), sql.SQL(definition)
         )
-        for schema, table, name, definition in kept["constraints"]
+        for schema, table, name, definition in record.constraints
         if lacks(schema, table, name, connection)
     ]
     return [*indexes, *constraints]
@@ -80,15 +80,15 @@ def lacks(schema: str, table: str, name: str, connection: BaseDatabaseWrapper) -
     return found is not None and name not in {c.name for c in found.constraints} | {i.name for i in found.indexes}
 
 
-def to_keep(plan: Plan) -> dict[str, Any]:
-    """The definitions of everything that `put_away` drops, as JSON; a foreign key after what it points at."""
+def to_keep(plan: Plan) -> Record:
+    """The definitions of everything that `put_away` drops; a foreign key after what it points at."""
     foreign_keys = [(pair.target, key) for pair in plan.pairs for key in pair.target.foreign_keys]
-    return {
-        "constraints": [
-            (table.schema, table.name, c.name, c.definition) for table, c in rebuilt_constraints(plan) + foreign_keys
-        ],
-        "indexes": [(table.schema, table.name, i.name, i.definition) for table, i in rebuilt_indexes(plan)],
-    }
+    return Record(
+        constraints=tuple(
+            (t.schema, t.name, c.name, c.definition) for t, c in rebuilt_constraints(plan) + foreign_keys
+        ),
+        indexes=tuple((t.schema, t.name, i.name, i.definition) for t, i in rebuilt_indexes(plan)),
+    )
 
 
 def rebuilt_constraints(plan: Plan) -> list[tuple[Table, Constraint]]:
@@ -123,12 +123,12 @@ def vacuum(plan: Plan) -> list[Statement]:
     return [sql.vacuum(pair.target) for pair in plan.pairs]
 
 
-def build_indexes(plan: Plan, kept: dict[str, Any], session: Session) -> None:
+def build_indexes(plan: Plan, record: Record, session: Session) -> None:
     """Each index concurrently, then each unique constraint on top of its index."""
-    for table, name, definition in wanted_indexes(plan, kept):
+    for table, name, definition in wanted_indexes(plan, record):
         build_index(table, name, definition, session)
-    for schema, table, name, _ in kept["unique_indexes"]:
-        bearer = foreign_keys.find_target(plan, schema, table)
+    for schema, bearer_name, name, _ in record.unique_indexes:
+        bearer = foreign_keys.find_target(plan, schema, bearer_name)
         if not foreign_keys.has_constraint(bearer, name):
             session.run(*locks.lock([bearer], "ACCESS EXCLUSIVE"), add_unique(bearer, name))
 
@@ -141,30 +141,30 @@ def build_index(table: Table, name: str, definition: str, session: Session) -> N
         session.execute(concurrently(definition))
 
 
-def wanted_indexes(plan: Plan, kept: dict[str, Any]) -> Iterator[tuple[Table, str, str]]:
+def wanted_indexes(plan: Plan, record: Record) -> Iterator[tuple[Table, str, str]]:
     """(table, name, CREATE INDEX) of what was put away: plain indexes, and those of unique constraints."""
-    for schema, table, name, definition in [*kept["indexes"], *kept.get("unique_indexes", [])]:
+    for schema, table, name, definition in [*record.indexes, *record.unique_indexes]:
         yield foreign_keys.find_target(plan, schema, table), name, definition
 
 
-def all_of_it(plan: Plan, kept: dict[str, Any]) -> Iterator[Statement]:
+def all_of_it(plan: Plan, record: Record) -> Iterator[Statement]:
     """What both functions above run where nothing is built yet."""
-    yield from (concurrently(definition) for _, _, definition in wanted_indexes(plan, kept))
+    yield from (concurrently(definition) for _, _, definition in wanted_indexes(plan, record))
     yield from (
         add_unique(foreign_keys.find_target(plan, schema, table), name)
-        for schema, table, name, _ in kept["unique_indexes"]
+        for schema, table, name, _ in record.unique_indexes
     )
-    for schema, table, name, definition in kept["constraints"]:
+    for schema, table, name, definition in record.constraints:
         if definition.startswith("FOREIGN KEY"):
             yield foreign_keys.add_foreign_key(foreign_keys.find_target(plan, schema, table), name, definition)
             yield sql.validate(schema, table, name)
 
 
-def invalid_indexes(plan: Plan, kept: dict[str, Any], session: Session) -> list[Statement]:
+def invalid_indexes(plan: Plan, record: Record, session: Session) -> list[Statement]:
     """Drop what a build left that was cut short, for `put_back` takes every index that it finds for a whole one."""
     return [
         SQL("DROP INDEX {}").format(Identifier(table.schema, name))
-        for table, name, _ in wanted_indexes(plan, kept)
+        for table, name, _ in wanted_indexes(plan, record)
         if catalog.index_state(session.connection, table, name) == "invalid"
     ]
 

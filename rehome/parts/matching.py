@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
-from rehome.parts.renaming import Key, Part, Renaming
 from rehome.plan.plan import TablePair
+from rehome.plan.renaming import Key, Part, Renaming
 from rehome.postgres.sql import Identifier
 from rehome.postgres.tables import Anatomy, Constraint, Grant, Index, Sequence, Table
 

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.parts import grants, sequences, views
 from rehome.parts.grants import renamed
 from rehome.plan.plan import GONE, Plan, TablePair
+from rehome.plan.record import Exchanged, Record
 from rehome.postgres import catalog, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Statement
@@ -82,38 +82,36 @@ def expected(view: Table, table: Table, columns: Mapping[str, str]) -> set[str]:
 # ----- of a whole plan
 
 
-def find_defects(plan: Plan, kept: Mapping[str, Any]) -> list[tuple[TablePair, Mapping[str, Any], list[str]]]:
+def find_defects(plan: Plan, record: Record) -> list[tuple[TablePair, Exchanged, list[str]]]:
     """Of each pair, what old code would miss in the view under its table's name."""
     found = []
-    for pair, record in zip(plan.pairs, kept[KEPT]["pairs"], strict=True):
-        columns, given = record["renaming"]["columns"], old_grants(pair, record)
-        found.append((pair, record, defects_of(pair.source, pair.target, columns, given, plan.connection)))
+    for pair, kept in zip(plan.pairs, exchanged(record), strict=True):
+        columns, given = kept.renaming.columns, old_grants(pair, kept)
+        found.append((pair, kept, defects_of(pair.source, pair.target, columns, given, plan.connection)))
     return found
 
 
-def old_grants(pair: TablePair, record: Mapping[str, Any]) -> list[Grant]:
+def exchanged(record: Record) -> tuple[Exchanged, ...]:
+    return record.in_place.pairs if record.in_place else ()
+
+
+def old_grants(pair: TablePair, kept: Exchanged) -> list[Grant]:
     """Those of the old table, in its columns, that nobody has taken from the table since."""
-    columns = record["renaming"]["columns"]
-    given = [Grant(**privilege) for privilege in record["grants"]]
-    return [g for g in given if holds(pair.target, renamed(g, columns))]
+    return [g for g in kept.grants if holds(pair.target, renamed(g, kept.renaming.columns))]
 
 
-def mend(plan: Plan, session: Session, kept: Mapping[str, Any]) -> list[Statement]:
+def mend(plan: Plan, session: Session, record: Record) -> list[Statement]:
     """Make each view again that is not what the move made, and put a sequence right that fell behind."""
     statements: list[Statement] = []
-    for pair, record, defects in find_defects(plan, kept):
+    for pair, kept, defects in find_defects(plan, record):
         if defects:
             statements += [
                 *drop(pair),
-                *map(SQL, record["view"]),
-                *(grants.grant("TABLE", sql.name(pair.source), given) for given in old_grants(pair, record)),
+                *map(SQL, kept.view),
+                *(grants.grant("TABLE", sql.name(pair.source), given) for given in old_grants(pair, kept)),
             ]
         statements += [] if sequences.is_ahead(session, pair) else sequences.mend(pair)
     return statements
-
-
-KEPT = "in_place"
-"""The key under which a run keeps what the way back needs."""
 
 
 def drop(pair: TablePair) -> list[Statement]:

@@ -1,118 +1,15 @@
 """How a table gets the names that its empty twin has, and its own again: the SQL, from a Renaming alone."""
 
-import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from rehome.parts import sequences
 from rehome.parts.grants import grant, grantee, what
+from rehome.plan.renaming import Key, Part, Renaming
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
-from rehome.postgres.tables import Grant, Sequence, Table
+from rehome.postgres.tables import Grant, Sequence
 
 ASIDE = "rehome_aside"
 """Begins the name that a part has for as long as another part still has the one that it gets."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Key:
-    """A column that numbers its rows, and what it draws from."""
-
-    identity: str
-    sequence: Sequence
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A foreign key, a default or a comment before and after: its name, or that of its column, and what it says."""
-
-    name: str
-    text: str | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Renaming:
-    """Everything that changes about one table; `reversed` is the way back. Each pair is (before, after)."""
-
-    schema: str
-    owner: str
-    table: tuple[str, str]
-    columns: dict[str, str]
-    constraints: dict[str, str]
-    indexes: dict[str, str]
-    keys: dict[str, tuple[Key, Key]]
-    """By the column's name before."""
-    foreign_keys: tuple[tuple[Part, Part], ...]
-    """Those that point at another table afterwards."""
-    defaults: tuple[tuple[Part, Part], ...]
-    comments: tuple[tuple[Part, Part], ...]
-    """That of the table under an empty name."""
-
-    def reversed(self) -> "Renaming":
-        return dataclasses.replace(
-            self,
-            table=turned(self.table),
-            columns={new: old for old, new in self.columns.items()},
-            constraints={new: old for old, new in self.constraints.items()},
-            indexes={new: old for old, new in self.indexes.items()},
-            keys={self.columns[column]: turned(pair) for column, pair in self.keys.items()},
-            foreign_keys=tuple(map(turned, self.foreign_keys)),
-            defaults=tuple(map(turned, self.defaults)),
-            comments=tuple(map(turned, self.comments)),
-        )
-
-    def of_what_is_there(self, table: Table, not_nulls: Iterable[str]) -> "Renaming":
-        """Without what somebody has dropped from `table` or revoked meanwhile."""
-        columns = {column.name for column in table.columns}
-        constraints = {constraint.name for constraint in table.constraints} | set(not_nulls)
-        indexes = {index.name for index in table.indexes}
-        return dataclasses.replace(
-            self,
-            owner=table.owner,
-            columns={old: new for old, new in self.columns.items() if old in columns},
-            constraints={old: new for old, new in self.constraints.items() if old in constraints},
-            indexes={old: new for old, new in self.indexes.items() if old in indexes},
-            keys={
-                column: (that_stands(before, table.sequences[column]), that_stands(after, table.sequences[column]))
-                for column, (before, after) in self.keys.items()
-                if column in table.sequences
-            },
-            defaults=tuple(pair for pair in self.defaults if pair[0].name in columns),
-            comments=tuple(pair for pair in self.comments if pair[0].name in {"", *columns}),
-        )
-
-
-def that_stands(key: Key, sequence: Sequence) -> Key:
-    """With those of its grants alone that the sequence has by now."""
-    held = {(given.grantee, given.privilege) for given in sequence.grants}
-    standing = tuple(given for given in key.sequence.grants if (given.grantee, given.privilege) in held)
-    return dataclasses.replace(key, sequence=dataclasses.replace(key.sequence, grants=standing))
-
-
-def turned(pair: tuple[Any, Any]) -> tuple[Any, Any]:
-    return pair[1], pair[0]
-
-
-def as_json(renaming: Renaming) -> dict[str, Any]:
-    return dataclasses.asdict(renaming)
-
-
-def read(record: Mapping[str, Any]) -> Renaming:
-    """From what `as_json` made."""
-
-    def parts(pairs: Iterable[Any]) -> tuple[tuple[Part, Part], ...]:
-        return tuple((Part(**before), Part(**after)) for before, after in pairs)
-
-    def key(item: Mapping[str, Any]) -> Key:
-        return Key(item["identity"], sequences.read(item["sequence"]))
-
-    return Renaming(
-        **{
-            **record,
-            "table": tuple(record["table"]),
-            "keys": {column: (key(before), key(after)) for column, (before, after) in record["keys"].items()},
-            **{name: parts(record[name]) for name in ("foreign_keys", "defaults", "comments")},
-        }
-    )
 
 
 # ----- SQL

@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
 
 from rehome.parts.grants import grant
 from rehome.plan.plan import Assignment, Plan, TablePair
+from rehome.plan.record import Numbered, Record, SharedSequence
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, largest_key, name
 from rehome.postgres.tables import Grant, Sequence, Table
@@ -14,26 +14,18 @@ LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1}
 """By type of a key column; that of bigint is the largest of its sequence too."""
 
 
-def to_keep(plan: Plan) -> dict[str, Any]:
-    """What the key columns of both sides were before the move, as JSON."""
+def to_keep(plan: Plan) -> Record:
+    """What the key columns of both sides were before the move."""
     kept = {}
     for pair in plan.pairs:
         if pair.shared_sequence:
             source_column, source, target_column, target = pair.shared_sequence
-            kept[str(pair.target)] = {
-                "source": describe(pair.source, source_column, source),
-                "target": describe(pair.target, target_column, target),
-            }
+            kept[str(pair.target)] = SharedSequence(
+                Numbered(source_column, pair.source.column(source_column).identity, source),
+                Numbered(target_column, pair.target.column(target_column).identity, target),
+            )
     always = [(table.schema, table.name, column) for pair in plan.pairs for table, column in always_generated(pair)]
-    return {"sequences": kept, "always": always}
-
-
-def describe(table: Table, column: str, sequence: Sequence) -> dict[str, Any]:
-    return {
-        "column": column,
-        "identity": table.column(column).identity,
-        "sequence": dataclasses.asdict(sequence),
-    }
+    return Record(sequences=kept, always=tuple(always))
 
 
 def share(plan: Plan) -> list[Statement]:
@@ -155,42 +147,42 @@ def follow(plan: Plan) -> list[Statement]:
     return [s for pair in plan.pairs if pair.shared_sequence is None for s in follow_largest_key(pair)]
 
 
-def give_back(kept: dict[str, Any], plan: Plan) -> list[Statement]:
+def give_back(record: Record, plan: Plan) -> list[Statement]:
     """Undo `share` and `follow`: the source's own sequence goes on after the last key given out."""
-    alone = [pair for pair in plan.pairs if str(pair.target) not in kept["sequences"]]
-    return [*stop_sharing(kept, plan), *(statement for pair in alone for statement in part(pair))]
+    alone = [pair for pair in plan.pairs if str(pair.target) not in record.sequences]
+    return [*stop_sharing(record, plan), *(statement for pair in alone for statement in part(pair))]
 
 
-def stop_sharing(kept: dict[str, Any], plan: Plan) -> list[Statement]:
+def stop_sharing(record: Record, plan: Plan) -> list[Statement]:
     """Undo `share`."""
-    statements = [generate(Identifier(schema, table), column, "ALWAYS") for schema, table, column in kept["always"]]
+    statements = [generate(Identifier(schema, table), column, "ALWAYS") for schema, table, column in record.always]
     for pair in plan.pairs:
-        if record := kept["sequences"].get(str(pair.target)):
-            source, target = read(record["source"]["sequence"]), read(record["target"]["sequence"])
-            statements += give_source_back(record["source"], source, target, pair.source)
-            statements += give_target_back(record["target"], target, pair.target)
+        if shared := record.sequences.get(str(pair.target)):
+            statements += give_source_back(shared, pair.source)
+            statements += give_target_back(shared.target, pair.target)
     return statements
 
 
-def is_sharing(kept: dict[str, Any], plan: Plan) -> bool:
+def is_sharing(record: Record, plan: Plan) -> bool:
     """Whether `share` has been done, and not undone."""
-    relaxed = bool(kept.get("always")) and not any(always_generated(pair) for pair in plan.pairs)
+    relaxed = bool(record.always) and not any(always_generated(pair) for pair in plan.pairs)
     return relaxed or any(draw_from_one(pair) for pair in plan.pairs)
 
 
-def give_source_back(record: dict[str, Any], sequence: Sequence, shared: Sequence, table: Table) -> list[Statement]:
-    own, place, column = Identifier(sequence.schema, sequence.name), name(table), Identifier(record["column"])
+def give_source_back(kept: SharedSequence, table: Table) -> list[Statement]:
+    sequence, shared = kept.source.sequence, kept.target.sequence
+    own, place, column = Identifier(sequence.schema, sequence.name), name(table), Identifier(kept.source.column)
     statements: list[Statement] = [SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(place, column)]
-    if record["identity"]:
+    if kept.source.identity:
         statements += [
-            add_identity(place, column, record["identity"], sequence),
+            add_identity(place, column, kept.source.identity, sequence),
             *(grant("SEQUENCE", own, privilege) for privilege in sequence.grants),
         ]
     else:
         default = SQL("nextval({}::regclass)").format(Literal(own.as_string()))
         statements.append(SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(place, column, default))
     shared_place = Identifier(shared.schema, shared.name)
-    return [*statements, continue_from(own, shared_place, table, record["column"], sequence)]
+    return [*statements, continue_from(own, shared_place, table, kept.source.column, sequence)]
 
 
 def part(pair: TablePair) -> list[Statement]:
@@ -205,26 +197,23 @@ def part(pair: TablePair) -> list[Statement]:
     return statements
 
 
-def give_target_back(record: dict[str, Any], sequence: Sequence, table: Table) -> list[Statement]:
-    place, column = Identifier(sequence.schema, sequence.name), Identifier(record["column"])
+def give_target_back(kept: Numbered, table: Table) -> list[Statement]:
+    sequence = kept.sequence
+    place, column = Identifier(sequence.schema, sequence.name), Identifier(kept.column)
     statements: list[Statement] = [
         SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(name(table), column),
         SQL("DROP SEQUENCE {}").format(place),
     ]
-    if record["identity"]:
-        statements.append(add_identity(name(table), column, record["identity"], sequence))
+    if kept.identity:
+        statements.append(add_identity(name(table), column, kept.identity, sequence))
     else:
         statements += [
-            *create(sequence, table, record["column"]),
+            *create(sequence, table, kept.column),
             SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT nextval({}::regclass)").format(
                 name(table), column, Literal(place.as_string())
             ),
         ]
     return statements + [grant("SEQUENCE", place, privilege) for privilege in sequence.grants]
-
-
-def read(record: dict[str, Any]) -> Sequence:
-    return Sequence(**{**record, "grants": tuple(Grant(**item) for item in record["grants"])})
 
 
 def options(sequence: Sequence) -> Statement:
@@ -288,11 +277,11 @@ def draw_from_one(pair: TablePair) -> bool:
     return (source.schema, source.name) == (target.schema, target.name)
 
 
-def is_shared(pair: TablePair, kept: dict[str, Any]) -> bool:
+def is_shared(pair: TablePair, record: Record) -> bool:
     """Whether both key columns still draw from a sequence, where the move let them."""
-    record = kept.get("sequences", {}).get(str(pair.target))
-    return record is None or (
-        record["source"]["column"] in pair.source.sequences and record["target"]["column"] in pair.target.sequences
+    shared = record.sequences.get(str(pair.target))
+    return shared is None or (
+        shared.source.column in pair.source.sequences and shared.target.column in pair.target.sequences
     )
 
 

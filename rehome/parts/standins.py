@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from rehome.parts import views
 from rehome.parts.old_names import in_short
 from rehome.parts.triggers import trigger_name
 from rehome.plan.plan import Plan, TablePair
+from rehome.plan.record import Record, View
 from rehome.postgres import catalog
 from rehome.postgres.sql import SQL, Identifier, Statement
 from rehome.postgres.tables import Table
@@ -39,14 +39,14 @@ def place(pair: TablePair) -> Statement:
     return Identifier(pair.source.schema, pair.source.name)
 
 
-def to_keep(plan: Plan) -> dict[str, Any]:
-    """By the source's name: how its view was made, and what PostgreSQL says of it by now, as JSON."""
+def to_keep(plan: Plan) -> dict[str, View]:
+    """By the source's name: how its view was made, and what PostgreSQL says of it by now."""
     return {
-        str(pair.source): {
-            "statements": [statement.as_string() for statement in views.create(pair, plan.search_path)],
-            "definition": read_definition(pair, plan),
-            "triggers": {trigger.name: trigger.body for trigger in views.wanted(pair, plan.search_path)},
-        }
+        str(pair.source): View(
+            statements=tuple(statement.as_string() for statement in views.create(pair, plan.search_path)),
+            definition=read_definition(pair, plan),
+            triggers={trigger.name: trigger.body for trigger in views.wanted(pair, plan.search_path)},
+        )
         for pair in plan.pairs
     }
 
@@ -57,31 +57,31 @@ def read_definition(pair: TablePair, plan: Plan) -> str:
     return re.sub(r"\bnew(_\d+)?\b\.?", "", in_short(found[0][0])) if found else ""
 
 
-def find_defects(plan: Plan, kept: dict[str, Any]) -> list[str]:
+def find_defects(plan: Plan, record: Record) -> list[str]:
     """One sentence for each view that is not what the retirement made."""
-    return [defect for pair in plan.pairs for defect in find_in(pair, plan, kept["views"][str(pair.source)])]
+    return [defect for pair in plan.pairs for defect in find_in(pair, plan, record.views[str(pair.source)])]
 
 
-def find_in(pair: TablePair, plan: Plan, record: dict[str, Any]) -> Iterator[str]:
+def find_in(pair: TablePair, plan: Plan, made: View) -> Iterator[str]:
     if pair.source.kind != "v":
         yield f"{pair.source}, a view of {pair.target} since it was retired, is gone."
         return
     ((_, writable),) = catalog.query(plan.connection, STANDING, [place(pair).as_string()])
-    if read_definition(pair, plan) != record["definition"]:
+    if read_definition(pair, plan) != made.definition:
         yield f"{pair.source} is not the view of {pair.target} that the retirement made."
     elif (
         writable & WRITABLE != WRITABLE
         or pair.source.rules
-        or record["triggers"] != {trigger.name: trigger.body for trigger in pair.source.triggers if trigger.enabled}
+        or made.triggers != {trigger.name: trigger.body for trigger in pair.source.triggers if trigger.enabled}
     ):
         yield f"{pair.source} does not carry every write to {pair.target}."
 
 
-def mend(plan: Plan, kept: dict[str, Any]) -> list[Statement]:
+def mend(plan: Plan, record: Record) -> list[Statement]:
     """Make the views again of which one is not what it was; nothing where all are."""
-    if not find_defects(plan, kept):
+    if not find_defects(plan, record):
         return []
-    made = [SQL(text) for pair in plan.pairs for text in kept["views"][str(pair.source)]["statements"]]
+    made = [SQL(text) for pair in plan.pairs for text in record.views[str(pair.source)].statements]
     return [*drop(plan), *made]
 
 

@@ -6,13 +6,13 @@ undone by a rollback, and lets the session share an advisory lock until it disco
 
 import dataclasses
 import datetime
-from typing import Any
 
 from django.utils import timezone
 
 from rehome.models import MoveRun
 from rehome.parts.triggers import WRITERS, trigger_name
 from rehome.plan.plan import Plan, TablePair
+from rehome.plan.record import Counted, Record
 from rehome.postgres import catalog
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 
@@ -49,9 +49,9 @@ class Writes:
     """Rows that were written through each source, by its name; None where that is not known."""
 
     since_move: dict[str, int | None]
-    since_look: dict[str, int | None]
-    looked_at: str | None
-    """When showmoves last looked, as ISO 8601; None for never."""
+    since_verification: dict[str, int | None]
+    counted_at: str | None
+    """When verifymoves last counted them, as ISO 8601; None for never."""
     writers: tuple[Writer, ...]
 
     @property
@@ -60,7 +60,7 @@ class Writes:
 
     @property
     def fresh(self) -> int | None:
-        return total(self.since_look)
+        return total(self.since_verification)
 
     @property
     def arrive(self) -> bool:
@@ -71,9 +71,9 @@ class Writes:
         """How many, since when and by whom, as a sentence."""
         counts = [
             f"{'an unknown number of' if count is None else f'{count:,}'} rows were written through {table}"
-            for table, count in self.since_look.items()
+            for table, count in self.since_verification.items()
         ]
-        since = f"since showmoves last looked, {shown(self.looked_at)}" if self.looked_at else "since the move"
+        since = f"since verifymoves last counted, {shown(self.counted_at)}" if self.counted_at else "since the move"
         who = f"; connected sessions that did: {self.programs}" if self.writers else ""
         return f"{' and '.join(counts)} {since}{who}."
 
@@ -89,9 +89,9 @@ class Writes:
         return ", ".join(map(str, self.writers))
 
     @property
-    def look(self) -> dict[str, Any]:
-        """What the ledger keeps of having looked."""
-        return {"looked": {"at": timezone.now().isoformat(), "counts": self.since_move}}
+    def counted(self) -> Counted:
+        """What the ledger keeps of this count."""
+        return Counted(timezone.now().isoformat(), self.since_move)
 
 
 def total(counts: dict[str, int | None]) -> int | None:
@@ -106,16 +106,16 @@ def shown(moment: str) -> str:
 
 
 def read(plan: Plan, run: MoveRun) -> Writes:
-    """What was counted since the move, and since the last look that `run` keeps."""
-    looked = run.kept.get("looked", {})
+    """What was counted since the move, and since the last count that `run` keeps."""
+    last = Record.of(run).looked
     since_move = {str(pair.source): count(pair, plan) for pair in plan.pairs}
     return Writes(
         since_move=since_move,
-        since_look={
-            table: None if now is None else now - (looked.get("counts", {}).get(table) or 0)
+        since_verification={
+            table: None if now is None else now - (last.counts.get(table) or 0 if last else 0)
             for table, now in since_move.items()
         },
-        looked_at=looked.get("at"),
+        counted_at=last.at if last else None,
         writers=read_writers(plan),
     )
 

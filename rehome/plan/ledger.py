@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from rehome.models import MoveRun, Phase
 from rehome.plan.plan import Plan
+from rehome.plan.record import Counted, Record
 from rehome.postgres import catalog
 
 LIVE = {Phase.MOVED, Phase.LIVE}
@@ -58,7 +59,7 @@ class Ledger:
         run = self.latest(source_table, target_table)
         return run is not None and run.phase in THERE
 
-    def begin(self, plan: Plan, kept: dict[str, Any]) -> MoveRun:
+    def begin(self, plan: Plan, record: Record) -> MoveRun:
         if not self.exists():
             with self.connection.schema_editor(atomic=False) as editor:
                 editor.create_model(MoveRun)
@@ -68,14 +69,16 @@ class Ledger:
             source_table=str(plan.main.source),
             target_table=str(plan.main.target),
             phase=Phase.PREPARED,
-            kept=kept,
+            kept=record.as_json(),
         )
 
-    def advance(self, run: MoveRun, phase: Phase, **changes: Any) -> None:
-        """Record the phase that `run` has reached, and other columns by name."""
+    def advance(self, run: MoveRun, phase: Phase, *, record: Record | None = None, rows: int | None = None) -> None:
+        """Record the phase that `run` has reached, and with it what it keeps and the number of rows, where given."""
         run.phase = phase
-        for name, value in changes.items():
-            setattr(run, name, value)
+        if record is not None:
+            run.kept = record.as_json()
+        if rows is not None:
+            run.rows = rows
         run.save(using=self.connection.alias)
 
     def is_writable(self) -> bool:
@@ -91,14 +94,14 @@ class Ledger:
         run.verification = report
         run.save(using=self.connection.alias, update_fields=["verified_at", "verification"])
 
-    def record_look(self, run: MoveRun, look: dict[str, Any]) -> None:
-        """Keep `look`, and leave alone what else is kept. A move that is at work on the run is not waited for."""
+    def record_count(self, run: MoveRun, counted: Counted) -> None:
+        """Keep a count of writes, and leave alone what else is kept. A move at work on the run is not waited for."""
         statement = """
             UPDATE rehome_moverun SET kept = kept || %s::jsonb
              WHERE id = (SELECT id FROM rehome_moverun WHERE id = %s FOR UPDATE SKIP LOCKED)
         """
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [json.dumps(look), run.pk])
+            cursor.execute(statement, [json.dumps(Record(looked=counted).as_json()), run.pk])
 
     def forget(self, run: MoveRun) -> None:
         """Drop the record of a run that left nothing behind, and with the last record the table."""

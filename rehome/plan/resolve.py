@@ -13,6 +13,7 @@ from rehome.plan.fields import FieldMapping
 from rehome.plan.historical import get_model
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import GONE, Plan, TablePair
+from rehome.plan.record import Record, SetAside
 from rehome.postgres import catalog
 from rehome.postgres.sql import Identifier
 from rehome.postgres.tables import Column, Table
@@ -49,11 +50,12 @@ def find_lost_views(move: Declaration, connection: BaseDatabaseWrapper) -> dict[
     if run is None or run.phase != Phase.IN_PLACE:
         return {}
     found = {}
-    for record in run.kept["in_place"]["pairs"]:
-        schema, (old, new) = record["renaming"]["schema"], record["renaming"]["table"]
+    in_place = Record.of(run).in_place
+    for renaming in [pair.renaming for pair in in_place.pairs] if in_place else []:
+        schema, (old, new) = renaming.schema, renaming.table
         target = catalog.read_table(connection, Identifier(schema, new).as_string())
         if target and catalog.read_table(connection, Identifier(schema, old).as_string()) is None:
-            names = {there: here for here, there in record["renaming"]["columns"].items()}
+            names = {there: here for here, there in renaming.columns.items()}
             columns = [dataclasses.replace(c, name=names[c.name]) for c in target.columns if c.name in names]
             found[old] = as_view(target, old, columns)
     return found
@@ -80,20 +82,15 @@ def find_schemas(connection: BaseDatabaseWrapper, pairs: list[TablePair], *, has
     return tuple(sorted(schemas - {"pg_catalog"}))
 
 
-ASIDE = "aside"
-"""The key under which a run keeps where its old tables are; with nothing under it when they have been dropped."""
-
-
 def resolve(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> Plan:
     """Like `make_plan`; where a view of a retired move is gone, the table that it stood in for is the source."""
     run = Ledger(connection.alias).latest_named(str(move))
     if run is None or run.phase != Phase.RETIRED:
         return make_plan(move, apps, connection)
     tables = {
-        model: renamed(table, record["name"])
-        for model, record in run.kept[ASIDE].items()
-        if not find(connection, record["schema"], record["name"])
-        and (table := find(connection, record["schema"], record["aside"]))
+        model: renamed(table, old.name)
+        for model, old in set_aside(run).items()
+        if not find(connection, old.schema, old.name) and (table := find(connection, old.schema, old.aside))
     }
     return make_plan(move, apps, connection, tables)
 
@@ -101,21 +98,25 @@ def resolve(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> P
 def plan_of(plan: Plan, run: MoveRun, *, own_names: bool) -> Plan:
     """The move between the old tables, under the names that they have now or under their own, and the targets."""
     tables = {}
-    for model, record in run.kept[ASIDE].items():
-        table = find(plan.connection, record["schema"], record["aside"])
+    for model, old in set_aside(run).items():
+        table = find(plan.connection, old.schema, old.aside)
         if table is None:
             raise Refused(
-                f"{record['schema']}.{record['aside']}, where the rows of {record['name']} were set aside, is gone.",
+                f"{old.schema}.{old.aside}, where the rows of {old.name} were set aside, is gone.",
                 "Restore it under that name from a backup; what was written since is filled in.",
             )
-        tables[model] = renamed(table, record["name"]) if own_names else table
+        tables[model] = renamed(table, old.name) if own_names else table
     return make_plan(plan.move, plan.apps, plan.connection, tables)
 
 
 def is_source(plan: Plan, run: MoveRun) -> bool:
     """Whether `resolve` found the set-aside table, for want of the view."""
-    tables = [find(plan.connection, record["schema"], record["aside"]) for record in run.kept[ASIDE].values()]
+    tables = [find(plan.connection, old.schema, old.aside) for old in set_aside(run).values()]
     return plan.main.source.oid in {table.oid for table in tables if table}
+
+
+def set_aside(run: MoveRun) -> dict[str, SetAside]:
+    return Record.of(run).aside or {}
 
 
 def find(connection: BaseDatabaseWrapper, schema: str, name: str) -> Table | None:

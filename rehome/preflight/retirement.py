@@ -6,6 +6,7 @@ from rehome.parts import foreign_keys, sync
 from rehome.parts.foreign_keys import End, Key
 from rehome.parts.triggers import PREFIX
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.postgres import catalog
 from rehome.postgres.sql import Identifier, readable
 from rehome.postgres.tables import Table
@@ -119,7 +120,7 @@ def check_retired(plan: Plan, run: MoveRun | None) -> MoveRun:
 
 
 def refuse_dropped(run: MoveRun) -> None:
-    if not run.kept["aside"]:
+    if not Record.of(run).aside:
         raise Refused(
             f"The old table of {run.move} was dropped for good by `retiremoves --drop`, which nothing undoes.",
             f"{run.source_table} stays a view of {run.target_table}.",

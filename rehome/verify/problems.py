@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 from psycopg import sql as pg
 
 from rehome.plan.plan import Plan, TablePair
+from rehome.plan.record import Record
 from rehome.postgres import sql
 from rehome.verify.report import Report
 
@@ -21,10 +21,10 @@ class Problem:
         return f"{self.text}\n  Cure: {self.cure}"
 
 
-def find_problems(report: Report, plan: Plan, migration: tuple[str, str], kept: dict[str, Any]) -> list[Problem]:
+def find_problems(report: Report, plan: Plan, migration: tuple[str, str], record: Record) -> list[Problem]:
     """In the order in which they are best cured; empty for a report that is ok.
 
-    `migration` is the move's, and `kept` what its run keeps.
+    `migration` is the move's, and `record` what its run keeps.
     """
     mending = mend(plan.connection.alias, migration)
     return [
@@ -33,7 +33,7 @@ def find_problems(report: Report, plan: Plan, migration: tuple[str, str], kept: 
         *(in_rows(report, plan) if report.sync else ()),
         *in_foreign_keys(report, mending),
         *in_sequence(report, mending),
-        *in_identity(report, plan, kept),
+        *in_identity(report, plan, record),
     ]
 
 
@@ -120,12 +120,12 @@ def in_sequence(report: Report, mending: str) -> Iterator[Problem]:
         )
 
 
-def in_identity(report: Report, plan: Plan, kept: dict[str, Any]) -> Iterator[Problem]:
+def in_identity(report: Report, plan: Plan, record: Record) -> Iterator[Problem]:
     if not report.identity_ok:
         label = plan.target_model._meta.label_lower
         yield Problem(
             f"{label} has lost its content type, or it or {plan.source_model._meta.label_lower} lacks permissions "
             "that it had.",
-            f"See that row {kept.get('content_type')} of django_content_type has the label {label}, and run "
+            f"See that row {record.content_type} of django_content_type has the label {label}, and run "
             "`manage.py migrate`, which creates missing permissions.",
         )

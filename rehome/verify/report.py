@@ -2,11 +2,11 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
 from typing import Any
 
-from rehome.parts import foreign_keys, identity, old_names, renaming, sequences, standins, sync
+from rehome.parts import foreign_keys, identity, old_names, sequences, standins, sync
 from rehome.plan.plan import GONE, Plan
+from rehome.plan.record import Record
 from rehome.postgres import sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import Identifier
@@ -59,20 +59,20 @@ class Report:
         }
 
 
-def verify(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int = 10) -> Report:
+def verify(plan: Plan, session: Session, record: Record, *, limit: int = 10) -> Report:
     """Verify a live move in one snapshot, while everybody goes on writing."""
     started = time.monotonic()
     with session.snapshot():
-        report = verify_table(plan, session, kept, compare(plan, session, limit=limit))
+        report = verify_table(plan, session, record, compare(plan, session, limit=limit))
         return dataclasses.replace(
             report,
-            sequence_ok=report.sequence_ok and all(sequences.is_shared(pair, kept) for pair in plan.pairs),
+            sequence_ok=report.sequence_ok and all(sequences.is_shared(pair, record) for pair in plan.pairs),
             sync=sync.state(plan),
             seconds=time.monotonic() - started,
         )
 
 
-def verify_table(plan: Plan, session: Session, kept: dict[str, Any], comparison: Comparison) -> Report:
+def verify_table(plan: Plan, session: Session, record: Record, comparison: Comparison) -> Report:
     """What every move that stands is looked at for, whichever way it went."""
     return Report(
         move=str(plan),
@@ -83,7 +83,7 @@ def verify_table(plan: Plan, session: Session, kept: dict[str, Any], comparison:
         dropped=tuple(sql.add_constraint(pair.target, key).as_string() for pair in plan.pairs for key in pair.dropped),
         sequence_ok=all(sequences.is_ahead(session, pair) for pair in plan.pairs),
         sync=None,
-        identity_ok=identity.is_intact(plan, session, kept),
+        identity_ok=identity.is_intact(plan, session, record),
         seconds=0.0,
     )
 
@@ -91,39 +91,38 @@ def verify_table(plan: Plan, session: Session, kept: dict[str, Any], comparison:
 # ----- the view that stands
 
 
-def verify_in_place(plan: Plan, session: Session, kept: Mapping[str, Any], *, limit: int = 10) -> Report:
+def verify_in_place(plan: Plan, session: Session, record: Record, *, limit: int = 10) -> Report:
     """Compare what old code reads with the table, in one snapshot, and look at everything that a rename may lose."""
     started = time.monotonic()
     with session.snapshot():
         gone = any(pair.source.oid == GONE for pair in plan.pairs)
         comparison = Comparison(0, 0) if gone else compare(plan, session, limit=limit)
-        report = verify_table(plan, session, dict(kept), comparison)
-        records = kept[old_names.KEPT]["pairs"]
+        report = verify_table(plan, session, record, comparison)
         numbered = [
             key in pair.target.sequences
-            for pair, record in zip(plan.pairs, records, strict=True)
-            for key in renaming.read(record["renaming"]).reversed().keys
+            for pair, kept in zip(plan.pairs, old_names.exchanged(record), strict=True)
+            for key in kept.renaming.reversed().keys
         ]
         elsewhere = [
             name
-            for *place, name in kept[old_names.KEPT]["validate"]
+            for *place, name in (record.in_place.validate if record.in_place else ())
             if foreign_keys.is_unvalidated(plan, Identifier(*place), name)
         ]
         return dataclasses.replace(
             report,
             unvalidated=tuple(dict.fromkeys([*report.unvalidated, *elsewhere])),
             sequence_ok=report.sequence_ok and all(numbered),
-            view=tuple(defect for _, _, defects in old_names.find_defects(plan, kept) for defect in defects),
+            view=tuple(defect for _, _, defects in old_names.find_defects(plan, record) for defect in defects),
             seconds=time.monotonic() - started,
         )
 
 
-def verify_views(plan: Plan, session: Session, kept: dict[str, Any], *, limit: int = 10) -> Report:
+def verify_views(plan: Plan, session: Session, record: Record, *, limit: int = 10) -> Report:
     """Compare what old code reads with the target in one snapshot, and look at the views and at the target."""
     started = time.monotonic()
     with session.snapshot():
-        defects = standins.find_defects(plan, kept)
+        defects = standins.find_defects(plan, record)
         # What is gone can't be read.
         comparison = Comparison(0, 0) if defects else compare(plan, session, limit=limit)
-        report = verify_table(plan, session, kept, comparison)
+        report = verify_table(plan, session, record, comparison)
         return dataclasses.replace(report, view=tuple(map(str, defects)), sync=None, seconds=time.monotonic() - started)

@@ -13,6 +13,7 @@ from django.db.migrations.loader import MigrationLoader
 from rehome import Move
 from rehome.moves.steps import open_session
 from rehome.plan.ledger import Ledger
+from rehome.plan.record import Record
 from rehome.plan.resolve import make_plan
 from rehome.verify.report import Report, verify
 from tests.database import dump
@@ -87,7 +88,7 @@ def reports(database: str = "default") -> list[Report]:
     loader = MigrationLoader(connections[database])
     historical = loader.project_state(("printers", "0002_migrate_printer_data")).apps
     plans = [make_plan(move, historical, connections[database]) for move in MOVES]
-    return [verify(plan, open_session(plan), Ledger(database).current(plan).kept) for plan in plans]
+    return [verify(plan, open_session(plan), Record.of(Ledger(database).current(plan))) for plan in plans]
 
 
 def assert_in_step(database: str = "default") -> None:

@@ -17,6 +17,7 @@ from rehome.moves.steps import Step
 from rehome.parts import writes
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ def ask_for_good(plan: Plan, run: MoveRun) -> str:
 
 
 def is_aside(status: Status) -> bool:
-    return status.phase == Phase.RETIRED and status.run is not None and bool(status.run.kept["aside"])
+    return status.phase == Phase.RETIRED and status.run is not None and bool(Record.of(status.run).aside)
 
 
 RETIRE = Way(

@@ -12,10 +12,9 @@ from rehome.management.base import DatabaseCommand, add_format, as_json, as_tabl
 from rehome.moves import resume
 from rehome.moves.state import HALF_DONE
 from rehome.parts.writes import Writes
-from rehome.plan.ledger import Ledger
 from rehome.postgres.session import Session
 
-HEADINGS = ["move", "migration", "phase", "rows", "sync", "old writes", "since last look", "last verification"]
+HEADINGS = ["move", "migration", "phase", "rows", "sync", "old writes", "since verification", "last verification"]
 
 
 class Command(DatabaseCommand):
@@ -29,7 +28,6 @@ class Command(DatabaseCommand):
         loader = MigrationLoader(connection)
         statuses = read_statuses(find_moves(loader), connection)
         found = [(status, status.writes) for status in statuses]
-        record_look(found, Ledger(connection.alias))
         if options["format"] == "json":
             return as_json([describe(*pair) for pair in found])
         if not statuses:
@@ -37,14 +35,6 @@ class Command(DatabaseCommand):
         notes = [f"{status}: {note}" for status in statuses if (note := note_on(status))]
         programs = [f"{status}: {told}" for status, writes in found if writes and (told := writes.told)]
         return "\n".join([as_table(HEADINGS, [row_of(*pair) for pair in found]), *programs, *notes])
-
-
-def record_look(found: list[tuple[Status, Writes | None]], ledger: Ledger) -> None:
-    """The next look tells what has come since this one."""
-    writable = ledger.is_writable()
-    for status, writes in found:
-        if writable and status.run and writes and writes.total is not None:
-            ledger.record_look(status.run, writes.look)
 
 
 def note_on(status: Status) -> str:
@@ -83,8 +73,8 @@ def describe(status: Status, writes: Writes | None) -> dict[str, Any]:
         "rows": run.rows if run else None,
         "sync": status.sync,
         "old_writes": writes.total if writes else None,
-        "old_writes_since_look": writes.fresh if writes else None,
-        "looked_at": writes.looked_at if writes else None,
+        "old_writes_since_verification": writes.fresh if writes else None,
+        "counted_at": writes.counted_at if writes else None,
         "writers": [dataclasses.asdict(writer) for writer in writes.writers] if writes else None,
         "verified_at": run.verified_at.isoformat() if run and run.verified_at else None,
         "verified_ok": run.verification["ok"] if run and run.verification else None,
@@ -94,7 +84,7 @@ def describe(status: Status, writes: Writes | None) -> dict[str, Any]:
 
 def row_of(status: Status, writes: Writes | None) -> list[Any]:
     shown = describe(status, writes)
-    names = ("move", "migration", "phase", "rows", "sync", "old_writes", "old_writes_since_look")
+    names = ("move", "migration", "phase", "rows", "sync", "old_writes", "old_writes_since_verification")
     return [*(shown[name] for name in names), last_verification(status)]
 
 

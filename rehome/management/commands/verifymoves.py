@@ -19,6 +19,7 @@ from rehome.management.base import choose as choose_moves
 from rehome.models import ImportRun, MoveRun, Phase
 from rehome.moves.steps import open_session
 from rehome.plan.ledger import Ledger
+from rehome.plan.record import Record
 from rehome.verify.problems import find_problems
 from rehome.verify.report import Report, verify, verify_in_place, verify_views
 
@@ -98,9 +99,11 @@ class Command(DatabaseCommand):
         if options["verbosity"]:
             self.say(f"Comparing {status} ...")
         report = WAYS[Phase(status.run.phase)](
-            status.plan, open_session(status.plan), status.run.kept, limit=options["limit"]
+            status.plan, open_session(status.plan), Record.of(status.run), limit=options["limit"]
         )
-        self.record(ledger, status.run, report)
+        writes = status.writes
+        if self.record(ledger, status.run, report) and writes and writes.total is not None:
+            ledger.record_count(status.run, writes.counted)
         return report
 
     def verify_import(self, declared: Import, run: ImportRun, alias: str, options: dict[str, Any]) -> Verification:
@@ -110,18 +113,21 @@ class Command(DatabaseCommand):
         self.record(ImportLedger(alias), run, found)
         return found
 
-    def record(self, ledger: Any, run: MoveRun | ImportRun, report: Report | Verification) -> None:
-        if ledger.is_writable():
+    def record(self, ledger: Any, run: MoveRun | ImportRun, report: Report | Verification) -> bool:
+        """Whether this connection may record the result, and has."""
+        writable: bool = ledger.is_writable()
+        if writable:
             ledger.record_verification(run, report.as_json())
         else:
             self.say("This connection is read-only: the result is not recorded.")
+        return writable
 
     def explain(self, reports: list[tuple[Status, Report | None]]) -> None:
         for status, report in reports:
             if report is None:
                 self.stdout.write(f"\n{status}: not checked. {why_unchecked(status)}")
             elif not report.ok and status.plan and status.run:
-                problems = find_problems(report, status.plan, status.declared.key, status.run.kept)
+                problems = find_problems(report, status.plan, status.declared.key, Record.of(status.run))
                 self.stdout.write(f"\n{status}:")
                 for line in [*report.comparison.differences, *problems]:
                     self.stdout.write(textwrap.indent(str(line), "  "))

@@ -132,10 +132,10 @@ def test_it_asks_while_writes_arrive(live: str, answers: Callable[[str], list[st
         assert "1 rows were written through public.portal_printer since the move; " in str(refusal.value)
         assert "an old worker (user " in str(refusal.value)
         assert "--noinput goes on without asking" in str(refusal.value)
-        showmoves()
+        call_command("verifymoves", verbosity=0, stdout=StringIO())
         asked = answers("no")
         assert retiremoves("printers.Printer") == "Cancelled.\n"
-        assert "0 rows were written through public.portal_printer since showmoves last looked, 20" in asked[0]
+        assert "0 rows were written through public.portal_printer since verifymoves last counted, 20" in asked[0]
     assert kinds() == ["r", "r"]
     answers("")
     farm.sql(WRITE, [a_printer()])

@@ -52,15 +52,15 @@ def test_planned_moves(planned: str) -> None:
         "rows": [None, None],
         "sync": [None, None],
         "old_writes": [None, None],
-        "old_writes_since_look": [None, None],
-        "looked_at": [None, None],
+        "old_writes_since_verification": [None, None],
+        "counted_at": [None, None],
         "writers": [None, None],
         "verified_at": [None, None],
         "verified_ok": [None, None],
         "note": ["", ""],
     }
     lines = showmoves().splitlines()
-    counts = ["old writes", "since last look"]
+    counts = ["old writes", "since verification"]
     assert re.split(r"\s{2,}", lines[0]) == ["move", "migration", "phase", "rows", "sync", *counts, "last verification"]
     assert re.split(r"\s{2,}", lines[1]) == [MOVES[0], "accounts.0002_migrate_profile_data", "planned", *"-----"]
     assert len(lines) == 3
@@ -129,7 +129,7 @@ def test_how_far_an_online_move_came_and_who_is_at_work_on_it(planned: str, monk
     assert re.match(r"Copied: \d+ % of what becomes public.accounts_profile; cut short. `mi", shown()["note"][0])
 
 
-def test_writes_through_the_old_table_since_the_move_and_since_the_last_look(live: str) -> None:
+def test_writes_through_the_old_table_since_the_move_and_since_the_last_verification(live: str) -> None:
     touch = "UPDATE portal_printer SET printing = NOT printing WHERE id = 20"
     with other_session() as session:
         session.execute("SET application_name = 'an old worker'")
@@ -137,37 +137,46 @@ def test_writes_through_the_old_table_since_the_move_and_since_the_last_look(liv
         session.execute(touch)
         ((user,),) = farm.sql("SELECT current_user")
         columns = shown()
-        assert columns["old_writes"] == columns["old_writes_since_look"] == [0, 2]
-        assert columns["looked_at"] == [None, None]
+        assert columns["old_writes"] == columns["old_writes_since_verification"] == [0, 2]
+        assert columns["counted_at"] == [None, None]
         assert columns["writers"] == [[], [{"application_name": "an old worker", "user": user, "sessions": 1}]]
-        session.execute(touch)
         last = showmoves().splitlines()[-1]
+        assert shown() == columns
+        session.execute(touch)
+        call_command("verifymoves", verbosity=0, stdout=StringIO())
     assert last == (
         f"{MOVES[1]}: connected sessions that wrote through public.portal_printer: "
         f"an old worker (user {user}, 1 session)."
     )
     columns = shown()
-    assert (columns["old_writes"], columns["old_writes_since_look"]) == ([0, 3], [0, 0])
-    assert all(when.startswith("20") for when in columns["looked_at"])
+    assert (columns["old_writes"], columns["old_writes_since_verification"]) == ([0, 3], [0, 0])
+    assert all(when.startswith("20") for when in columns["counted_at"])
     assert len(showmoves().splitlines()) == 3
 
 
-def test_a_look_that_may_not_write_is_not_recorded(live: str) -> None:
+def test_it_only_reads(live: str) -> None:
     farm.sql("UPDATE portal_printer SET printing = NOT printing WHERE id = 20")
     before = farm.picture(records=True)
-    farm.sql("SET default_transaction_read_only = on")
     for _ in range(2):
-        assert shown()["old_writes_since_look"] == [0, 1]
-    farm.sql("RESET default_transaction_read_only")
+        assert shown()["old_writes_since_verification"] == [0, 1]
     assert farm.picture(records=True) == before
 
 
-def test_a_look_does_not_wait_for_a_move_that_is_at_work(live: str) -> None:
+def test_a_verification_that_may_not_write_counts_nothing(live: str) -> None:
+    farm.sql("UPDATE portal_printer SET printing = NOT printing WHERE id = 20")
+    before = farm.picture(records=True)
+    farm.sql("SET default_transaction_read_only = on")
+    call_command("verifymoves", verbosity=0, stdout=StringIO())
+    farm.sql("RESET default_transaction_read_only")
+    assert shown()["old_writes_since_verification"] == [0, 1]
+    assert farm.picture(records=True) == before
+
+
+def test_nobody_waits_for_a_move_that_is_at_work(live: str) -> None:
     farm.sql("SET lock_timeout = 1")
     with other_session() as session, session.transaction():
         session.execute("SELECT FROM rehome_moverun FOR UPDATE")
-        assert shown()["looked_at"] == [None, None]
-    assert shown()["looked_at"] == [None, None]
+        assert shown()["counted_at"] == [None, None]
     farm.sql("RESET lock_timeout")
 
 

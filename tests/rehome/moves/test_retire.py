@@ -15,6 +15,7 @@ from rehome.errors import Irreversible, Refused
 from rehome.moves.steps import open_session
 from rehome.parts import writes
 from rehome.plan.ledger import Ledger
+from rehome.plan.record import Record
 from rehome.verify import report
 from rehome.verify.report import Report
 from tests.database import dump
@@ -282,7 +283,7 @@ def verify_retired(lab: Lab, move: Move) -> Report:
     plan = lab.plan(move)
     run = Ledger(lab.alias).current(plan)
     assert run is not None
-    return report.verify_views(plan, open_session(plan), run.kept)
+    return report.verify_views(plan, open_session(plan), Record.of(run))
 
 
 def test_a_move_without_a_way_back_stays_frozen(lab: Lab) -> None:

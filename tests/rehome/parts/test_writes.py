@@ -153,15 +153,18 @@ def test_a_writer_never_waits_for_whoever_holds_the_same_key(trio: Trio, open_cl
     assert counted(trio) == 1
 
 
-def test_the_last_look_is_kept_beside_everything_else(trio: Trio, open_client: Open) -> None:
+def test_the_last_count_is_kept_beside_everything_else(trio: Trio, open_client: Open) -> None:
     client, ledger = open_client(), Ledger(trio.lab.alias)
     plan = trio.lab.plan(MOVE)
     client.run("UPDATE old_thing SET note = 'x'")
     before = ledger.current(plan)
-    assert (read(trio.lab).since_look, read(trio.lab).looked_at) == ({"public.old_thing": 20}, None)
-    ledger.record_look(before, read(trio.lab).look)
+    assert (read(trio.lab).since_verification, read(trio.lab).counted_at) == ({"public.old_thing": 20}, None)
+    ledger.record_count(before, read(trio.lab).counted)
     client.run("UPDATE old_thing SET note = 'y' WHERE id = 1")
-    assert (read(trio.lab).since_move, read(trio.lab).since_look) == ({"public.old_thing": 21}, {"public.old_thing": 1})
+    assert (read(trio.lab).since_move, read(trio.lab).since_verification) == (
+        {"public.old_thing": 21},
+        {"public.old_thing": 1},
+    )
     after = ledger.current(plan)
     assert after.kept == before.kept | {"looked": after.kept["looked"]}
     assert after.changed_at == before.changed_at

@@ -14,6 +14,7 @@ from rehome.moves import runner
 from rehome.moves.steps import open_session
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.plan.resolve import make_plan
 from rehome.verify import report
 from rehome.verify.report import Report, verify
@@ -104,7 +105,7 @@ class Lab:
         plan = self.plan(move)
         run = Ledger(self.alias).current(plan)
         way = report.verify_in_place if run and run.phase == Phase.IN_PLACE else verify
-        return way(plan, open_session(plan), run.kept if run else {}, limit=limit)
+        return way(plan, open_session(plan), Record.of(run) if run else Record(), limit=limit)
 
     def sql(self, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
         """Run anything; the rows, where there are any."""
