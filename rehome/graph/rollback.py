@@ -12,11 +12,11 @@ from rehome.graph import additions
 from rehome.graph.additions import Addition
 from rehome.graph.discovery import DeclaredMove, Key, find_moves
 from rehome.models import Phase
-from rehome.moves import retire, runner
-from rehome.moves.state import HALF_DONE
+from rehome.moves import runner, state
 from rehome.plan import resolve
 from rehome.plan.historical import is_allowed
 from rehome.plan.ledger import Ledger
+from rehome.plan.phases import INTERRUPTED
 from rehome.plan.plan import Plan
 from rehome.postgres import sql
 from rehome.preflight import checks, retirement
@@ -47,7 +47,7 @@ def look(declared: DeclaredMove, taken: set[Key], connection: BaseDatabaseWrappe
     if run is not None and run.phase == Phase.RETIRED:
         retirement.refuse_dropped(run)
     if plan is not None:
-        if not retire.stands(plan, run):
+        if not state.is_retired(plan, run):
             checks.check_live(plan, ledger)
         checks.check_nothing_lost(plan)
     found = list(additions.find(declared, taken))
@@ -119,7 +119,7 @@ def give_up(keys: set[Key], loader: MigrationLoader, connection: BaseDatabaseWra
         return
     for declared in reversed(list(find_moves(loader))):
         run = ledger.latest_named(str(declared))
-        cut_short = run is not None and run.phase in HALF_DONE
+        cut_short = run is not None and run.phase in INTERRUPTED
         unrecorded = declared.key in keys and declared.key not in loader.applied_migrations
         if cut_short and unrecorded and runner.give_up(declared.move, declared.apps, connection):
             yield declared

@@ -11,7 +11,8 @@ from rehome.models import MoveRun, Phase
 from rehome.parts import standins, sync, writes
 from rehome.plan import resolve
 from rehome.plan.historical import is_allowed
-from rehome.plan.ledger import LIVE, Ledger
+from rehome.plan.ledger import Ledger
+from rehome.plan.phases import LIVE
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 

@@ -1,31 +1,139 @@
-"""Refuses, with a hint, before anything is written: one refusal a function, cheapest first."""
+"""The way back of the moves that copy: the source gets everything that was written since, and the target is emptied."""
 
 from collections.abc import Iterator
-
-from psycopg import sql as pg
 
 from rehome.errors import MoveFailed, Refused
 from rehome.models import MoveRun, Phase
 from rehome.moves import steps
-from rehome.moves.steps import Step
-from rehome.parts import foreign_keys, identity, sync
+from rehome.moves.steps import Action, Do, Held, Now, Step, Whole
+from rehome.parts import foreign_keys, grants, identity, rows, sequences, sync
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import catalog, locks, sql
-from rehome.postgres.session import Session
+from rehome.postgres.session import Group
 from rehome.preflight import checks
 from rehome.terminal import Progress
 from rehome.verify.comparison import Comparison, compare
+
+NOTHING = "Nothing has been moved back."
+SWITCHED = "sequences, triggers, permissions; empty the target"
+
+
+def backward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
+    """Give every row to the source again, with all that was written since, in one transaction."""
+    # After a crash behind the commit only the settling is left.
+    returned = run is not None and run.phase == Phase.BACK
+    progress = Progress(f"{plan}: moving back, database {plan.connection.alias!r}", steps=1 if returned else 3)
+    if run is None or not returned:
+        run = checks.check_backward(plan, ledger)
+    way = Back(plan, ledger, run)
+    if not returned:
+        with steps.explained(plan, NOTHING):
+            way.compare(progress)
+        steps.run(way.go_back(), plan, way.session, progress)
+        identity.forget_cached()
+    steps.run(way.settle(), plan, way.session, progress)
+
+
+class Back:
+    """The steps of one way back."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun) -> None:
+        self.plan = plan
+        self.ledger = ledger
+        self.run = run
+        self.record = Record.of(run)
+        self.session = steps.open_session(plan)
+        self.stamps: object = None
+        self.compared: Comparison | None = None
+        """Both tables as they were found equal beside their writers; None where they were not."""
+
+    def steps(self) -> Iterator[Step]:
+        yield from self.go_back()
+        yield from self.settle()
+
+    def compare(self, progress: Progress) -> None:
+        """Beside the writers, for the triggers keep equal what was equal; where that can't be, see `corrected`."""
+        self.stamps = sync.stamps(self.plan)
+        if sync.state(self.plan) == "missing":
+            return
+        with progress.step("compare every row"), self.session.snapshot():
+            found = compare(self.plan, self.session)
+        if found.same_rows:
+            self.compared = found
+        else:
+            progress.steps += 1
+
+    def go_back(self) -> Iterator[Step]:
+        if self.compared:
+            yield Whole("Move back", SWITCHED, NOTHING, self.at_once)
+        else:
+            yield Held("Move back", "compare every row, with everybody waiting", NOTHING, self.corrected)
+
+    def at_once(self) -> Iterator[Action]:
+        """What was compared is what goes back: every write since has been carried."""
+        yield from locks.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE")
+        plan = renew(self.plan)
+        yield Do(lambda: self.refuse_changes(plan))
+        yield Do(lambda: checks.check_nothing_lost(plan))
+        yield from self.revert(plan)
+
+    def corrected(self) -> Iterator[Action]:
+        """The slow way, for tables that differ or lack a trigger: readers and writers wait for the comparison."""
+        plan = self.plan
+        yield Group(tuple(locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")))
+        yield Do(lambda: checks.check_nothing_lost(plan))
+        yield Do(lambda: self.compare_alone(plan))
+        yield Now(SWITCHED)
+        yield from self.revert(plan)
+
+    def refuse_changes(self, plan: Plan) -> None:
+        if sync.stamps(plan) != self.stamps:
+            raise MoveFailed(f"{plan}: somebody changed a trigger during the comparison. Run the migration again.")
+
+    def compare_alone(self, plan: Plan) -> None:
+        self.compared = compare(plan, self.session)
+        check_source_knows(plan, self.compared)
+
+    def revert(self, plan: Plan) -> Iterator[Action]:
+        """From here only the source lives; the target wins where a trigger had been missing."""
+        names = identity.read_identity(plan, self.session)
+        yield Group(tuple(foreign_keys.let_go(plan)))
+        yield Do(lambda: checks.check_unreferenced(plan))
+        yield from sync.remove(plan)
+        corrections = [statement for pair in plan.pairs for statement in rows.reconcile(pair)]
+        yield Group(tuple(corrections), unless=self.are_same, note="only where the tables differ")
+        # Deferred checks that the corrections queued would forbid the ALTER TABLEs that follow.
+        yield sql.check_now()
+        switched = [
+            *sequences.give_back(self.record, plan),
+            *grants.give_back(self.record, plan),
+            *identity.give_back(names, self.record),
+            *foreign_keys.empty(plan),
+            *sync.raise_fence(plan),
+        ]
+        yield Group(tuple(switched))
+        yield Do(self.record_back)
+
+    def are_same(self) -> bool:
+        return self.compared is not None and self.compared.same_rows
+
+    def record_back(self) -> None:
+        self.ledger.advance(self.run, Phase.BACK, rows=self.compared.target_rows if self.compared else None)
+
+    def settle(self) -> Iterator[Step]:
+        settling = "The rows are back in the source; only the settling is left."
+        says = "validate foreign keys that point here"
+        yield Step("Settle", says, settling, lambda: foreign_keys.settle_back(self.plan))
 
 
 def refuse_emptied_target(plan: Plan) -> None:
     """A table that was emptied behind the triggers looks like one of which new code has deleted every row."""
     source, target = plan.main.source, plan.main.target
     filled = [catalog.query(plan.connection, sql.has_rows(table).as_string())[0][0] for table in (source, target)]
-    key = pg.Identifier(plan.main.forward.key[0][0])
-    touch = pg.SQL("UPDATE {} SET {} = {}").format(sql.name(source), key, key)
+    touch = rows.touch(source, [plan.main.forward.key[0][0]])
     if filled == [True, False]:
         raise Refused(
             f"{target} is empty and {source} is not: moving back would delete every row.",
@@ -49,81 +157,3 @@ def check_source_knows(plan: Plan, comparison: Comparison) -> None:
         f"that carried writes from {plan.main.source} is or was missing, so either side may be the newer one.",
         f"Run `manage.py verifymoves {plan.move.target}`, make the rows equal, and try again.",
     )
-
-
-def backward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
-    """Give every row to the source again, with all that was written since, in one transaction."""
-    session = steps.open_session(plan)
-    # After a crash behind the commit only the settling is left.
-    returned = run is not None and run.phase == Phase.BACK
-    progress = Progress(f"{plan}: moving back, database {plan.connection.alias!r}", steps=1 if returned else 3)
-    if not returned:
-        run = checks.check_backward(plan, ledger)
-        with steps.explained(plan, "Nothing has been moved back."):
-            return_rows(plan, session, ledger, run, progress)
-        identity.forget_cached()
-    with (
-        steps.explained(plan, "The rows are back in the source; only the settling is left."),
-        progress.step("validate foreign keys that point here"),
-    ):
-        for statement in foreign_keys.settle_back(plan):
-            session.run_patiently(statement)
-
-
-def return_rows(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    """Compare beside the writers, for the triggers keep equal what was equal; where that can't be, keep them away."""
-    stamps = sync.stamps(plan)
-    if sync.state(plan) != "missing":
-        with progress.step("compare every row"), session.snapshot():
-            comparison = compare(plan, session)
-        if comparison.same_rows:
-            with progress.step("sequences, triggers, permissions; empty the target"):
-                session.retry_transaction(lambda: return_at_once(plan, session, ledger, run, comparison, stamps))
-            return
-        progress.steps += 1
-    with session.transaction():
-        return_corrected(plan, session, ledger, run, progress)
-
-
-def return_at_once(
-    plan: Plan, session: Session, ledger: Ledger, run: MoveRun, comparison: Comparison, stamps: object
-) -> None:
-    """What was compared is what goes back: every write since has been carried."""
-    session.execute_all(locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"))
-    plan = renew(plan)
-    if sync.stamps(plan) != stamps:
-        raise MoveFailed(f"{plan}: somebody changed a trigger during the comparison. Run the migration again.")
-    checks.check_nothing_lost(plan)
-    give_back(plan, session, ledger, run, comparison)
-
-
-def return_corrected(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    """The slow way, for tables that differ or lack a trigger: readers and writers wait for the comparison."""
-    session.run(*locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"))
-    checks.check_nothing_lost(plan)
-    with progress.step("compare every row, with everybody waiting"):
-        comparison = compare(plan, session)
-        check_source_knows(plan, comparison)
-    with progress.step("sequences, triggers, permissions; empty the target"):
-        session.attempt(lambda: give_back(plan, session, ledger, run, comparison))
-
-
-def give_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, comparison: Comparison) -> None:
-    names = identity.read_identity(plan, session)
-    session.execute_all(foreign_keys.let_go(plan))
-    checks.check_unreferenced(plan)
-    session.execute_all(steps.switch_back(plan, names, Record.of(run), reconcile=not comparison.same_rows))
-    ledger.advance(run, Phase.BACK, rows=comparison.target_rows)
-
-
-def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
-    """The statements of `backward`, with those that it leaves out where both tables are found equal."""
-    names = identity.read_identity(plan, steps.open_session(plan))
-    statements = [
-        *locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"),
-        *foreign_keys.let_go(plan),
-        *steps.switch_back(plan, names, Record.of(run), reconcile=True),
-    ]
-    yield Step("Move back: all or nothing.", statements)
-    for statement in foreign_keys.settle_back(plan):
-        yield Step("Settle: each statement in a transaction of its own.", [statement])

@@ -6,9 +6,9 @@ from rehome.moves import steps
 from rehome.parts import foreign_keys, grants, identity, matching, renaming, sync, views
 from rehome.parts.matching import Counterparts
 from rehome.plan.plan import Assignment, Plan, TablePair, read_column
-from rehome.plan.record import Exchanged, InPlace, Record
+from rehome.plan.record import Exchanged, InPlace
 from rehome.postgres import anatomy, locks, sql
-from rehome.postgres.sql import SQL, Identifier, Statement
+from rehome.postgres.sql import SQL, Statement
 from rehome.postgres.tables import Grant, Table
 
 
@@ -121,14 +121,3 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
 
 def is_grant(statement: Statement, pair: TablePair) -> bool:
     return statement in [grants.grant("TABLE", sql.name(pair.source), privilege) for privilege in pair.source.grants]
-
-
-# ----- afterwards
-
-
-def validations(plan: Plan, record: Record) -> list[Statement]:
-    return [
-        sql.validate(schema, table, name)
-        for schema, table, name in (record.in_place.validate if record.in_place else ())
-        if foreign_keys.is_unvalidated(plan, Identifier(schema, table), name)
-    ]

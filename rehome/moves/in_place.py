@@ -1,101 +1,100 @@
 """In place: the table takes its empty twin's names, and a view takes its own; no row is read or written."""
 
+import functools
 from collections.abc import Iterator
 
 from rehome.errors import MoveFailed
 from rehome.models import MoveRun, Phase
-from rehome.moves import exchange, exchange_back, resume, steps
-from rehome.moves.steps import Step
+from rehome.moves import exchange, exchange_back, resume, state, steps
+from rehome.moves.steps import Action, Do, Step, Whole
 from rehome.parts import foreign_keys, identity, old_names
 from rehome.parts.matching import Counterparts
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan, TablePair
-from rehome.plan.record import Record
+from rehome.plan.record import InPlace, Record
 from rehome.plan.resolve import renew
 from rehome.postgres import anatomy, catalog, sql, tables
-from rehome.postgres.session import Session
+from rehome.postgres.session import Group
 from rehome.postgres.tables import Anatomy
 from rehome.preflight import checks, in_place, notices
 from rehome.terminal import Progress
-
-# ----- forward
 
 
 def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     """Rename the table and put a view in its place; where that is done, validate what is left."""
     if run and run.phase == Phase.PREPARED:
         resume.give_up(plan, ledger, run)
-        plan = renew(plan)
+        plan, run = renew(plan), None
     noticed: list[str] = []
-    if run is None or not stands(plan, run):
-        found = check(plan, ledger)
-        noticed = [
-            note
-            for pair, parts in zip(plan.pairs, found, strict=True)
-            for note in notices.find_in_place(pair, parts, plan)
-        ]
-        progress = Progress(f"{plan}: moving in place, database {plan.connection.alias!r}", steps=2)
-        with steps.explained(plan, "Nothing has been moved."), progress.step("rename the table and all that it has"):
-            run = take_place(plan, ledger)
+    way = Forward(plan, ledger, run)
+    database = f"database {plan.connection.alias!r}"
+    if way.fresh:
+        pairs = zip(plan.pairs, check(plan, ledger), strict=True)
+        noticed = [note for pair, parts in pairs for note in notices.find_in_place(pair, parts, plan)]
+        progress = Progress(f"{plan}: moving in place, {database}", steps=2)
     else:
-        progress = Progress(f"{plan}: settling, database {plan.connection.alias!r}", steps=1)
-        with steps.explained(plan, "The move stands, and what it lacks is not mended."):
-            session = steps.open_session(plan)
-            session.run(*old_names.mend(plan, session, Record.of(run)))
-    with (
-        steps.explained(plan, "The move is complete; only the settling is left."),
-        progress.step("validate foreign keys"),
-    ):
-        settle(plan, run)
+        progress = Progress(f"{plan}: settling, {database}", steps=1)
+    steps.run(way.steps(), plan, way.session, progress)
     for note in noticed:
         progress.note(note)
 
 
-def stands(plan: Plan, run: MoveRun) -> bool:
-    """Whether the old name is still a view; tables that were made anew since the run are a move of their own."""
-    return run.phase == Phase.IN_PLACE and plan.main.source.kind == "v"
-
-
 def check(plan: Plan, ledger: Ledger) -> list[Counterparts]:
     """Refuse what can't be done before anything is written; return what will be."""
-    in_place.check_pairs(plan)
     in_place.check_rights(plan)
-    found = exchange.find(plan)
-    in_place.check_parts(plan, found)
+    found = check_parts(plan)
     checks.refuse_unmoved_references(plan, ledger)
     checks.check_target_empty(plan)
     return found
 
 
-def take_place(plan: Plan, ledger: Ledger) -> MoveRun:
-    """One transaction; while a lock is not granted it holds none, and looks at both tables anew."""
-    session = steps.open_session(plan)
-
-    def attempt() -> MoveRun:
-        return take_place_in_transaction(renew(plan), session, ledger)
-
-    with session.transaction():
-        run = session.attempt(attempt)
-    identity.forget_cached()
-    return run
-
-
-def take_place_in_transaction(plan: Plan, session: Session, ledger: Ledger) -> MoveRun:
-    """Everything that can be looked up is known before the first lock is asked for."""
+def check_parts(plan: Plan) -> list[Counterparts]:
+    """What the definitions alone decide."""
+    in_place.check_pairs(plan)
     found = exchange.find(plan)
-    twins = [anatomy.read_anatomy(pair.target, plan.connection) for pair in plan.pairs]
-    record = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.ends(plan))
-    names = identity.read_identity(plan, session)
-    for statement in exchange.enter(plan):
-        session.execute(statement)
-    checks.check_target_empty(plan)
-    for statement in exchange.switch(plan, found, names):
-        session.execute(statement)
-    for pair, twin in zip(plan.pairs, twins, strict=True):
-        refuse_differences(pair, twin, plan)
-    run = ledger.begin(plan, record | identity.to_keep(names, session))
-    ledger.advance(run, Phase.IN_PLACE)
-    return run
+    in_place.check_parts(plan, found)
+    return found
+
+
+class Forward:
+    """The steps of one move in place, or those that repair and settle one that stands."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
+        self.plan = plan
+        self.ledger = ledger
+        self.fresh = run is None or not state.is_in_place(plan, run)
+        self.record = Record() if run is None else Record.of(run)
+        self.session = steps.open_session(plan)
+
+    def steps(self) -> Iterator[Step]:
+        if self.fresh:
+            nothing = "Nothing has been moved."
+            yield Whole("Move in place", "rename the table and all that it has", nothing, self.take_place)
+        else:
+            failed = "The move stands, and what it lacks is not mended."
+            mended = Group(tuple(old_names.mend(self.plan, self.session, self.record)))
+            yield Step("Mend", "", failed, lambda: [mended] if mended.statements else [])
+        settling = "The move is complete; only the settling is left."
+        yield Step("Settle", "validate foreign keys", settling, lambda: validations(self.plan, self.record))
+
+    def take_place(self) -> Iterator[Action]:
+        """Everything that can be looked up is known before the first lock is asked for."""
+        plan = renew(self.plan)
+        found = exchange.find(plan)
+        twins = [anatomy.read_anatomy(pair.target, plan.connection) for pair in plan.pairs]
+        self.record = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.ends(plan))
+        names = identity.read_identity(plan, self.session)
+        yield from exchange.enter(plan)
+        yield Do(lambda: checks.check_target_empty(plan))
+        yield from exchange.switch(plan, found, names)
+        for pair, twin in zip(plan.pairs, twins, strict=True):
+            yield Do(functools.partial(refuse_differences, pair, twin, plan))
+        yield Do(lambda: self.record_in_place(plan, names))
+
+    def record_in_place(self, plan: Plan, names: identity.Identity | None) -> None:
+        run = self.ledger.begin(plan, self.record | identity.to_keep(names, self.session))
+        self.ledger.advance(run, Phase.IN_PLACE)
+        identity.forget_cached()
 
 
 def refuse_differences(pair: TablePair, twin: Anatomy, plan: Plan) -> None:
@@ -111,72 +110,66 @@ def refuse_differences(pair: TablePair, twin: Anatomy, plan: Plan) -> None:
         )
 
 
-def settle(plan: Plan, run: MoveRun) -> None:
-    """Validate the foreign keys that were added; a failure leaves a move that is complete."""
-    session = steps.open_session(plan)
-    for statement in exchange.validations(plan, Record.of(run)):
-        session.run_patiently(statement)
+def validations(plan: Plan, record: Record) -> Iterator[Group]:
+    """Of the foreign keys that were added, as far as they are there; a failure leaves a move that is complete."""
+    for schema, table, name in record.in_place.validate if record.in_place else ():
+        settled = functools.partial(is_settled, plan, schema, table, name)
+        yield Group((sql.validate(schema, table, name),), patient=True, unless=settled)
 
 
-# ----- backward
+def is_settled(plan: Plan, schema: str, table: str, name: str) -> bool:
+    return not foreign_keys.is_unvalidated(plan, sql.Identifier(schema, table), name)
+
+
+# ----- and back
 
 
 def backward(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
     """Drop the view, give the table its own names, and make the empty twin again: at once, at any size."""
-    session = steps.open_session(plan)
     returned = run.phase == Phase.BACK
     progress = Progress(f"{plan}: moving back in place, database {plan.connection.alias!r}", steps=2 - returned)
+    way = Back(plan, ledger, run)
     if not returned:
-        in_place.check_back(plan, exchange_back.stay(Record.of(run)))
-        with (
-            steps.explained(plan, "Nothing has been moved back."),
-            progress.step("give the table its own names"),
-            session.transaction(),
-        ):
-            session.attempt(lambda: give_place_back(renew(plan), session, ledger, run))
+        in_place.check_back(plan, way.kept.stay)
+        steps.run(way.go_back(), plan, way.session, progress)
+    steps.run(way.settle(), plan, way.session, progress)
+
+
+class Back:
+    """The steps of the way back of a move in place."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun) -> None:
+        self.plan = plan
+        self.ledger = ledger
+        self.run = run
+        self.record = Record.of(run)
+        self.session = steps.open_session(plan)
+
+    @property
+    def kept(self) -> InPlace:
+        return exchange_back.in_place_of(self.record)
+
+    def steps(self) -> Iterator[Step]:
+        yield from self.go_back()
+        yield from self.settle()
+
+    def go_back(self) -> Iterator[Step]:
+        yield Whole("Move back", "give the table its own names", "Nothing has been moved back.", self.give_place_back)
+
+    def give_place_back(self) -> Iterator[Action]:
+        plan, before = renew(self.plan), Record.of(self.run)
+        names = identity.read_identity(plan, self.session)
+        switched = exchange_back.switch(plan, names, before)
+        self.record = exchange_back.to_keep(plan, before)
+        yield from exchange_back.enter(plan)
+        yield Do(lambda: in_place.check_unreferenced(plan, self.kept.stay))
+        yield from switched
+        yield Do(self.record_back)
+
+    def record_back(self) -> None:
+        self.ledger.advance(self.run, Phase.BACK, record=self.record)
         identity.forget_cached()
-    with (
-        steps.explained(plan, "The table has its own names; only the settling is left."),
-        progress.step("validate foreign keys"),
-    ):
-        settle(plan, run)
 
-
-def give_place_back(plan: Plan, session: Session, ledger: Ledger, run: MoveRun) -> None:
-    names = identity.read_identity(plan, session)
-    statements = exchange_back.switch(plan, names, Record.of(run))
-    for statement in exchange_back.enter(plan):
-        session.execute(statement)
-    in_place.check_unreferenced(plan, exchange_back.stay(Record.of(run)))
-    for statement in statements:
-        session.execute(statement)
-    ledger.advance(run, Phase.BACK, record=exchange_back.to_keep(plan, Record.of(run)))
-
-
-# ----- what it would run on this database now, for `sqlmove`
-
-
-def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
-    """The statements of `forward`; where the move stands, those that settle it."""
-    if run is not None and stands(plan, run):
-        if statements := old_names.mend(plan, steps.open_session(plan), Record.of(run)):
-            yield Step("Mend: all or nothing.", statements)
-        validated = exchange.validations(plan, Record.of(run))
-    else:
-        in_place.check_pairs(plan)
-        found = exchange.find(plan)
-        in_place.check_parts(plan, found)
-        names = identity.read_identity(plan, steps.open_session(plan))
-        yield Step("Move in place: all or nothing.", [*exchange.enter(plan), *exchange.switch(plan, found, names)])
-        validated = [sql.validate(*place) for place in exchange.to_keep(plan, found).validate]
-    for statement in validated:
-        yield Step("Settle: each statement in a transaction of its own.", [statement])
-
-
-def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
-    names = identity.read_identity(plan, steps.open_session(plan))
-    yield Step(
-        "Move back: all or nothing.", [*exchange_back.enter(plan), *exchange_back.switch(plan, names, Record.of(run))]
-    )
-    for place in exchange_back.validate(plan, Record.of(run)):
-        yield Step("Settle: each statement in a transaction of its own.", [sql.validate(*place)])
+    def settle(self) -> Iterator[Step]:
+        settling = "The table has its own names; only the settling is left."
+        yield Step("Settle", "validate foreign keys", settling, lambda: validations(self.plan, self.record))

@@ -2,32 +2,33 @@
 
     PREPARED  --enter-->  COPYING  --copy-->  BUILDING  --build, compare, switch-->  LIVE
 
-Each phase is recorded in the transaction that completes it, so the next run goes on from there; `give_up` leads from
-any of them back to where the move had not begun.
+Each phase is recorded in the transaction that completes it, so the next run goes on from there; `resume.give_up` leads
+from any of them back to where the move had not begun.
 """
 
 from collections.abc import Iterator
 
-from rehome import terminal
 from rehome.errors import MoveFailed
 from rehome.models import MoveRun, Phase
-from rehome.moves import resume, state, steps
-from rehome.moves.steps import Step
+from rehome.moves import both, resume, steps
+from rehome.moves.steps import Action, Batches, Do, Step, Watched, Whole
 from rehome.parts import batches, foreign_keys, grants, identity, indexes, rows, sequences, sync
 from rehome.parts.batches import Rewritten
 from rehome.plan.ledger import Ledger
+from rehome.plan.phases import PHASES
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Checkpoint, Record
 from rehome.plan.resolve import renew
 from rehome.postgres import locks, waiting
-from rehome.postgres.session import Session
 from rehome.preflight import checks, notices
-from rehome.terminal import Progress
+from rehome.terminal import Progress, stoppable
 from rehome.verify import comparison
 
 STEPS = 7
 DONE = {Phase.COPYING: 2, Phase.BUILDING: 3}
 """Steps that a run has behind it when it goes on from a phase."""
+NOTHING = "Nothing has been moved."
+RESUMABLE = "What is copied stays, and a run that follows goes on with it."
 
 
 def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
@@ -35,82 +36,100 @@ def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
 
     A copy that can't be gone on with, because the plan or the tables have changed since, starts over.
     """
-    reason = resume.why_start_over(plan, run) if run and run.phase in state.HALF_DONE else "it had not begun"
-    resumed = None if reason else run
+    begun = run if run and PHASES[Phase(run.phase)].interrupted else None
+    reason = resume.why_start_over(plan, begun) if begun else ""
+    resumed = None if reason else begun
     progress = Progress(
         f"{plan}: {'going on' if resumed else 'moving'} online, database {plan.connection.alias!r}",
         steps=STEPS,
         done=DONE[Phase(resumed.phase)] if resumed else 0,
     )
-    with terminal.stoppable(plan):
+    with stoppable(plan):
         if resumed is None:
-            with steps.explained(plan, "Nothing has been moved."):
-                if run and run.phase in state.HALF_DONE:
+            if begun:
+                with steps.explained(plan, NOTHING):
                     progress.note(f"Starting over, for {reason}.")
-                    resume.give_up(plan, ledger, run)
-                    plan = renew(plan)
-                checks.check_beside_writers(plan, ledger)
-                resumed = begin(plan, ledger, progress)
-        finish = Finish(renew(plan), ledger, resumed, progress)
-        with steps.explained(plan, "What is copied stays, and a run that follows goes on with it."):
-            finish()
-    progress.note(finish.summary())
+                    resume.give_up(plan, ledger, begun)
+                plan = renew(plan)
+            checks.check_beside_writers(plan, ledger)
+        way = Online(plan, ledger, resumed, progress)
+        if resumed is None:
+            way.begin_run()
+        steps.run(way.finish(), plan, way.session, progress)
+    progress.note(way.summary())
     for notice in notices.find(plan):
         progress.note(notice)
 
 
-def begin(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
-    """Up to the moment from which every write is carried; whatever fails, the target is left as it was."""
-    session = steps.open_session(plan)
-    session.waits = progress.waits
-    record = indexes.to_keep_beside_writers(plan) | Record(plan=resume.fingerprint(plan), copied={})
-    with session.transaction():
-        run = ledger.begin(plan, record)
-    with steps.undone_on_failure(plan, lambda: resume.give_up(plan, ledger, run)):
-        with progress.step("put the target's indexes and foreign keys away"):
-            for statement in indexes.put_away_beside_writers(plan):
-                session.run(statement)
-        with progress.step("carry new writes"):
-            session.retry_transaction(lambda: enter(plan, ledger, run, session))
-    return run
+class Online:
+    """The steps of one move online: all of them, or those that are left for a run that goes on."""
 
-
-def enter(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
-    """One short transaction, which no write is under way in: from its commit on each is carried to the target."""
-    session.execute_all(steps.lock_both(plan))
-    checks.check_target_empty(plan)
-    session.execute_all(sync.install_for_copying(plan))
-    ledger.advance(run, Phase.COPYING)
-
-
-class Finish:
-    """What is left once every write is carried; after a crash in any of it, it begins again and finds its place."""
-
-    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
+    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun | None, progress: Progress) -> None:
         self.plan = plan
         self.ledger = ledger
         self.run = run
         self.progress = progress
+        self.record = Record.of(run) if run else indexes.to_keep_beside_writers(plan)
         self.session = steps.open_session(plan)
         self.session.waits = progress.waits
         self.stamps: object = None
+        self.rows = 0
 
-    def __call__(self) -> None:
-        if self.run.phase == Phase.COPYING:
-            with self.progress.step(f"copy {', '.join(str(pair.source) for pair in self.plan.pairs)}"):
-                for pair in self.plan.pairs:
-                    self.copy(pair)
-                self.ledger.advance(self.run, Phase.BUILDING)
-        self.build()
-        with self.progress.step("compare every row"):
-            rows = self.compare()
-        with self.progress.step("switch: sequences, triggers, permissions"):
-            self.session.retry_transaction(lambda: self.switch(rows))
-            identity.forget_cached()
+    def steps(self) -> Iterator[Step]:
+        yield from self.begin()
+        yield from self.finish()
 
-    def copy(self, pair: TablePair) -> None:
-        saved = Record.of(self.run).copied.get(str(pair.target))
-        checkpoint = saved or batches.start(self.session, pair)
+    # ----- up to the moment from which every write is carried
+
+    def begin_run(self) -> None:
+        """Whatever fails, the target is left as it was."""
+        self.record |= Record(plan=resume.fingerprint(self.plan))
+        with steps.explained(self.plan, NOTHING), self.session.transaction():
+            self.run = run = self.ledger.begin(self.plan, self.record)
+        with steps.undone_on_failure(self.plan, lambda: resume.give_up(self.plan, self.ledger, run)):
+            steps.run(self.begin(), self.plan, self.session, self.progress)
+        self.plan = renew(self.plan)
+
+    def begin(self) -> Iterator[Step]:
+        put_away = indexes.put_away_beside_writers(self.plan)
+        yield Step("Prepare", "put the target's indexes and foreign keys away", NOTHING, lambda: put_away)
+        yield Whole("Carry", "carry new writes", NOTHING, self.enter)
+
+    def enter(self) -> Iterator[Action]:
+        """One short transaction, which no write is under way in: from its commit on each is carried to the target."""
+        yield from both.lock_both(self.plan)
+        yield Do(lambda: checks.check_target_empty(self.plan))
+        yield from sync.install_for_copying(self.plan)
+        yield Do(lambda: self.advance(Phase.COPYING))
+
+    def advance(self, phase: Phase, rows: int | None = None) -> None:
+        assert self.run is not None  # noqa: S101  It has begun.
+        self.ledger.advance(self.run, phase, record=self.record, rows=rows)
+
+    # ----- what is left then; after a crash in any of it, it begins again and finds its place
+
+    def finish(self) -> Iterator[Step]:
+        if self.run is None or self.run.phase != Phase.BUILDING:
+            copied = f"copy {', '.join(str(pair.source) for pair in self.plan.pairs)}"
+            yield Batches("Copy", copied, RESUMABLE, self.whole_copy, copy=self.copy)
+        yield Watched("Build", "build indexes", RESUMABLE, lambda: indexes.build_beside_writers(self.plan, self.record))
+        yield Watched("Build", "foreign keys", RESUMABLE, lambda: foreign_keys.build(self.plan, self.record))
+        yield Step("Settle", "compare every row", RESUMABLE, self.compare)
+        yield Whole("Switch", "switch: sequences, triggers, permissions", RESUMABLE, self.switch)
+
+    def whole_copy(self) -> Iterator[Action]:
+        """As one batch of all blocks."""
+        for pair in self.plan.pairs:
+            yield rows.let_pass()
+            yield rows.copy_blocks(pair.forward, 0, batches.start(self.session, pair).blocks)
+
+    def copy(self) -> None:
+        for pair in self.plan.pairs:
+            self.copy_pair(pair)
+        self.advance(Phase.BUILDING)
+
+    def copy_pair(self, pair: TablePair) -> None:
+        checkpoint = self.record.copied.get(str(pair.target)) or batches.start(self.session, pair)
         pace = batches.Pace(checkpoint)
         courtesy = waiting.Courtesy(self.session, [pair.source.oid])
 
@@ -128,47 +147,44 @@ class Finish:
                 checkpoint = batches.start(self.session, pair)
 
     def save(self, pair: TablePair, checkpoint: Checkpoint) -> None:
-        record = Record.of(self.run)
-        copied = {**record.copied, str(pair.target): checkpoint}
-        rows = sum(saved.rows for saved in copied.values())
-        self.ledger.advance(self.run, Phase.COPYING, record=record.keeping(copied=copied), rows=rows)
+        self.record = self.record.keeping(copied={**self.record.copied, str(pair.target): checkpoint})
+        self.advance(Phase.COPYING, sum(saved.rows for saved in self.record.copied.values()))
 
-    def build(self) -> None:
-        """The plan is resolved again after it, for it was made while these were away."""
-        with self.progress.step("build indexes"), waiting.watched(self.session.connection, self.progress.waits):
-            indexes.build_indexes(self.plan, Record.of(self.run), self.session)
-        with self.progress.step("foreign keys"), waiting.watched(self.session.connection, self.progress.waits):
-            foreign_keys.build_foreign_keys(self.plan, Record.of(self.run), self.session)
+    def compare(self) -> Iterator[Action]:
+        """The plan is resolved again, for it was made while the indexes and keys were away."""
         self.plan = renew(self.plan)
+        yield from indexes.vacuum(self.plan)
+        yield Do(self.compare_in_snapshot)
 
-    def compare(self) -> int:
-        """In one snapshot, in which everything that was written is on both sides; returns the number of rows.
+    def compare_in_snapshot(self) -> None:
+        """In one snapshot, in which everything that was written is on both sides.
 
         After a difference the move is given up, for nothing says which of its rows can be trusted.
         """
-        for statement in indexes.vacuum(self.plan):
-            self.session.execute(statement)
+        assert self.run is not None  # noqa: S101  It has begun.
         self.stamps = sync.stamps(self.plan)
         with self.session.snapshot():
             found = comparison.compare(self.plan, self.session)
         if not found.equal:
             resume.give_up(self.plan, self.ledger, self.run)
-            steps.refuse_differences(self.plan, found)
-        return found.target_rows
+            both.refuse_differences(self.plan, found)
+        self.rows = found.target_rows
 
-    def switch(self, rows: int) -> None:
+    def switch(self) -> Iterator[Action]:
         """One short transaction: the fence falls, both tables live."""
-        self.session.execute_all(locks.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE"))
+        yield from locks.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE")
         plan = renew(self.plan)
-        self.refuse_changes(plan)
+        yield Do(lambda: self.refuse_changes(plan))
         names = identity.read_identity(plan, self.session)
-        record = Record.of(self.run) | sequences.to_keep(plan) | grants.to_keep(plan)
-        self.session.execute_all([*sync.remove_for_copying(plan), *sequences.share(plan), *steps.switch(plan, names)])
-        record |= identity.to_keep(names, self.session)
-        self.ledger.advance(self.run, Phase.LIVE, rows=rows, record=record)
+        record = self.record | sequences.to_keep(plan) | grants.to_keep(plan)
+        yield from sync.remove_for_copying(plan)
+        yield from sequences.share(plan)
+        yield from both.switch(plan, names)
+        yield Do(lambda: self.record_live(record | identity.to_keep(names, self.session)))
 
     def refuse_changes(self, plan: Plan) -> None:
         """What was compared is what is switched to."""
+        assert self.run is not None  # noqa: S101  It has begun.
         if why := resume.why_start_over(plan, self.run):
             raise MoveFailed(f"{plan}: {why}. Nothing is switched; run the migration again, which starts over.")
         if sync.stamps(plan) != self.stamps:
@@ -177,26 +193,11 @@ class Finish:
                 "again, which compares again."
             )
 
+    def record_live(self, record: Record) -> None:
+        assert self.run is not None  # noqa: S101  It has begun.
+        self.ledger.advance(self.run, Phase.LIVE, rows=self.rows, record=record)
+        identity.forget_cached()
+
     def summary(self) -> str:
         retries = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.session.retries.items()))
         return f"Tried again after {retries}." if retries else "Nothing had to be tried again."
-
-
-def forward_steps(plan: Plan) -> Iterator[Step]:
-    """The statements of `forward`, for `sqlmove`; the rows of a table in one batch of all of its blocks."""
-    names = identity.read_identity(plan, steps.open_session(plan))
-    session = steps.open_session(plan)
-    kept = indexes.to_keep_beside_writers(plan)
-    for statement in indexes.put_away_beside_writers(plan):
-        yield Step("Prepare: each statement in a transaction of its own.", [statement])
-    carried = [*steps.lock_both(plan), *sync.install_for_copying(plan)]
-    yield Step("Carry new writes: all or nothing.", carried)
-    for pair in plan.pairs:
-        copied = rows.copy_blocks(pair.forward, 0, batches.start(session, pair).blocks)
-        yield Step("Copy: in batches of a few blocks each, in a transaction of its own.", [rows.let_pass(), copied])
-    for statement in indexes.all_of_it(plan, kept):
-        yield Step("Build: each statement by itself, outside of transactions.", [statement])
-    for statement in indexes.vacuum(plan):
-        yield Step("Settle: each statement by itself, outside of transactions.", [statement])
-    switched = [*sync.remove_for_copying(plan), *sequences.share(plan), *steps.switch(plan, names)]
-    yield Step("Switch: all or nothing.", [*locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"), *switched])

@@ -6,6 +6,7 @@ from rehome.models import MoveRun, Phase
 from rehome.moves import steps
 from rehome.parts import foreign_keys, indexes, rows, sequences, sync
 from rehome.plan.ledger import Ledger
+from rehome.plan.phases import standing
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.plan.resolve import renew
@@ -16,13 +17,11 @@ from rehome.preflight import checks
 
 def describe(run: MoveRun) -> str:
     """How far a run has come, in a person's words."""
-    if run.phase != Phase.COPYING:
-        return "No row is copied yet" if run.phase == Phase.PREPARED else "Every row is copied; indexes are being built"
     parts = [
         f"{100 * saved.block // max(saved.blocks, 1)} % of what becomes {table}"
         for table, saved in Record.of(run).copied.items()
     ]
-    return f"Copied: {', '.join(parts) or 'nothing yet'}"
+    return standing(run).interrupted.format(copied=", ".join(parts) or "nothing yet")
 
 
 def why_start_over(plan: Plan, run: MoveRun) -> str:
@@ -88,5 +87,5 @@ def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
         return
     checks.check_unreferenced(plan)
     session.retry_transaction(lambda: undo_copy(plan, ledger, run, session))
-    for statement in foreign_keys.settle_back(plan):
-        session.run_patiently(statement)
+    for group in foreign_keys.settle_back(plan):
+        session.run_group(group)

@@ -1,19 +1,20 @@
 """Retire: the old table becomes a view of the new one, with its rows set aside, and can come back."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator
 
 from rehome.errors import MoveFailed, Refused
 from rehome.models import MoveRun, Phase
-from rehome.moves import steps
-from rehome.moves.steps import Step
+from rehome.moves import state, steps
+from rehome.moves.steps import Action, Do, Held, Step, Whole
 from rehome.parts import aside, foreign_keys, grants, rows, standins, sync, writes
 from rehome.parts.foreign_keys import Key
 from rehome.plan import resolve
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
-from rehome.plan.record import Record
+from rehome.plan.record import Json, Record
 from rehome.postgres import locks, sql
-from rehome.postgres.session import Session
+from rehome.postgres.session import Group
 from rehome.postgres.sql import Statement
 from rehome.preflight import retirement
 from rehome.terminal import Progress
@@ -22,102 +23,103 @@ from rehome.verify import comparison, report
 AGAIN = "the command"
 
 
-def stands(plan: Plan, run: MoveRun | None) -> bool:
-    """Whether the move is retired; tables that were made anew since the run are a move of their own."""
-    return (
-        run is not None
-        and run.phase == Phase.RETIRED
-        and (plan.main.source.kind == "v" or resolve.is_source(plan, run))
-    )
-
-
-def needs_work(plan: Plan, run: MoveRun) -> bool:
-    """Whether a crash left foreign keys undone behind the commit of either way, or a view is not what it was."""
-    record = Record.of(run)
-    undone = record.unvalidated is not None or (run.phase == Phase.LIVE and record.foreign_keys is not None)
-    return undone or (stands(plan, run) and bool(standins.find_defects(plan, record)))
-
-
 def retire(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     """Compare every row, then let views take the old tables' places in one short transaction.
 
     Raises Refused or MoveFailed with nothing changed. Where the move is retired, its views are mended, and what a
     crash left is made up for.
     """
-    if run is not None and stands(plan, run):
-        return finish(plan, ledger, run)
-    run = retirement.check(plan, run)
-    session = steps.open_session(plan)
-    progress = Progress(f"{plan}: retiring, database {plan.connection.alias!r}", steps=3)
-    with progress.step("compare every row"):
-        refuse_unequal(plan, ledger, run, session)
-    with (
-        progress.step("put views in the old tables' places"),
-        steps.explained(plan, "Nothing has been retired.", again=AGAIN),
-        session.transaction(),
-    ):
+    database = f"database {plan.connection.alias!r}"
+    if run is not None and state.is_retired(plan, run):
+        way = Retire(plan, ledger, run)
+        progress = Progress(f"{plan}: retired, {database}", steps=1)
+    else:
+        way = Retire(plan, ledger, retirement.check(plan, run))
+        progress = Progress(f"{plan}: retiring, {database}", steps=3)
+        with progress.step("compare every row"):
+            way.refuse_unequal()
+    steps.run(way.steps(), plan, way.session, progress, again=AGAIN)
+
+
+class Way:
+    """What the steps of a retirement, of its undo and of its end share."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun) -> None:
+        self.plan = plan
+        self.ledger = ledger
+        self.run = run
+        self.record = Record.of(run)
+        self.session = steps.open_session(plan)
+
+    def advance(self, phase: Phase, record: Record) -> None:
+        self.record = record
+        self.ledger.advance(self.run, phase, record=record)
+
+    def validations(self, keys: Iterable[Json] | None) -> Iterator[Action]:
+        """Validate the foreign keys that were added, as far as they are still there; blocks nobody."""
+        for key in map(foreign_keys.from_json, keys or ()):
+            gone = functools.partial(self.is_gone, key)
+            yield Group((sql.validate(key.schema, key.table, key.name),), patient=True, unless=gone)
+        yield Do(lambda: self.advance(Phase(self.run.phase), self.record.keeping(unvalidated=None)))
+
+    def is_gone(self, key: Key) -> bool:
+        return not foreign_keys.stands(self.session, key)
+
+
+class Retire(Way):
+    """The steps of a retirement, or those that repair one."""
+
+    def steps(self) -> Iterator[Step]:
+        failed = "The move is retired."
+        if state.is_retired(self.plan, self.run):
+            mended = Group(tuple(standins.mend(self.plan, self.record)))
+            yield Step("Mend", "", failed, lambda: [mended] if mended.statements else [])
+            yield Step("Settle", "views and foreign keys", failed, lambda: self.validations(self.record.unvalidated))
+        else:
+            says = "put views in the old tables' places"
+            yield Whole("Retire", says, "Nothing has been retired.", self.replace_by_views)
+            yield Step("Settle", "validate foreign keys", failed, lambda: self.validations(self.record.unvalidated))
+
+    def refuse_unequal(self) -> None:
+        found = report.verify(self.plan, self.session, self.record)
+        self.ledger.record_verification(self.run, found.as_json())
+        if not found.ok:
+            raise Refused(
+                f"{self.plan} is not in order, and retiring its old table would hide that.",
+                f"Run `manage.py verifymoves {self.plan.move.target}`, which says what is wrong and how to cure it.",
+            )
+
+    def replace_by_views(self) -> Iterator[Action]:
+        """All locks first: nobody waits for longer than the catalog takes to change."""
+        plan = self.plan
         keys = foreign_keys.read(plan)
-        session.run(*replace_by_views(plan, keys))
-        ledger.advance(run, Phase.RETIRED, record=Record.of(run) | to_keep(plan, run, keys))
-    with progress.step("validate foreign keys"), steps.explained(plan, "The move is retired.", again=AGAIN):
-        settle(ledger, run, session)
-    return None
-
-
-def finish(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
-    session = steps.open_session(plan)
-    progress = Progress(f"{plan}: retired, database {plan.connection.alias!r}", steps=1)
-    with progress.step("views and foreign keys"), steps.explained(plan, "The move is retired.", again=AGAIN):
-        session.run(*standins.mend(plan, Record.of(run)))
-        settle(ledger, run, session)
-
-
-def refuse_unequal(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
-    found = report.verify(plan, session, Record.of(run))
-    ledger.record_verification(run, found.as_json())
-    if not found.ok:
-        raise Refused(
-            f"{plan} is not in order, and retiring its old table would hide that.",
-            f"Run `manage.py verifymoves {plan.move.target}`, which says what is wrong and how to cure it.",
+        incoming = foreign_keys.incoming(keys, plan)
+        yield from locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")
+        yield sync.insist(plan)
+        yield from (foreign_keys.drop(key) for key in foreign_keys.own(keys, plan))
+        for key, end in foreign_keys.counterparts(incoming, plan):
+            yield from foreign_keys.move(key, end) if end else ()
+        yield from sync.take_off(plan)
+        yield from grants.carry(plan)
+        yield from aside.put_away(plan)
+        yield from standins.create(plan)
+        self.record = Record.of(self.run).keeping(
+            foreign_keys=tuple(key.as_json() for key in foreign_keys.own(keys, plan)),
+            unvalidated=validated(*incoming),
         )
+        yield Do(lambda: self.advance(Phase.RETIRED, self.record | self.to_keep()))
 
-
-def to_keep(plan: Plan, run: MoveRun, keys: list[Key]) -> Record:
-    """When the views stand, what `bring_back` and the verification need."""
-    granted = dict(Record.of(run).grants)
-    for table, added in grants.to_keep(plan).grants.items():
-        granted[table] = (*granted.get(table, ()), *added)
-    return Record(
-        aside=aside.to_keep(plan),
-        grants=granted,
-        foreign_keys=tuple(key.as_json() for key in foreign_keys.own(keys, plan)),
-        unvalidated=tuple(key.as_json() for key in foreign_keys.incoming(keys, plan) if key.validated),
-        ends=foreign_keys.ends(plan),
-        views=standins.to_keep(plan),
-    )
-
-
-def replace_by_views(plan: Plan, keys: list[Key]) -> list[Statement]:
-    """All locks first: nobody waits for longer than the catalog takes to change."""
-    incoming = foreign_keys.counterparts(foreign_keys.incoming(keys, plan), plan)
-    return [
-        *locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"),
-        sync.insist(plan),
-        *(foreign_keys.drop(key) for key in foreign_keys.own(keys, plan)),
-        *(statement for key, end in incoming if end for statement in foreign_keys.move(key, end)),
-        *sync.take_off(plan),
-        *grants.carry(plan),
-        *aside.put_away(plan),
-        *standins.create(plan),
-    ]
-
-
-def settle(ledger: Ledger, run: MoveRun, session: Session) -> None:
-    """Validate the foreign keys that were added, as far as they are still there; blocks nobody."""
-    for key in map(foreign_keys.from_json, Record.of(run).unvalidated or ()):
-        if foreign_keys.stands(session, key):
-            session.run_patiently(sql.validate(key.schema, key.table, key.name))
-    ledger.advance(run, Phase(run.phase), record=Record.of(run).keeping(unvalidated=None))
+    def to_keep(self) -> Record:
+        """When the views stand, what `bring_back` and the verification need."""
+        granted = dict(self.record.grants)
+        for table, added in grants.to_keep(self.plan).grants.items():
+            granted[table] = (*granted.get(table, ()), *added)
+        return Record(
+            aside=aside.to_keep(self.plan),
+            grants=granted,
+            ends=foreign_keys.ends(self.plan),
+            views=standins.to_keep(self.plan),
+        )
 
 
 # ----- and back
@@ -133,71 +135,90 @@ def bring_back(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     if run is None or not back:
         run = retirement.check_retired(plan, run)
     progress = Progress(f"{plan}: bringing back, database {plan.connection.alias!r}", steps=1 if back else 3)
-    old = plan if back else resolve.plan_of(plan, run, own_names=True)
-    session = steps.open_session(old)
-    if not back:
-        with steps.explained(plan, "The move is still retired.", again=AGAIN):
-            with progress.step("fill the old tables"), session.transaction(isolation="REPEATABLE READ"):
-                for statement in refill(resolve.plan_of(plan, run, own_names=False)):
-                    session.execute(statement)
-            with progress.step("compare every row, put the old tables in the views' places"), session.transaction():
-                return_in_transaction(plan, old, session, ledger, run)
-    with progress.step("foreign keys"), steps.explained(plan, "The old tables are back.", again=AGAIN):
-        restore_keys(old, ledger, run, session)
+    way = Unretire(plan, ledger, run)
+    steps.run(way.steps(), plan, way.session, progress, again=AGAIN)
 
 
-def refill(plan: Plan) -> list[Statement]:
-    filled = [rows.refill(pair) for pair in plan.pairs]
+class Unretire(Way):
+    """The steps of the undo of a retirement, or those that are left of one."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun) -> None:
+        super().__init__(plan, ledger, run)
+        self.old = plan if run.phase == Phase.LIVE else resolve.plan_of(plan, run, own_names=True)
+        self.session = steps.open_session(self.old)
+
+    def steps(self) -> Iterator[Step]:
+        retired = "The move is still retired."
+        if self.run.phase != Phase.LIVE:
+            yield Held("Fill", "fill the old tables", retired, self.fill, isolation="REPEATABLE READ")
+            says = "compare every row, put the old tables in the views' places"
+            yield Held("Bring back", says, retired, self.return_tables)
+        yield Step("Foreign keys", "foreign keys", "The old tables are back.", self.restore_keys)
+
+    def fill(self) -> Iterator[Action]:
+        """Beside everybody; what is written meanwhile follows when the tables change places."""
+        yield from refill(resolve.plan_of(self.plan, self.run, own_names=False))
+
+    def return_tables(self) -> Iterator[Action]:
+        """Who reads a view waits until the commit, who reads a target does not."""
+        yield Group(tuple(self.replace_views()))
+        yield from refill(self.old)
+        yield Do(self.refuse_unequal)
+        yield Group(tuple(sync.install(self.old)))
+        yield Do(self.record_back)
+
+    def replace_views(self) -> Iterator[Statement]:
+        """The views are dropped before their targets are locked: a writer has them in this order too."""
+        views = {str(pair.source): pair.source for pair in self.plan.pairs if pair.source.kind == "v"}
+        yield from standins.drop(self.plan)
+        yield from locks.lock([pair.target for pair in self.plan.pairs], "SHARE ROW EXCLUSIVE")
+        yield from aside.put_back(self.old)
+        for pair in self.old.pairs:
+            if view := views.get(str(pair.source)):
+                yield from grants.follow(view, pair.source)
+
+    def refuse_unequal(self) -> None:
+        found = comparison.compare(self.old, self.session)
+        if not found.equal:
+            shown = "; ".join(map(str, found.differences))
+            raise MoveFailed(
+                f"{self.plan}: {shown or 'the old table'} can't be made what the target is. Everything is undone, and "
+                "the move is still retired. Correct the rows that are named in the target, then run the command again."
+            )
+
+    def record_back(self) -> None:
+        unvalidated = validated(*self.own_keys(), *self.returning_keys())
+        self.advance(Phase.LIVE, self.record.keeping(aside=None, ends={}, views={}, unvalidated=unvalidated))
+
+    def restore_keys(self) -> Iterator[Action]:
+        """Each in a transaction of its own; until then the target's foreign keys speak for both tables."""
+        own, returning = self.own_keys(), self.returning_keys()
+        for key in own:
+            added = foreign_keys.add(key, foreign_keys.find_end(key, self.ledger))
+            yield Group(tuple(added), unless=functools.partial(foreign_keys.stands, self.session, key))
+        for key in returning:
+            yield Group(tuple(foreign_keys.move(key, key.home)))
+        # What a run has recorded when it put the tables back.
+        unvalidated = self.record.unvalidated
+        yield from self.validations(validated(*own, *returning) if unvalidated is None else unvalidated)
+        yield Do(lambda: self.advance(Phase.LIVE, self.record.keeping(foreign_keys=None)))
+
+    def own_keys(self) -> list[Key]:
+        return [foreign_keys.from_json(record) for record in self.record.foreign_keys or ()]
+
+    def returning_keys(self) -> list[Key]:
+        return foreign_keys.returning(foreign_keys.read(self.old), self.old)
+
+
+def validated(*keys: Key) -> tuple[Json, ...]:
+    """Of those that have been validated, what a run keeps until they are again."""
+    return tuple(key.as_json() for key in keys if key.validated)
+
+
+def refill(plan: Plan) -> Iterator[Statement]:
+    yield from (rows.refill(pair) for pair in plan.pairs)
     # What is checked at the end of a transaction would forbid the ALTER TABLEs that follow.
-    return [*filled, sql.SQL("SET CONSTRAINTS ALL IMMEDIATE")]
-
-
-def return_in_transaction(plan: Plan, old: Plan, session: Session, ledger: Ledger, run: MoveRun) -> None:
-    """Who reads a view waits until the commit, who reads a target does not."""
-    session.run(*replace_views(plan, old))
-    for statement in refill(old):
-        session.execute(statement)
-    found = comparison.compare(old, session)
-    if not found.equal:
-        shown = "; ".join(map(str, found.differences))
-        raise MoveFailed(
-            f"{plan}: {shown or 'the old table'} can't be made what the target is. Everything is undone, and the "
-            "move is still retired. Correct the rows that are named in the target, then run the command again."
-        )
-    session.run(*sync.install(old))
-    unvalidated = tuple(key.as_json() for key in [*own_keys(run), *returning_keys(plan)] if key.validated)
-    record = Record.of(run).keeping(aside=None, ends=None, views=None, unvalidated=unvalidated)
-    ledger.advance(run, Phase.LIVE, record=record)
-
-
-def replace_views(plan: Plan, old: Plan) -> list[Statement]:
-    """The views are dropped before their targets are locked: a writer has them in this order too."""
-    views = {str(pair.source): pair.source for pair in plan.pairs if pair.source.kind == "v"}
-    return [
-        *standins.drop(plan),
-        *locks.lock([pair.target for pair in plan.pairs], "SHARE ROW EXCLUSIVE"),
-        *aside.put_back(old),
-        *(s for p in old.pairs if str(p.source) in views for s in grants.follow(views[str(p.source)], p.source)),
-    ]
-
-
-def restore_keys(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
-    """Each in a transaction of its own; until then the target's foreign keys speak for both tables."""
-    for key in own_keys(run):
-        if not foreign_keys.stands(session, key):
-            session.run(*foreign_keys.add(key, foreign_keys.find_end(key, ledger)))
-    for key in returning_keys(plan):
-        session.run(*foreign_keys.move(key, key.home))
-    settle(ledger, run, session)
-    ledger.advance(run, Phase.LIVE, record=Record.of(run).keeping(foreign_keys=None))
-
-
-def own_keys(run: MoveRun) -> list[Key]:
-    return [foreign_keys.from_json(record) for record in Record.of(run).foreign_keys or ()]
-
-
-def returning_keys(plan: Plan) -> list[Key]:
-    return foreign_keys.returning(foreign_keys.read(plan), plan)
+    yield sql.check_now()
 
 
 # ----- and for good
@@ -205,68 +226,24 @@ def returning_keys(plan: Plan) -> list[Key]:
 
 def drop(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     """Drop the rows that were set aside; the views stay, and there is no way back."""
-    run = retirement.check_retired(plan, run)
+    way = Drop(plan, ledger, retirement.check_retired(plan, run))
     progress = Progress(f"{plan}: dropping, database {plan.connection.alias!r}", steps=1)
-    session = steps.open_session(plan)
-    with (
-        progress.step("drop what was set aside"),
-        steps.explained(plan, "Nothing has been dropped.", again=AGAIN),
-        session.transaction(),
-    ):
-        session.run(*drop_aside(plan, run))
-        ledger.advance(run, Phase.RETIRED, record=Record.of(run).keeping(foreign_keys=None, aside={}))
+    steps.run(way.steps(), plan, way.session, progress, again=AGAIN)
 
 
-def drop_aside(plan: Plan, run: MoveRun) -> list[Statement]:
-    """A sequence that the view's new rows are numbered by is the view's from now on."""
-    old = resolve.plan_of(plan, run, own_names=False)
-    return [
-        *standins.mend(plan, Record.of(run)),
-        *(
-            statement
-            for named, pair in zip(plan.pairs, old.pairs, strict=True)
-            for statement in standins.keep_sequences(named.source, pair.source)
-        ),
-        sql.SQL("DROP TABLE {}").format(sql.SQL(", ").join(sql.name(pair.source) for pair in old.pairs)),
-        *writes.forget(plan),
-    ]
+class Drop(Way):
+    """The one step by which nothing is left to come back."""
 
+    def steps(self) -> Iterator[Step]:
+        yield Held("Drop", "drop what was set aside", "Nothing has been dropped.", self.drop_aside)
 
-# ----- what each would run on this database now
-
-
-def retire_steps(plan: Plan, ledger: Ledger, run: MoveRun | None) -> Iterator[Step]:
-    """The statements of `retire`."""
-    if run is not None and stands(plan, run):
-        statements = standins.mend(plan, Record.of(run))
-        yield from [Step("Mend: all or nothing.", statements)] if statements else []
-        return
-    retirement.check(plan, run)
-    keys = foreign_keys.read(plan)
-    yield Step("Retire: all or nothing.", replace_by_views(plan, keys))
-    yield from validate_steps(foreign_keys.incoming(keys, plan))
-
-
-def bring_back_steps(plan: Plan, ledger: Ledger, run: MoveRun | None) -> Iterator[Step]:
-    """The statements of `bring_back`."""
-    run = retirement.check_retired(plan, run)
-    old = resolve.plan_of(plan, run, own_names=True)
-    yield Step("Fill: all or nothing.", refill(resolve.plan_of(plan, run, own_names=False)))
-    yield Step("Bring back: all or nothing.", [*replace_views(plan, old), *refill(old), *sync.install(old)])
-    for key in own_keys(run):
-        yield Step("Foreign keys: each all or nothing.", foreign_keys.add(key, foreign_keys.find_end(key, ledger)))
-    for key in returning_keys(plan):
-        yield Step("Foreign keys: each all or nothing.", foreign_keys.move(key, key.home))
-    yield from validate_steps([*own_keys(run), *returning_keys(plan)])
-
-
-def validate_steps(keys: list[Key]) -> Iterator[Step]:
-    for key in keys:
-        if key.validated:
-            validated = sql.validate(key.schema, key.table, key.name)
-            yield Step("Settle: each statement in a transaction of its own.", [validated])
-
-
-def drop_steps(plan: Plan, ledger: Ledger, run: MoveRun | None) -> Iterator[Step]:
-    """The statements of `drop`."""
-    yield Step("Drop: all or nothing.", drop_aside(plan, retirement.check_retired(plan, run)))
+    def drop_aside(self) -> Iterator[Action]:
+        """A sequence that the view's new rows are numbered by is the view's from now on."""
+        old = resolve.plan_of(self.plan, self.run, own_names=False)
+        statements = standins.mend(self.plan, self.record)
+        for named, pair in zip(self.plan.pairs, old.pairs, strict=True):
+            statements += standins.keep_sequences(named.source, pair.source)
+        statements += [sql.drop_tables(pair.source for pair in old.pairs), *writes.forget(self.plan)]
+        yield Group(tuple(statements))
+        dropped = self.record.keeping(foreign_keys=None, aside={})
+        yield Do(lambda: self.advance(Phase.RETIRED, dropped))

@@ -16,12 +16,13 @@ from rehome.plan import resolve
 from rehome.plan.declaration import Declaration
 from rehome.plan.historical import is_allowed
 from rehome.plan.ledger import Ledger
+from rehome.plan.phases import standing
 from rehome.plan.plan import Plan
-from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import conf
 from rehome.postgres.session import Session
-from rehome.preflight import checks
+from rehome.preflight import checks, retirement
+from rehome.terminal import Progress
 
 
 def forward(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> None:
@@ -33,7 +34,7 @@ def forward(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> N
         return
     with alone(move, apps, connection) as (plan, ledger):
         run = ledger.current(plan)
-        if not retiring.stands(plan, run):
+        if not state.is_retired(plan, run):
             way_forward(plan, run).forward(plan, ledger, run)
 
 
@@ -46,12 +47,12 @@ def backward(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> 
         return
     with alone(move, apps, connection) as (plan, ledger):
         run = ledger.current(plan)
-        if run and retiring.stands(plan, run):
+        if run and state.is_retired(plan, run):
             # A way back that ends here must not have brought the old table back for nothing.
             checks.check_nothing_lost(plan)
             retiring.bring_back(plan, ledger, run)
             plan, run = renew(plan), ledger.current(plan)
-        if run and went_in_place(run):
+        if run and state.went_in_place(run):
             in_place.backward(plan, ledger, run)
         else:
             back.backward(plan, ledger, run)
@@ -65,7 +66,7 @@ def way_forward(plan: Plan, run: MoveRun | None) -> ModuleType:
 
 
 def goes_online(plan: Plan, run: MoveRun | None) -> bool:
-    if run and run.phase in state.COPIED_BESIDE_WRITERS:
+    if run and standing(run).online:
         return True
     begun = run is not None and state.is_live(plan, run)
     return not begun and (conf.online() if plan.move.online is None else plan.move.online)
@@ -78,11 +79,11 @@ def give_up(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> b
     """
     begun = Ledger(connection.alias).latest_named(str(move))
     # A move that left nothing half done is not resolved: its tables may be gone by then.
-    if begun is None or begun.phase not in state.HALF_DONE or not is_allowed(move, apps, connection):
+    if begun is None or not standing(begun).interrupted or not is_allowed(move, apps, connection):
         return False
     with alone(move, apps, connection) as (plan, ledger):
         run = ledger.current(plan)
-        if run is None or run.phase not in state.HALF_DONE:
+        if run is None or not standing(run).interrupted:
             return False
         with steps.explained(plan, "Nothing has been given up."):
             resume.give_up(plan, ledger, run)
@@ -120,35 +121,49 @@ def alone(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> Ite
 
 def goes_in_place(plan: Plan, run: MoveRun | None) -> bool:
     """A move that stands is finished the way it went, whatever is declared by now."""
-    if run is None or in_place.stands(plan, run):
+    if run is None or state.is_in_place(plan, run):
         return run is not None or plan.move.in_place
-    begun = run.phase in state.COPIED_BESIDE_WRITERS or state.is_live(plan, run)
+    begun = standing(run).online or state.is_live(plan, run)
     return plan.move.in_place and not begun
-
-
-def went_in_place(run: MoveRun) -> bool:
-    return Record.of(run).in_place is not None
 
 
 # ----- what a move would run on this database now, for `sqlmove`
 
 
 def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
-    """The statements of `forward`; where the move is live, those that mend it."""
-    if run and retiring.stands(plan, run):
-        return retiring.retire_steps(plan, Ledger(plan.connection.alias), run)
+    """The steps of `forward`; where the move stands, those that repair it."""
+    ledger = Ledger(plan.connection.alias)
+    if run and state.is_retired(plan, run):
+        return retiring.Retire(plan, ledger, run).steps()
     if goes_in_place(plan, run):
-        return in_place.forward_steps(plan, run)
-    return online.forward_steps(plan) if goes_online(plan, run) else transactional.forward_steps(plan, run)
+        way = in_place.Forward(plan, ledger, run)
+        if way.fresh:
+            in_place.check_parts(plan)
+        return way.steps()
+    if goes_online(plan, run):
+        return online.Online(plan, ledger, None, Progress(str(plan), steps=online.STEPS)).steps()
+    return transactional.Transactional(plan, ledger, run).steps()
 
 
 def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
-    """The statements of `backward`, with those that it leaves out where both tables are found equal."""
-    if went_in_place(run):
-        return in_place.backward_steps(plan, run)
-    if retiring.stands(plan, run):
-        return itertools.chain(
-            retiring.bring_back_steps(plan, Ledger(plan.connection.alias), run),
-            back.backward_steps(resolve.plan_of(plan, run, own_names=True), run),
-        )
-    return back.backward_steps(plan, run)
+    """The steps of `backward`."""
+    ledger = Ledger(plan.connection.alias)
+    if state.went_in_place(run):
+        return in_place.Back(plan, ledger, run).steps()
+    if state.is_retired(plan, run):
+        undone = retiring.Unretire(plan, ledger, retirement.check_retired(plan, run))
+        return itertools.chain(undone.steps(), back.Back(undone.old, ledger, run).steps())
+    return back.Back(plan, ledger, run).steps()
+
+
+def retire_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
+    """The steps of `retire`, after all that it refuses but differences."""
+    return retiring.Retire(plan, Ledger(plan.connection.alias), retirement.check(plan, run)).steps()
+
+
+def bring_back_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
+    return retiring.Unretire(plan, Ledger(plan.connection.alias), retirement.check_retired(plan, run)).steps()
+
+
+def drop_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
+    return retiring.Drop(plan, Ledger(plan.connection.alias), retirement.check_retired(plan, run)).steps()

@@ -1,14 +1,12 @@
-"""What a move left that was cut short: how far it came, whether it can go on, and how it is given up."""
+"""Where a run stands, as its record says and as the tables agree; which phases there are says `plan.phases`."""
 
 from rehome.models import MoveRun, Phase
-from rehome.parts import sequences, sync
-from rehome.plan.ledger import LIVE
+from rehome.parts import sequences, standins, sync
+from rehome.plan import resolve
+from rehome.plan.phases import LIVE
 from rehome.plan.plan import Plan
+from rehome.plan.record import Record
 from rehome.postgres import catalog, sql
-
-HALF_DONE = {Phase.PREPARED, Phase.COPYING, Phase.BUILDING}
-"""What a crash leaves that a later run resumes or gives up."""
-COPIED_BESIDE_WRITERS = {Phase.COPYING, Phase.BUILDING}
 
 
 def is_live(plan: Plan, run: MoveRun) -> bool:
@@ -20,3 +18,33 @@ def is_live(plan: Plan, run: MoveRun) -> bool:
 
 def is_empty(plan: Plan) -> bool:
     return not any(catalog.query(plan.connection, sql.has_rows(pair.target).as_string())[0][0] for pair in plan.pairs)
+
+
+def is_in_place(plan: Plan, run: MoveRun) -> bool:
+    """Whether the old name is still a view; tables that were made anew since the run are a move of their own."""
+    return run.phase == Phase.IN_PLACE and plan.main.source.kind == "v"
+
+
+def is_retired(plan: Plan, run: MoveRun | None) -> bool:
+    """The same for a retired move, whose view may be gone where the set-aside table is still there."""
+    return (
+        run is not None
+        and run.phase == Phase.RETIRED
+        and (plan.main.source.kind == "v" or resolve.is_source(plan, run))
+    )
+
+
+def went_in_place(run: MoveRun) -> bool:
+    return Record.of(run).in_place is not None
+
+
+def can_unretire(run: MoveRun) -> bool:
+    """Whether the old rows are still set aside."""
+    return run.phase == Phase.RETIRED and bool(Record.of(run).aside)
+
+
+def needs_work(plan: Plan, run: MoveRun) -> bool:
+    """Whether a crash left foreign keys undone behind the commit of either way, or a view is not what it was."""
+    record = Record.of(run)
+    undone = record.unvalidated is not None or (run.phase == Phase.LIVE and record.foreign_keys is not None)
+    return undone or (is_retired(plan, run) and bool(standins.find_defects(plan, record)))

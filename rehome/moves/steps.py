@@ -1,28 +1,148 @@
-"""What the ways of moving share: groups of statements that stand for one moment of a move, and what failures say."""
+"""Step: what a way of moving does next. Each way yields its steps once: `migrate` runs them, `sqlmove` prints them."""
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from rehome.errors import LockNotObtained, MoveFailed, RehomeError, one_line
-from rehome.parts import content_types, foreign_keys, grants, identity, rows, sequences, sync, writes
+from rehome.parts import content_types
 from rehome.plan.plan import Plan
-from rehome.plan.record import Record
-from rehome.postgres import locks, sql
-from rehome.postgres.session import Session
+from rehome.postgres import waiting
+from rehome.postgres.session import Group, Session
 from rehome.postgres.sql import Statement
 from rehome.postgres.tables import Table
-from rehome.verify import comparison
+from rehome.terminal import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Do:
+    """What a run does between its statements: a check, a comparison, an entry in the ledger."""
+
+    act: Callable[[], object]
+
+
+@dataclasses.dataclass(frozen=True)
+class Now:
+    """The progress of a run says this from here on."""
+
+    name: str
+
+
+Action = Statement | Group | Do | Now
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """Statements that succeed or fail together, and what they do in a person's words."""
+    """Actions that are run one by one, each group of statements in a transaction of its own.
+
+    `body` looks at the database while it is run, so that it may yield what depends on what came before. `sqlmove` takes
+    the statements from it without running any, so it must not rely on what a `Do` would have done.
+    """
 
     name: str
-    statements: list[Statement]
+    says: str
+    """What the progress of a run says; empty for a step that it does not count."""
+    outcome: str
+    """Where the rows are when the step fails: a sentence."""
+    body: Callable[[], Iterable[Action]]
+    heading: ClassVar[str] = "each by itself"
+    together: ClassVar[bool] = False
+
+    def groups(self) -> Iterator[Group]:
+        """The statements alone."""
+        for action in self.body():
+            if isinstance(action, Group):
+                yield action
+            elif not isinstance(action, Do | Now):
+                yield Group((action,))
+
+    def run(self, session: Session, progress: Progress) -> None:
+        with contextlib.ExitStack() as shown:
+
+            def now(name: str) -> None:
+                shown.close()
+                shown.enter_context(progress.step(name))
+
+            if self.says:
+                now(self.says)
+            self.carry_out(session, now)
+
+    def carry_out(self, session: Session, now: Callable[[str], object]) -> None:
+        perform(self.body(), session.run_group, session.run, now)
+
+
+@dataclasses.dataclass(frozen=True)
+class Watched(Step):
+    """Statements that wait for others' transactions: whose these are is told meanwhile."""
+
+    def carry_out(self, session: Session, now: Callable[[str], object]) -> None:
+        with waiting.watched(session.connection, session.waits):
+            super().carry_out(session, now)
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole(Step):
+    """One short transaction, which is begun again while a lock is not granted. `body` asks for every lock first."""
+
+    heading: ClassVar[str] = "all or nothing"
+    together: ClassVar[bool] = True
+
+    def carry_out(self, session: Session, now: Callable[[str], object]) -> None:
+        session.retry_transaction(lambda: perform(self.body(), session.execute_group, session.execute, now))
+
+
+@dataclasses.dataclass(frozen=True)
+class Held(Whole):
+    """One long transaction. A group in it is tried again by itself while a lock is not granted."""
+
+    isolation: str = "READ COMMITTED"
+
+    def carry_out(self, session: Session, now: Callable[[str], object]) -> None:
+        with session.transaction(isolation=self.isolation):
+            perform(self.body(), session.run_group, session.execute, now)
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches(Step):
+    """`copy` runs what `body` says for the whole table, for a few of its blocks at a time."""
+
+    copy: Callable[[], object]
+    heading: ClassVar[str] = "in batches of a few blocks, each in a transaction of its own"
+    together: ClassVar[bool] = True
+
+    def carry_out(self, session: Session, now: Callable[[str], object]) -> None:
+        self.copy()
+
+
+def perform(
+    actions: Iterable[Action],
+    run: Callable[[Group], object],
+    execute: Callable[[Statement], object],
+    now: Callable[[str], object],
+) -> None:
+    for action in actions:
+        match action:
+            case Do():
+                action.act()
+            case Now():
+                now(action.name)
+            case Group():
+                if action.unless is None or not action.unless():
+                    run(action)
+            case _:
+                execute(action)
+
+
+def run(
+    way: Iterable[Step], plan: Plan, session: Session, progress: Progress, *, again: str = "the migration"
+) -> None:
+    """Run the steps of a way in order. A failure is told with where the rows are, and with what to run `again`."""
+    for step in way:
+        with explained(plan, step.outcome, again=again):
+            step.run(session, progress)
 
 
 def open_session(plan: Plan) -> Session:
@@ -49,11 +169,6 @@ def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iter
         ) from error
 
 
-def lock_both(plan: Plan) -> list[Statement]:
-    """Nobody else writes to either table; readers go on."""
-    return locks.lock(tables_of(plan), "SHARE ROW EXCLUSIVE")
-
-
 def tables_of(plan: Plan) -> list[Table]:
     return [table for pair in plan.pairs for table in (pair.source, pair.target)]
 
@@ -70,50 +185,3 @@ def undone_on_failure(plan: Plan, undo: Callable[[], object]) -> Iterator[None]:
             with contextlib.suppress(DatabaseError, InterfaceError, RehomeError):
                 undo()
         raise
-
-
-def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
-    """From here both tables live."""
-    return [
-        *sequences.follow(plan),
-        *sync.install(plan),
-        *writes.restart(plan),
-        *grants.carry(plan),
-        *identity.carry(names),
-    ]
-
-
-def switch_back(plan: Plan, names: identity.Identity | None, record: Record, *, reconcile: bool) -> list[Statement]:
-    """From here only the source lives; the target wins where a trigger had been missing."""
-    corrections = [statement for pair in plan.pairs for statement in rows.reconcile(pair)]
-    return [
-        *sync.remove(plan),
-        *(corrections if reconcile else []),
-        # Deferred checks that the corrections queued would forbid the ALTER TABLEs that follow.
-        sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"),
-        *sequences.give_back(record, plan),
-        *grants.give_back(record, plan),
-        *identity.give_back(names, record),
-        *foreign_keys.empty(plan),
-        *sync.raise_fence(plan),
-    ]
-
-
-def mend(plan: Plan) -> list[Statement]:
-    """What a live move lacks of its triggers and its sequences; rows that were written without them stay."""
-    session = open_session(plan)
-    statements = sync.install(plan) if sync.state(plan) != "installed" else []
-    for pair in plan.pairs:
-        statements += [] if sequences.is_ahead(session, pair) else sequences.mend(pair)
-    return [*lock_both(plan), *statements] if statements else []
-
-
-def refuse_differences(plan: Plan, comparison: comparison.Comparison) -> None:
-    if comparison.equal:
-        return
-    shown = "; ".join(map(str, comparison.differences)) or f"{comparison.orphans} orphaned foreign keys"
-    raise MoveFailed(
-        f"{plan}: the copy differs from the source ({comparison.missing} missing, {comparison.extra} extra, "
-        f"{comparison.different} different, {comparison.orphans} orphans): {shown}. Everything is undone; "
-        "a value that PostgreSQL changes on assignment needs an expression in fields={...}."
-    )

@@ -1,134 +1,136 @@
-"""The default way: one transaction forwards, with writers of the source waiting for it, and every way back."""
+"""The default way: the rows go in one transaction, and writers of the source wait for it."""
 
 from collections.abc import Iterator
 
 from rehome.models import MoveRun, Phase
-from rehome.moves import resume, state, steps
-from rehome.moves.steps import Step
+from rehome.moves import both, resume, state, steps
+from rehome.moves.steps import Action, Do, Held, Now, Step, Whole
 from rehome.parts import foreign_keys, grants, identity, indexes, rows, sequences, sync
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import locks, sql
-from rehome.postgres.session import Session
-from rehome.postgres.sql import Statement
+from rehome.postgres.session import Group
 from rehome.preflight import checks, notices
 from rehome.terminal import Progress
 from rehome.verify import comparison
 
+NOTHING = "Nothing has been moved."
+
 
 def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
-    """Move the rows, or finish the move that a crash cut short; where it is live, mend and settle it again."""
+    """Move the rows, or finish the move that a crash cut short; where it is live, repair and settle it again."""
     if run and run.phase == Phase.PREPARED:
         resume.give_up(plan, ledger, run)
         plan, run = renew(plan), None
-    if run is None or not state.is_live(plan, run):
+    way = Transactional(plan, ledger, run)
+    if way.fresh:
         checks.check_forward(plan, ledger)
-        no_return = f"; there is no way back: {'; '.join(plan.irreversible)}" if plan.irreversible else ""
-        progress = Progress(f"{plan}: moving, database {plan.connection.alias!r}{no_return}", steps=6)
-        with steps.explained(plan, "Nothing has been moved."):
-            run = move_rows(plan, ledger, progress)
+        way.move_rows()
         noticed = notices.find(plan)
     else:
-        progress = Progress(f"{plan}: settling, database {plan.connection.alias!r}", steps=1)
-        with steps.explained(plan, "The move is live, and what it lacks is not mended."):
-            steps.open_session(plan).run(*steps.mend(plan))
+        way.progress = Progress(f"{plan}: settling, database {plan.connection.alias!r}", steps=1)
+        steps.run(way.repair(), plan, way.session, way.progress)
         noticed = []
-    with steps.explained(plan, "The rows have been moved and both tables are in step; only the settling is left."):
-        settle(plan, ledger, run, progress)
+    steps.run(way.settle(), plan, way.session, way.progress)
     for notice in noticed:
-        progress.note(notice)
+        way.progress.note(notice)
 
 
-def move_rows(plan: Plan, ledger: Ledger, progress: Progress) -> MoveRun:
-    """Prepare, then everything else in one transaction; whatever fails, the tables are left as they were."""
-    session = steps.open_session(plan)
-    with session.transaction():
-        run = ledger.begin(plan, indexes.to_keep(plan) | sequences.to_keep(plan))
-    with steps.undone_on_failure(plan, lambda: resume.give_up(plan, ledger, run)):
-        with progress.step("put the target's indexes and foreign keys away"):
-            for group in prepare(plan):
-                session.run(*group)
-        with session.transaction():
-            move_in_transaction(plan, session, ledger, run, progress)
-    return run
+class Transactional:
+    """The steps of one move, from the beginning, or from where it is live."""
 
+    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
+        self.plan = plan
+        self.ledger = ledger
+        self.fresh = run is None or not state.is_live(plan, run)
+        self.run = run
+        self.record = indexes.to_keep(plan) | sequences.to_keep(plan) if self.fresh or run is None else Record.of(run)
+        """What the move puts away, and needs for its way back."""
+        self.session = steps.open_session(plan)
+        no_return = f"; there is no way back: {'; '.join(plan.irreversible)}" if plan.irreversible else ""
+        self.progress = Progress(f"{plan}: moving, database {plan.connection.alias!r}{no_return}", steps=6)
 
-def prepare(plan: Plan) -> list[list[Statement]]:
-    """What takes a lock that others would notice, or that a waiting writer who has read the source would not let go
-    of: each group is a short transaction of its own.
-    """
-    shared = sequences.share(plan)
-    locked = [*locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"), *shared]
-    return [*([statement] for statement in indexes.put_away(plan)), *([locked] if shared else [])]
+    def steps(self) -> Iterator[Step]:
+        yield from self.move() if self.fresh else self.repair()
+        yield from self.settle()
 
+    def move_rows(self) -> None:
+        """Prepare, then everything else in one transaction; whatever fails, the tables are left as they were."""
+        with steps.explained(self.plan, NOTHING), self.session.transaction():
+            self.run = run = self.ledger.begin(self.plan, self.record)
+        with steps.undone_on_failure(self.plan, lambda: resume.give_up(self.plan, self.ledger, run)):
+            steps.run(self.move(), self.plan, self.session, self.progress)
+        identity.forget_cached()
 
-def move_in_transaction(plan: Plan, session: Session, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    """Copy, build, compare, and only then what others would notice, just before the commit."""
-    session.run(*enter(plan))
-    checks.check_target_empty(plan)
-    with progress.step(f"copy {', '.join(str(pair.source) for pair in plan.pairs)}"):
-        copied = [session.execute(statement) for statement in rows.copy_all(plan)]
-    with progress.step("build indexes"):
-        session.execute_all(indexes.build(plan))
-    with progress.step("compare every row"):
-        steps.refuse_differences(plan, comparison.compare(plan, session))
-    with progress.step("triggers, permissions"):
-        names = identity.read_identity(plan, session)
+    def move(self) -> Iterator[Step]:
+        yield Step("Prepare", "put the target's indexes and foreign keys away", NOTHING, self.prepare)
+        copied = f"copy {', '.join(str(pair.source) for pair in self.plan.pairs)}"
+        yield Held("Move", copied, NOTHING, self.copy)
+
+    def prepare(self) -> Iterator[Action]:
+        """What takes a lock that others would notice, or that a waiting writer who has read the source would not let
+        go of: each group is a short transaction of its own.
+        """
+        yield from indexes.put_away(self.plan)
+        if shared := sequences.share(self.plan):
+            yield Group((*locks.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE"), *shared))
+
+    def copy(self) -> Iterator[Action]:
+        """Copy, build, compare, and only then what others would notice, just before the commit."""
+        plan = self.plan
+        yield Group(tuple(self.enter()))
+        yield Do(lambda: checks.check_target_empty(plan))
+        yield from rows.copy_all(plan)
+        yield Now("build indexes")
+        yield from indexes.build(plan)
+        yield Now("compare every row")
+        compared: list[comparison.Comparison] = []
+        yield Do(lambda: compared.append(comparison.compare(plan, self.session)))
+        yield Do(lambda: both.refuse_differences(plan, compared[0]))
+        yield Now("triggers, permissions")
+        names = identity.read_identity(plan, self.session)
         # A cascade that one side alone had would leave its rows on the other. Django's own keys have none.
-        session.run(*steps.switch(plan, names), *foreign_keys.add_foreign_keys(plan, acting=True))
-        record = Record.of(run) | grants.to_keep(plan) | identity.to_keep(names, session)
-        ledger.advance(run, Phase.MOVED, rows=sum(copied), record=record)
-    identity.forget_cached()
+        yield Group((*both.switch(plan, names), *foreign_keys.add_foreign_keys(plan, acting=True)))
+        yield Do(lambda: self.record_moved(names, compared[0].target_rows))
 
+    def enter(self) -> Iterator[sql.Statement]:
+        """Until the commit, the source is read and nobody else touches the target. No lock of the source is raised
+        later: a writer who has read the source and waits to write to it would be waited for.
+        """
+        yield from locks.lock([pair.source for pair in self.plan.pairs], "SHARE ROW EXCLUSIVE")
+        yield sql.lock([pair.target for pair in self.plan.pairs], "ACCESS EXCLUSIVE")
+        yield from sync.lower_fence(self.plan)
 
-def enter(plan: Plan) -> list[Statement]:
-    """Until the commit, the source is read and nobody else touches the target. No lock of the source is raised later:
-    a writer who has read the source and waits to write to it would be waited for.
-    """
-    sources, targets = [pair.source for pair in plan.pairs], [pair.target for pair in plan.pairs]
-    return [*locks.lock(sources, "SHARE ROW EXCLUSIVE"), sql.lock(targets, "ACCESS EXCLUSIVE"), *sync.lower_fence(plan)]
+    def record_moved(self, names: identity.Identity | None, copied: int) -> None:
+        assert self.run is not None  # noqa: S101  It has begun.
+        self.record |= grants.to_keep(self.plan) | identity.to_keep(names, self.session)
+        self.ledger.advance(self.run, Phase.MOVED, rows=copied, record=self.record)
 
+    def repair(self) -> Iterator[Step]:
+        failed = "The move is live, and what it lacks is not mended."
+        yield Whole("Mend", "", failed, lambda: both.repair(self.plan))
 
-def settle(plan: Plan, ledger: Ledger, run: MoveRun, progress: Progress) -> None:
-    """Vacuum, add and validate the foreign keys; a failure leaves a move that is complete, and the next run settles it.
+    def settle(self) -> Iterator[Step]:
+        settling = "The rows have been moved and both tables are in step; only the settling is left."
+        yield Step("Settle", "foreign keys, statistics", settling, self.settled)
 
-    Before the commit they would wait for writers of the tables that they point at, who may wait for the source.
-    Until they are there, those of the source hold, for every write to the target is carried there.
-    """
-    plan = renew(plan)
-    session = steps.open_session(plan)
-    with progress.step("foreign keys, statistics"):
-        session.execute_all(indexes.vacuum(plan))
-        if run.phase == Phase.MOVED:
-            foreign_keys.build_foreign_keys(plan, Record.of(run), session)
+    def settled(self) -> Iterator[Action]:
+        """Vacuum, add and validate the foreign keys; a failure leaves a move that is complete, and the next run settles
+        it.
+
+        Before the commit they would wait for writers of the tables that they point at, who may wait for the source.
+        Until they are there, those of the source hold, for every write to the target is carried there.
+        """
+        plan = renew(self.plan)
+        yield from indexes.vacuum(plan)
+        if self.fresh or (self.run and self.run.phase == Phase.MOVED):
+            yield from foreign_keys.build(plan, self.record)
         else:  # A later migration may have dropped one on purpose.
-            for statement in foreign_keys.validations(plan):
-                session.run_patiently(statement)
-    ledger.advance(run, Phase.LIVE)
+            yield from foreign_keys.validations(plan)
+        yield Do(self.record_settled)
 
-
-# ----- what it would run on this database now, for `sqlmove`
-
-
-def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
-    """The statements of `forward`; where the move is live, those that mend it."""
-    if run is None or not state.is_live(plan, run):
-        names = identity.read_identity(plan, steps.open_session(plan))
-        for group in prepare(plan):
-            yield Step("Prepare: each transaction is short.", group)
-        statements = [*enter(plan), *rows.copy_all(plan), *indexes.build(plan), *steps.switch(plan, names)]
-        statements += foreign_keys.add_foreign_keys(plan, acting=True)
-        yield Step("Move: all or nothing.", statements)
-        settled = [*foreign_keys.add_foreign_keys(plan, acting=False), *foreign_keys.validations(plan)]
-    else:
-        if statements := steps.mend(plan):
-            yield Step("Mend: all or nothing.", statements)
-        settled = (
-            list(foreign_keys.build_statements(plan, Record.of(run)))
-            if run.phase == Phase.MOVED
-            else foreign_keys.validations(plan)
-        )
-    for statement in [*indexes.vacuum(plan), *settled]:
-        yield Step("Settle: each statement in a transaction of its own.", [statement])
+    def record_settled(self) -> None:
+        assert self.run is not None  # noqa: S101  It has been moved.
+        self.ledger.advance(self.run, Phase.LIVE)

@@ -5,6 +5,7 @@ back in whatever order moves are retired and brought back. Those of the source i
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Record
 from rehome.postgres import catalog, locks, sql
-from rehome.postgres.session import Session
+from rehome.postgres.session import Group, Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 from rehome.postgres.tables import Incoming, Table
 
@@ -31,10 +32,10 @@ def add_foreign_keys(plan: Plan, *, acting: bool) -> list[Statement]:
     ]
 
 
-def validations(plan: Plan) -> list[Statement]:
+def validations(plan: Plan) -> list[Group]:
     """Validate the foreign keys; each statement blocks nobody."""
     return [
-        sql.validate(pair.target.schema, pair.target.name, key.name)
+        Group((sql.validate(pair.target.schema, pair.target.name, key.name),), patient=True)
         for pair in plan.pairs
         for key in pair.target.foreign_keys
     ]
@@ -53,8 +54,8 @@ def empty(plan: Plan) -> list[Statement]:
     return [sql.truncate(targets), *(sql.add_incoming(key) for key in other_incoming(plan))]
 
 
-def settle_back(plan: Plan) -> list[Statement]:
-    return [sql.validate(key.schema, key.table, key.name) for key in other_incoming(plan)]
+def settle_back(plan: Plan) -> list[Group]:
+    return [Group((sql.validate(key.schema, key.table, key.name),), patient=True) for key in other_incoming(plan)]
 
 
 def other_incoming(plan: Plan) -> list[Incoming]:
@@ -63,26 +64,19 @@ def other_incoming(plan: Plan) -> list[Incoming]:
     return [key for pair in plan.pairs for key in pair.target.incoming if (key.schema, key.table) not in own]
 
 
-def build_statements(plan: Plan, kept: Record) -> Iterator[Statement]:
-    """What `add_foreign_keys` runs: those that are not there yet, and all of them validated."""
+def build(plan: Plan, kept: Record) -> Iterator[Group]:
+    """Those that were put away: NOT VALID, one short transaction each, then validated, which blocks nobody. Safe to
+    repeat after any crash.
+    """
     for schema, name, constraint, definition in kept.constraints:
         if definition.startswith("FOREIGN KEY"):
             table = find_target(plan, schema, name)
-            if not has_constraint(table, constraint):
-                yield add_foreign_key(table, constraint, definition)
-            yield sql.validate(schema, name, constraint)
-
-
-def build_foreign_keys(plan: Plan, kept: Record, session: Session) -> None:
-    """NOT VALID, one short transaction each, then validated, which blocks nobody."""
-    for schema, name, constraint, definition in kept.constraints:
-        if not definition.startswith("FOREIGN KEY"):
-            continue
-        table = find_target(plan, schema, name)
-        if not has_constraint(table, constraint):
             locked = locks.lock([table], "SHARE ROW EXCLUSIVE")
-            session.run(*locked, add_foreign_key(table, constraint, definition))
-        session.run_patiently(sql.validate(schema, name, constraint))
+            yield Group(
+                (*locked, add_foreign_key(table, constraint, definition)),
+                unless=functools.partial(has_constraint, table, constraint),
+            )
+            yield Group((sql.validate(schema, name, constraint),), patient=True)
 
 
 def find_target(plan: Plan, schema: str, name: str) -> Table:

@@ -1,5 +1,6 @@
 """The rows themselves: puts the target's indexes away, copies in bulk, builds them again, empties the target."""
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ from rehome.parts import foreign_keys
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.postgres import catalog, locks, sql
-from rehome.postgres.session import Session
+from rehome.postgres.session import Group, Session
 from rehome.postgres.sql import SQL, Identifier, Statement
 from rehome.postgres.tables import Constraint, Index, Table
 
@@ -118,46 +119,34 @@ def build(plan: Plan) -> list[Statement]:
     return constraints + [sql.SQL(index.definition) for _, index in rebuilt_indexes(plan)]
 
 
-def vacuum(plan: Plan) -> list[Statement]:
+def vacuum(plan: Plan) -> list[Group]:
     """What autovacuum would do for so many new rows, before the first queries need it; outside transactions."""
-    return [sql.vacuum(pair.target) for pair in plan.pairs]
+    return [Group((sql.vacuum(pair.target),), alone=True) for pair in plan.pairs]
 
 
-def build_indexes(plan: Plan, record: Record, session: Session) -> None:
-    """Each index concurrently, then each unique constraint on top of its index."""
+def build_beside_writers(plan: Plan, record: Record) -> Iterator[Group]:
+    """Each index concurrently, then each unique constraint on top of its index. Safe to repeat after any crash."""
     for table, name, definition in wanted_indexes(plan, record):
-        build_index(table, name, definition, session)
+        yield from build_index(table, name, definition, plan.connection)
     for schema, bearer_name, name, _ in record.unique_indexes:
         bearer = foreign_keys.find_target(plan, schema, bearer_name)
-        if not foreign_keys.has_constraint(bearer, name):
-            session.run(*locks.lock([bearer], "ACCESS EXCLUSIVE"), add_unique(bearer, name))
+        yield Group(
+            (*locks.lock([bearer], "ACCESS EXCLUSIVE"), add_unique(bearer, name)),
+            unless=functools.partial(foreign_keys.has_constraint, bearer, name),
+        )
 
 
-def build_index(table: Table, name: str, definition: str, session: Session) -> None:
-    state = catalog.index_state(session.connection, table, name)
-    if state == "invalid":
-        session.execute(drop_invalid(table, name))
-    if state != "valid":
-        session.execute(concurrently(definition))
+def build_index(table: Table, name: str, definition: str, connection: BaseDatabaseWrapper) -> Iterator[Group]:
+    state = functools.partial(catalog.index_state, connection, table, name)
+    if state() == "invalid":
+        yield Group((drop_invalid(table, name),), alone=True)
+    yield Group((concurrently(definition),), alone=True, unless=lambda: state() == "valid")
 
 
 def wanted_indexes(plan: Plan, record: Record) -> Iterator[tuple[Table, str, str]]:
     """(table, name, CREATE INDEX) of what was put away: plain indexes, and those of unique constraints."""
     for schema, table, name, definition in [*record.indexes, *record.unique_indexes]:
         yield foreign_keys.find_target(plan, schema, table), name, definition
-
-
-def all_of_it(plan: Plan, record: Record) -> Iterator[Statement]:
-    """What both functions above run where nothing is built yet."""
-    yield from (concurrently(definition) for _, _, definition in wanted_indexes(plan, record))
-    yield from (
-        add_unique(foreign_keys.find_target(plan, schema, table), name)
-        for schema, table, name, _ in record.unique_indexes
-    )
-    for schema, table, name, definition in record.constraints:
-        if definition.startswith("FOREIGN KEY"):
-            yield foreign_keys.add_foreign_key(foreign_keys.find_target(plan, schema, table), name, definition)
-            yield sql.validate(schema, table, name)
 
 
 def invalid_indexes(plan: Plan, record: Record, session: Session) -> list[Statement]:

@@ -6,7 +6,7 @@ from rehome.plan.expressions import ROW
 from rehome.plan.plan import Assignment, Flow, Plan, TablePair
 from rehome.postgres import sql
 from rehome.postgres.sql import SAME_RECORD, SQL, Identifier, Literal, Statement
-from rehome.postgres.tables import Column
+from rehome.postgres.tables import Column, Table
 
 
 def names(assignments: Iterable[Assignment]) -> list[str]:
@@ -194,6 +194,13 @@ def refilled(assignment: Assignment, pair: TablePair) -> Statement:
         return SQL("{} AS {}").format(new, Identifier(assignment.column.name))
     born = SQL("{} IS NULL").format(Identifier("kept", flow.key[0][1]))
     return SQL("CASE WHEN {} THEN {} ELSE {} END AS {}").format(born, new, stays, Identifier(assignment.column.name))
+
+
+def touch(table: Table, key: Iterable[str]) -> Statement:
+    """Changes nothing, and fires the triggers that carry rows to the other table."""
+    return SQL("UPDATE {} SET {}").format(
+        sql.name(table), SQL(", ").join(SQL("{0} = {0}").format(Identifier(column)) for column in key)
+    )
 
 
 def delete_gone(flow: Flow) -> Statement:

@@ -8,14 +8,10 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from rehome.models import MoveRun, Phase
+from rehome.plan.phases import REPLACED, standing
 from rehome.plan.plan import Plan
 from rehome.plan.record import Counted, Record
 from rehome.postgres import catalog
-
-LIVE = {Phase.MOVED, Phase.LIVE}
-"""Both tables are in use."""
-THERE = LIVE | {Phase.IN_PLACE, Phase.RETIRED}
-"""The target has the rows."""
 
 
 class Ledger:
@@ -51,13 +47,13 @@ class Ledger:
         """The run by which `table` has become a view of another."""
         if not self.exists():
             return None
-        found = self.runs.filter(source_table=table, phase__in=[Phase.IN_PLACE, Phase.RETIRED])
+        found = self.runs.filter(source_table=table, phase__in=REPLACED)
         return found.order_by("-pk").first()
 
     def live_out_of(self, source_table: str, target_table: str) -> bool:
         """Whether the rows of one table are live in the other."""
         run = self.latest(source_table, target_table)
-        return run is not None and run.phase in THERE
+        return run is not None and standing(run).uses != "source"
 
     def begin(self, plan: Plan, record: Record) -> MoveRun:
         if not self.exists():
@@ -74,6 +70,7 @@ class Ledger:
 
     def advance(self, run: MoveRun, phase: Phase, *, record: Record | None = None, rows: int | None = None) -> None:
         """Record the phase that `run` has reached, and with it what it keeps and the number of rows, where given."""
+        assert phase == run.phase or phase in standing(run).follow, f"{run.phase} -> {phase}"  # noqa: S101
         run.phase = phase
         if record is not None:
             run.kept = record.as_json()

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import datetime
 import random
 import time
@@ -54,6 +55,21 @@ SELECT format('pid %%s (%%s)', a.pid,
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND (l.classid::bigint << 32 | l.objid::bigint) = %s
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Statements that succeed or fail together."""
+
+    statements: tuple[Statement, ...]
+    alone: bool = False
+    """Whether they can't be run in a transaction."""
+    patient: bool = False
+    """Whether they keep no writer waiting while they wait themselves: they outlast an autovacuum."""
+    unless: Callable[[], bool] | None = None
+    """Asked before they are run: they are left out where it says so."""
+    note: str = ""
+    """When they are run, for somebody who reads them."""
 
 
 class Session:
@@ -178,6 +194,17 @@ class Session:
     def run_patiently(self, statement: Statement) -> int:
         """`run` for a statement that keeps no writer waiting while it waits itself: it outlasts an autovacuum."""
         return self.attempt(lambda: self.execute(statement), lock_timeout_ms=PATIENT_MS)
+
+    def run_group(self, group: Group) -> None:
+        """Run a group as it says, which is like `run` unless it says otherwise."""
+        if group.alone:
+            self.execute_group(group)
+        else:
+            self.attempt(lambda: self.execute_group(group), lock_timeout_ms=PATIENT_MS if group.patient else None)
+
+    def execute_group(self, group: Group) -> None:
+        """Run its statements in the transaction that is open, or in none."""
+        self.execute_all(group.statements)
 
     def attempt(self, group: Callable[[], Result], *, lock_timeout_ms: int | None = None) -> Result:
         """Call `group` all or nothing, and again while a lock that its statements ask for is not granted.

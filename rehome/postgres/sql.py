@@ -69,6 +69,15 @@ def vacuum(table: Table) -> Statement:
     return SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(name(table))
 
 
+def check_now() -> Statement:
+    """What a transaction would be asked at its end is asked at once, for pending checks forbid an ALTER TABLE."""
+    return SQL("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def drop_tables(tables: Iterable[Table]) -> Statement:
+    return SQL("DROP TABLE {}").format(SQL(", ").join(map(name, tables)))
+
+
 def set_local(setting: str, value: str | int) -> Statement:
     """Until the transaction ends."""
     return SQL("SET LOCAL {} = {}").format(SQL(setting), Literal(value))

@@ -4,7 +4,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import Irreversible, Refused
 from rehome.models import MoveRun, Phase
-from rehome.plan.ledger import LIVE, Ledger
+from rehome.plan.ledger import Ledger
+from rehome.plan.phases import LIVE, describe
 from rehome.plan.plan import Plan
 from rehome.postgres import catalog, sql
 from rehome.preflight import questions, rights, rows, tables
@@ -117,8 +118,7 @@ def check_live(plan: Plan, ledger: Ledger) -> MoveRun:
     run = ledger.current(plan)
     if run is None or run.phase not in {*LIVE, Phase.IN_PLACE}:
         raise Refused(
-            f"{plan} is not live on database {plan.connection.alias!r}: "
-            f"{f'its phase is {run.phase!r}' if run else 'it never ran here'}.",
+            f"{plan} is not live on database {plan.connection.alias!r}: {describe(run)}.",
             "Use `migrate --fake` if only Django's record is wrong.",
         )
     return run

@@ -5,6 +5,7 @@ from rehome.models import MoveRun, Phase
 from rehome.parts import foreign_keys, sync
 from rehome.parts.foreign_keys import End, Key
 from rehome.parts.triggers import PREFIX
+from rehome.plan.phases import describe
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.postgres import catalog
@@ -60,9 +61,8 @@ def refuse_unsettled(plan: Plan, run: MoveRun | None) -> MoveRun:
     if run is not None and run.phase == Phase.IN_PLACE:
         raise Refused(f"{plan} went in place: {plan.main.source} is a view already.", "There is nothing to retire.")
     if run is None or run.phase != Phase.LIVE:
-        phase = f"its phase is {run.phase!r}" if run else "it never ran here"
         raise Refused(
-            f"{plan} is not live on database {plan.connection.alias!r}: {phase}.",
+            f"{plan} is not live on database {plan.connection.alias!r}: {describe(run)}.",
             "Run `manage.py migrate` first; only the old table of a live move can be retired.",
         )
     return run
@@ -113,8 +113,9 @@ def is_unique(end: End, table: Table) -> bool:
 def check_retired(plan: Plan, run: MoveRun | None) -> MoveRun:
     """There is something to bring back, and it is still there; returns the run."""
     if run is None or run.phase != Phase.RETIRED:
-        phase = f"its phase is {run.phase!r}" if run else "it never ran here"
-        raise Refused(f"{plan} is not retired on database {plan.connection.alias!r}: {phase}.", "Nothing is set aside.")
+        raise Refused(
+            f"{plan} is not retired on database {plan.connection.alias!r}: {describe(run)}.", "Nothing is set aside."
+        )
     refuse_dropped(run)
     return run
 

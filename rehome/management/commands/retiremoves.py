@@ -12,12 +12,10 @@ from rehome.graph.status import Status, read_status, read_statuses
 from rehome.management.base import DatabaseCommand, choose
 from rehome.management.commands.sqlmove import render
 from rehome.models import MoveRun, Phase
-from rehome.moves import retire, runner
+from rehome.moves import runner, state
 from rehome.moves.steps import Step
 from rehome.parts import writes
-from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
-from rehome.plan.record import Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Way:
     """One of the three things that the command does to a move, and what it says of it."""
 
     act: Callable[..., None]
-    steps: Callable[[Plan, Ledger, MoveRun | None], Iterator[Step]]
+    steps: Callable[[Plan, MoveRun | None], Iterator[Step]]
     fits: Callable[[Status], bool]
     """Which moves are meant when none is named."""
     question: Callable[[Plan, MoveRun], str]
@@ -47,12 +45,12 @@ def ask_for_good(plan: Plan, run: MoveRun) -> str:
 
 
 def is_aside(status: Status) -> bool:
-    return status.phase == Phase.RETIRED and status.run is not None and bool(Record.of(status.run).aside)
+    return status.run is not None and state.can_unretire(status.run)
 
 
 RETIRE = Way(
     runner.retire,
-    retire.retire_steps,
+    runner.retire_steps,
     lambda status: status.live and status.plan is not None and status.plan.reversible,
     ask_writers,
     "{move} is retired: views of {targets} stand in for {sources}, and the old rows are set aside. "
@@ -63,7 +61,7 @@ RETIRE = Way(
 )
 UNDO = Way(
     runner.bring_back,
-    retire.bring_back_steps,
+    runner.bring_back_steps,
     is_aside,
     lambda plan, run: "",
     "{move} is live again: {sources}, with everything written since, and the triggers are back.",
@@ -73,7 +71,7 @@ UNDO = Way(
 )
 DROP = Way(
     runner.drop,
-    retire.drop_steps,
+    runner.drop_steps,
     is_aside,
     ask_for_good,
     "{move}: the old rows are dropped; the views of {targets} stay.",
@@ -122,14 +120,14 @@ class Command(DatabaseCommand):
             raise CommandError(f"{status}: {status.problem}")
         standing = status.phase == way.result
         if not standing:
-            steps = list(way.steps(status.plan, Ledger(connection.alias), status.run))
+            steps = list(way.steps(status.plan, status.run))
             if dry_run:
                 self.stdout.write("\n".join([f"-- {status}", *render(iter(steps))]))
                 return
             question = way.question(status.plan, status.run) if status.run else ""
             if interactive and question and not self.agree(question):
                 return
-        if not dry_run and (not standing or (status.run and retire.needs_work(status.plan, status.run))):
+        if not dry_run and (not standing or (status.run and state.needs_work(status.plan, status.run))):
             way.act(status.declared.move, status.declared.apps, connection)
         self.stdout.write(
             (way.already if standing else way.done).format(

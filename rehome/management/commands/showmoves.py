@@ -10,8 +10,8 @@ from rehome.graph.discovery import find_moves
 from rehome.graph.status import Status, read_statuses
 from rehome.management.base import DatabaseCommand, add_format, as_json, as_table
 from rehome.moves import resume
-from rehome.moves.state import HALF_DONE
 from rehome.parts.writes import Writes
+from rehome.plan.phases import INTERRUPTED
 from rehome.postgres.session import Session
 
 HEADINGS = ["move", "migration", "phase", "rows", "sync", "old writes", "since verification", "last verification"]
@@ -49,7 +49,7 @@ def note_on(status: Status) -> str:
         return ""
     if status.defects:
         return f"{' '.join(status.defects)} `manage.py retiremoves {status.declared.move.target}` makes it again."
-    return status.problem or (where_it_stopped(status) if status.phase in HALF_DONE else "")
+    return status.problem or (where_it_stopped(status) if status.phase in INTERRUPTED else "")
 
 
 def where_it_stopped(status: Status) -> str:

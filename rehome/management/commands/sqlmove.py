@@ -11,11 +11,12 @@ from rehome.graph.status import Status, read_status
 from rehome.management.base import USAGE, DatabaseCommand
 from rehome.models import Phase
 from rehome.moves.runner import backward_steps, forward_steps
-from rehome.moves.state import HALF_DONE
 from rehome.moves.steps import Step
 from rehome.plan.ledger import Ledger
+from rehome.plan.phases import INTERRUPTED
 from rehome.postgres import catalog
 from rehome.postgres.conf import LOCK_TIMEOUT_MS
+from rehome.postgres.session import Group
 from rehome.preflight import checks
 
 HEADING = """\
@@ -77,7 +78,7 @@ def find_migration(loader: MigrationLoader, app_label: str, name: str) -> Migrat
 def steps_of(status: Status, *, backwards: bool) -> Iterator[Step]:
     if status.plan is None:
         raise CommandError(status.problem)
-    if status.phase in HALF_DONE:
+    if status.phase in INTERRUPTED:
         raise CommandError(
             f"A run of {status} was cut short. `manage.py migrate` goes on from there, or gives it up where it is told "
             "to migrate to the migration before it."
@@ -92,10 +93,17 @@ def steps_of(status: Status, *, backwards: bool) -> Iterator[Step]:
 
 def render(steps: Iterator[Step]) -> Iterator[str]:
     """Each step under its name; statements that succeed or fail together in a transaction."""
-    name = ""
+    heading = ""
     for step in steps:
-        if step.name != name:
-            name = step.name
-            yield f"-- {name}"
-        statements = [f"{statement.as_string()};" for statement in step.statements]
-        yield from ["BEGIN;", *statements, "COMMIT;"] if len(statements) > 1 else statements
+        groups = [lines_of(group) for group in step.groups()]
+        if groups and heading != (heading := f"-- {step.name}: {step.heading}."):
+            yield heading
+        if step.together:
+            groups = [[line for lines in groups for line in lines]]
+        for lines in groups:
+            yield from ["BEGIN;", *lines, "COMMIT;"] if len(lines) > 1 else lines
+
+
+def lines_of(group: Group) -> list[str]:
+    note = [f"-- {group.note}:"] if group.note else []
+    return [*note, *(f"{statement.as_string()};" for statement in group.statements)]

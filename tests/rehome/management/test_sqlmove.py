@@ -9,7 +9,7 @@ from django.db import connection
 
 from rehome.errors import Refused
 from rehome.models import Phase
-from rehome.moves.state import HALF_DONE
+from rehome.plan.phases import INTERRUPTED
 from tests.database import psql
 from tests.farm import farm
 from tests.farm.conftest import connected_to, database
@@ -78,13 +78,13 @@ def test_the_script_is_readable_and_its_transactions_are_marked(planned: str) ->
     assert script.startswith("-- accounts.0002_migrate_profile_data on database 'default', forwards\n")
     assert re.findall(r"(?m)^(-- portal.*|-- [A-Z]\w+: .*|BEGIN;|COMMIT;)$", script) == [
         "-- portal.Profile -> accounts.Profile",
-        "-- Prepare: each transaction is short.",
+        "-- Prepare: each by itself.",
         "BEGIN;",
         "COMMIT;",
         "-- Move: all or nothing.",
         "BEGIN;",
         "COMMIT;",
-        "-- Settle: each statement in a transaction of its own.",
+        "-- Settle: each by itself.",
     ]
     assert farm.sql("SELECT count(*) FROM accounts_profile") == [(0,)]
 
@@ -143,7 +143,7 @@ def test_what_has_no_way_is_refused(planned: str) -> None:
         sqlmove(*PROFILES)
 
 
-@pytest.mark.parametrize("phase", sorted(HALF_DONE))
+@pytest.mark.parametrize("phase", sorted(INTERRUPTED))
 def test_what_was_cut_short_is_gone_on_with_or_given_up(live: str, phase: Phase) -> None:
     farm.sql("UPDATE rehome_moverun SET phase = %s", [phase])
     for direction in ([], ["--backwards"]):

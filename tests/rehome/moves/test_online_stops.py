@@ -52,7 +52,7 @@ def test_a_failure_before_the_first_row_leaves_no_trace(
         raise KeyboardInterrupt
 
     unchanged()
-    monkeypatch.setattr(online, "enter", fail)
+    monkeypatch.setattr(online.Online, "enter", fail)
     with pytest.raises(Stopped):
         things.forward(MOVE)
 
@@ -159,10 +159,10 @@ def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_mended(lab: 
     move = Move("old.Thing", "new.Thing", online=True)
     build, spoilt = indexes.build_index, []
 
-    def spoil(*args: Any) -> None:
+    def spoil(*args: Any) -> Any:
         if not spoilt:
             spoilt.append(lab.sql("UPDATE old_thing SET code = 'c1' WHERE id = 2"))
-        build(*args)
+        return build(*args)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexes, "build_index", spoil)

@@ -8,7 +8,7 @@ from django.db import models
 
 from rehome import Move
 from rehome.errors import Stopped
-from rehome.moves import online, steps
+from rehome.moves import both, online
 from rehome.parts import batches, foreign_keys, indexes
 from rehome.plan.ledger import Ledger
 from rehome.verify import comparison
@@ -21,11 +21,11 @@ POINTS: dict[str, tuple[Any, str, int]] = {
     "before the third batch": (batches, "copy_batch", 3),
     "before the first index": (indexes, "build_index", 1),
     "before the second index": (indexes, "build_index", 2),
-    "before the foreign keys": (foreign_keys, "build_foreign_keys", 1),
+    "before the foreign keys": (foreign_keys, "build", 1),
     "after the foreign keys": (indexes, "vacuum", 1),
     "before the comparison": (comparison, "compare", 1),
-    "before the switch": (online.Finish, "switch", 1),
-    "in the switch": (steps, "switch", 1),
+    "before the switch": (online.Online, "switch", 1),
+    "in the switch": (both, "switch", 1),
 }
 """Where a run is interrupted: the function, and which call of it."""
 
