@@ -1,6 +1,7 @@
 # make setup    everything the project needs, in a virtual environment
 # make servers  the database servers that older databases run on, for the tests of imports
 # make test     lint, types, missing migrations, tests
+# make rooms    docs/architecture.svg, drawn from the code
 # make demo     the farm moves house and back, on a database of its own
 
 VENV ?= .venv
@@ -12,7 +13,7 @@ ifndef SEED
 SEED := $(shell date +%s)
 endif
 
-.PHONY: help setup servers test lint types check-migrations pytest long properties chaos demo bench clean
+.PHONY: help setup servers test lint types check-migrations pytest long properties chaos demo bench rooms clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +28,7 @@ help:
 	@echo "make demo              the farm moves house and back"
 	@echo "make chaos             half a million writes, 200 kills and 30 crashes beside moves; ARGS='--chaos-seed 7'"
 	@echo "make bench             measure moves, writers and imports; ARGS='--rows 5000000' passes arguments on"
+	@echo "make rooms             draw docs/architecture.svg from the code"
 	@echo "make clean             remove what the tools left behind (not var/, which holds databases)"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter, VENV=folder the environment, DATABASE_URL the server."
@@ -77,6 +79,9 @@ bench: $(SETUP)
 	$(BIN)/python scripts/bench_writers.py $(ARGS)
 	$(BIN)/python scripts/bench_imports.py $(ARGS)
 
+rooms: $(SETUP)
+	$(BIN)/python -m scripts.draw_rooms
+
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

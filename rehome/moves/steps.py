@@ -136,9 +136,7 @@ def perform(
                 execute(action)
 
 
-def run(
-    way: Iterable[Step], plan: Plan, session: Session, progress: Progress, *, again: str = "the migration"
-) -> None:
+def run(way: Iterable[Step], plan: Plan, session: Session, progress: Progress, *, again: str = "the migration") -> None:
     """Run the steps of a way in order. A failure is told with where the rows are, and with what to run `again`."""
     for step in way:
         with explained(plan, step.outcome, again=again):

@@ -8,10 +8,7 @@ from rehome.plan.plan import Assignment, Plan, TablePair
 from rehome.plan.record import Numbered, Record, SharedSequence
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, largest_key, name
-from rehome.postgres.tables import Grant, Sequence, Table
-
-LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1}
-"""By type of a key column; that of bigint is the largest of its sequence too."""
+from rehome.postgres.tables import LARGEST, Grant, Sequence, Table
 
 
 def to_keep(plan: Plan) -> Record:

@@ -7,7 +7,7 @@ from rehome.parts.triggers import Trigger
 from rehome.plan.plan import Plan, TablePair
 from rehome.postgres import catalog, sql
 from rehome.postgres.sql import Statement
-from rehome.postgres.tables import Table
+from rehome.postgres.tables import PREFIX, Table
 
 State = Literal["installed", "outdated", "missing"]
 
@@ -142,4 +142,4 @@ def stamps(plan: Plan) -> list[tuple[int, str, str]]:
 
 def of_user(table: Table) -> list[str]:
     """Triggers of the table that rehome did not make."""
-    return [trigger.name for trigger in table.triggers if not trigger.name.startswith(triggers.PREFIX)]
+    return [trigger.name for trigger in table.triggers if not trigger.name.startswith(PREFIX)]

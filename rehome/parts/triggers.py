@@ -6,14 +6,13 @@ import hashlib
 from rehome.parts.carry import carry_body
 from rehome.plan.plan import Flow, TablePair
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, columns, name
-from rehome.postgres.tables import Table
+from rehome.postgres.tables import PREFIX, Table
 
 SYNC_EVENTS = "AFTER INSERT OR UPDATE OR DELETE"
 TRUNCATE_EVENTS = "AFTER TRUNCATE"
 FENCE_EVENTS = "BEFORE INSERT OR UPDATE OR DELETE"
 VIEW_EVENTS = "INSTEAD OF INSERT OR UPDATE OR DELETE"
 TYPE_BITS = {"ROW": 1, "BEFORE": 2, "INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32, "INSTEAD": 64}
-PREFIX = "rehome_"
 WRITERS = 0x72656877
 """First key of the advisory lock that a session shares once it has written to a source, "rehw" in ASCII; the second
 is the table's oid.

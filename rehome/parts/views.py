@@ -7,10 +7,10 @@ and `ON CONFLICT` is refused by PostgreSQL.
 
 from rehome.parts.grants import grant
 from rehome.parts.rows import changes, same_key, values
-from rehome.parts.triggers import PREFIX, VIEW_EVENTS, Trigger, trigger_name
+from rehome.parts.triggers import VIEW_EVENTS, Trigger, trigger_name
 from rehome.plan.plan import Assignment, TablePair
 from rehome.postgres.sql import OTHER_RECORD, SQL, Identifier, Literal, Statement, columns, name, of, typed
-from rehome.postgres.tables import Column
+from rehome.postgres.tables import PREFIX, Column
 
 
 def create(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:

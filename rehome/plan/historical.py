@@ -6,12 +6,11 @@ from typing import Any
 from django.apps.registry import Apps
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import sql
 
 from rehome.errors import Refused
 from rehome.plan.declaration import Declaration
 from rehome.plan.plan import Field, Model
-from rehome.postgres import catalog
+from rehome.postgres import catalog, sql
 from rehome.postgres.tables import Column, Constraint, Table
 
 
@@ -66,18 +65,16 @@ def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) ->
         parent = catalog.read_table(connection, connection.ops.quote_name(field.remote_field.model._meta.db_table))
         if parent is None:
             continue
-        referenced, key = sql.Identifier(parent.schema, parent.name), str(field.target_field.column)
+        key = str(field.target_field.column)
         yield Constraint(
             name=column,
             kind="f",
-            definition=sql.SQL("FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED")
-            .format(sql.Identifier(column), referenced, sql.Identifier(key))
-            .as_string(),
+            definition=sql.foreign_key(column, parent, key).as_string(),
             columns=(column,),
             validated=False,
             deferrable=True,
             expression=None,
-            referenced=referenced.as_string(),
+            referenced=sql.name(parent).as_string(),
             referenced_columns=(key,),
             referenced_oid=parent.oid,
         )

@@ -11,7 +11,7 @@ from rehome.models import MoveRun, Phase
 from rehome.plan.phases import REPLACED, standing
 from rehome.plan.plan import Plan
 from rehome.plan.record import Counted, Record
-from rehome.postgres import catalog
+from rehome.postgres import catalog, sql
 
 
 class Ledger:
@@ -25,8 +25,7 @@ class Ledger:
         return MoveRun.objects.using(self.connection.alias)
 
     def exists(self) -> bool:
-        ((found,),) = catalog.query(self.connection, "SELECT to_regclass(%s) IS NOT NULL", [MoveRun._meta.db_table])
-        return bool(found)
+        return catalog.exists(self.connection, MoveRun._meta.db_table)
 
     def latest(self, source_table: str, target_table: str) -> MoveRun | None:
         """The last run between two tables, whatever became of it."""
@@ -80,11 +79,7 @@ class Ledger:
 
     def is_writable(self) -> bool:
         """Whether this connection may record anything: no standby, no read-only role or setting."""
-        if not self.exists():
-            return False
-        question = "SELECT NOT current_setting('transaction_read_only')::boolean AND has_table_privilege(%s, 'UPDATE')"
-        ((writable,),) = catalog.query(self.connection, question, [MoveRun._meta.db_table])
-        return bool(writable)
+        return self.exists() and catalog.is_writable(self.connection, MoveRun._meta.db_table)
 
     def record_verification(self, run: MoveRun, report: dict[str, Any]) -> None:
         run.verified_at = timezone.now()
@@ -93,12 +88,9 @@ class Ledger:
 
     def record_count(self, run: MoveRun, counted: Counted) -> None:
         """Keep a count of writes, and leave alone what else is kept. A move at work on the run is not waited for."""
-        statement = """
-            UPDATE rehome_moverun SET kept = kept || %s::jsonb
-             WHERE id = (SELECT id FROM rehome_moverun WHERE id = %s FOR UPDATE SKIP LOCKED)
-        """
+        count = json.dumps(Record(looked=counted).as_json())
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [json.dumps(Record(looked=counted).as_json()), run.pk])
+            cursor.execute(sql.merge_json(MoveRun._meta.db_table, "kept").as_string(), [count, run.pk])
 
     def forget(self, run: MoveRun) -> None:
         """Drop the record of a run that left nothing behind, and with the last record the table."""

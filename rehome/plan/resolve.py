@@ -77,8 +77,7 @@ def find_schemas(connection: BaseDatabaseWrapper, pairs: list[TablePair], *, has
     """Schemas other than pg_catalog whose types, operators and functions the two tables use."""
     schemas = {column.type_schema for pair in pairs for table in (pair.source, pair.target) for column in table.columns}
     if has_expressions:
-        extensions = "SELECT DISTINCT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
-        schemas |= {schema for (schema,) in catalog.query(connection, extensions)}
+        schemas |= catalog.extension_schemas(connection)
     return tuple(sorted(schemas - {"pg_catalog"}))
 
 

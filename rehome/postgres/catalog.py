@@ -119,6 +119,13 @@ SELECT c.oid::bigint, a.attname, n.nspname, c.relname, format_type(s.seqtypid, N
  WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
 """
 
+# What a connection has set for itself, such as its time zone, can change the value of an expression.
+OWN_SETTINGS = """
+SELECT format('SELECT set_config(%L, %L, false);', name, setting) FROM pg_settings
+ WHERE source IN ('client', 'session') AND context = 'user' AND name NOT IN ('application_name', 'client_encoding')
+ ORDER BY name
+"""
+
 
 def query(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
     """Run one reading statement and return all of its rows."""
@@ -168,6 +175,32 @@ def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | Non
 def read_grants(connection: BaseDatabaseWrapper, oid: int) -> tuple[Grant, ...]:
     """What roles other than the owner may do with a table or a sequence."""
     return tuple(Grant(*row) for row in query(connection, GRANTS, {"oid": oid}))
+
+
+def exists(connection: BaseDatabaseWrapper, name: str) -> bool:
+    """Whether `name` means a table or view on this connection's search path."""
+    ((found,),) = query(connection, "SELECT to_regclass(%s) IS NOT NULL", [name])
+    return bool(found)
+
+
+def is_writable(connection: BaseDatabaseWrapper, table: str) -> bool:
+    """Whether this connection may change rows of `table`: no standby, no read-only role or setting."""
+    question = "SELECT NOT current_setting('transaction_read_only')::boolean AND has_table_privilege(%s, 'UPDATE')"
+    ((writable,),) = query(connection, question, [table])
+    return bool(writable)
+
+
+def extension_schemas(connection: BaseDatabaseWrapper) -> set[str]:
+    """Schemas that hold the types, operators and functions of extensions."""
+    found = query(
+        connection, "SELECT DISTINCT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+    )
+    return {schema for (schema,) in found}
+
+
+def own_settings(connection: BaseDatabaseWrapper) -> list[str]:
+    """Statements that set in another session what this one has set for itself."""
+    return [statement for (statement,) in query(connection, OWN_SETTINGS)]
 
 
 def index_definition(connection: BaseDatabaseWrapper, table: Table, name: str) -> str:

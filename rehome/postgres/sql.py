@@ -78,9 +78,24 @@ def drop_tables(tables: Iterable[Table]) -> Statement:
     return SQL("DROP TABLE {}").format(SQL(", ").join(map(name, tables)))
 
 
+def set_setting(setting: str, value: str | int) -> Statement:
+    """Until the session ends."""
+    return SQL("SET {} = {}").format(SQL(setting), Literal(value))
+
+
 def set_local(setting: str, value: str | int) -> Statement:
     """Until the transaction ends."""
     return SQL("SET LOCAL {} = {}").format(SQL(setting), Literal(value))
+
+
+def merge_json(table: str, column: str) -> Statement:
+    """Add keys to the JSON of one row, and leave the others; a row that somebody else holds is not waited for.
+
+    Its parameters are the JSON and the row's id.
+    """
+    return SQL(
+        "UPDATE {0} SET {1} = {1} || %s::jsonb WHERE id = (SELECT id FROM {0} WHERE id = %s FOR UPDATE SKIP LOCKED)"
+    ).format(Identifier(table), Identifier(column))
 
 
 def lock(tables: Iterable[Table], mode: str) -> Statement:
@@ -88,6 +103,13 @@ def lock(tables: Iterable[Table], mode: str) -> Statement:
 
 
 # ----- indexes and constraints
+
+
+def foreign_key(column: str, referenced: Table, key: str) -> Statement:
+    """The definition that Django gives to the foreign key of a column."""
+    return SQL("FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED").format(
+        Identifier(column), name(referenced), Identifier(key)
+    )
 
 
 def drop_constraint(table: Table, constraint: str) -> Statement:

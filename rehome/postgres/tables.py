@@ -4,6 +4,11 @@ import dataclasses
 import functools
 import re
 
+LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+"""By type of a key column, the last key that it can hold."""
+PREFIX = "rehome_"
+"""What the names of the triggers and functions begin with that rehome creates."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Column:

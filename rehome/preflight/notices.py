@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator
 
 from rehome.parts.matching import Counterparts
-from rehome.parts.triggers import PREFIX
 from rehome.plan.plan import Plan, TablePair
 from rehome.postgres import catalog
 from rehome.postgres.sql import readable
-from rehome.postgres.tables import Table
+from rehome.postgres.tables import PREFIX, Table
 
 VIEWS = """
 SELECT DISTINCT v.oid::regclass::text

@@ -4,13 +4,12 @@ from rehome.errors import Irreversible, Refused
 from rehome.models import MoveRun, Phase
 from rehome.parts import foreign_keys, sync
 from rehome.parts.foreign_keys import End, Key
-from rehome.parts.triggers import PREFIX
 from rehome.plan.phases import describe
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.postgres import catalog
 from rehome.postgres.sql import Identifier, readable
-from rehome.postgres.tables import Table
+from rehome.postgres.tables import PREFIX, Table
 from rehome.preflight import rights, tables
 
 # Whatever knows the table, or its row type, by its oid would go on reading what nobody writes to any more.

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.parts.triggers import PREFIX
 from rehome.postgres import anatomy, catalog
 from rehome.postgres.sql import readable
-from rehome.postgres.tables import Table
+from rehome.postgres.tables import PREFIX, Table
 
 # The server's own triggers enforce foreign keys.
 DISABLED = "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s AND tgisinternal AND tgenabled NOT IN ('O', 'A'))"

@@ -5,12 +5,9 @@ from collections.abc import Iterator
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.checkschema.shape import NUMBERED
-from rehome.parts.sequences import LARGEST
 from rehome.postgres import catalog
 from rehome.postgres.sql import Identifier, Literal
-from rehome.postgres.tables import Column, Sequence, Table
-
-LARGEST_BIGINT = 2**63 - 1
+from rehome.postgres.tables import LARGEST, Column, Sequence, Table
 
 STANDING = """
 SELECT pg_get_serial_sequence(%(table)s, %(column)s) IS NOT NULL,
@@ -36,7 +33,7 @@ def find_flaws(
 ) -> Iterator[tuple[str, str]]:
     place, target = Identifier(table.schema, table.name).as_string(), Identifier(column.name).as_string()
     name = Identifier(sequence.schema, sequence.name).as_string()
-    largest = LARGEST.get(column.base_type, LARGEST_BIGINT)
+    largest = LARGEST.get(column.base_type, LARGEST["bigint"])
     if column.identity == "a":
         yield (
             "GENERATED ALWAYS AS IDENTITY, which refuses a key that Django names",

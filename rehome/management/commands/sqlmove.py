@@ -14,7 +14,7 @@ from rehome.moves.runner import backward_steps, forward_steps
 from rehome.moves.steps import Step
 from rehome.plan.ledger import Ledger
 from rehome.plan.phases import INTERRUPTED
-from rehome.postgres import catalog
+from rehome.postgres import catalog, sql
 from rehome.postgres.conf import LOCK_TIMEOUT_MS
 from rehome.postgres.session import Group
 from rehome.preflight import checks
@@ -23,16 +23,8 @@ HEADING = """\
 -- {place} on database {alias!r}, {direction}
 -- `migrate` does more than this: it checks everything first, tries again while a lock is taken, compares every row
 -- before it commits, and records the run. Without that record rehome can't verify the move or bring it back.
--- Stop at the first error: psql -v ON_ERROR_STOP=1
-SET lock_timeout = {timeout};
-SET statement_timeout = 0;"""
-
-# What this connection has set for itself, such as its time zone, can change the value of an expression.
-OWN_SETTINGS = """
-SELECT format('SELECT set_config(%L, %L, false);', name, setting) FROM pg_settings
- WHERE source IN ('client', 'session') AND context = 'user' AND name NOT IN ('application_name', 'client_encoding')
- ORDER BY name
-"""
+-- Stop at the first error: psql -v ON_ERROR_STOP=1"""
+TIMEOUTS = {"lock_timeout": LOCK_TIMEOUT_MS, "statement_timeout": 0}
 
 
 class Command(DatabaseCommand):
@@ -55,9 +47,9 @@ class Command(DatabaseCommand):
                 place=migration,
                 alias=connection.alias,
                 direction="backwards" if options["backwards"] else "forwards",
-                timeout=LOCK_TIMEOUT_MS,
             ),
-            *(setting for (setting,) in catalog.query(connection, OWN_SETTINGS)),
+            *(f"{sql.set_setting(name, value).as_string()};" for name, value in TIMEOUTS.items()),
+            *catalog.own_settings(connection),
         ]
         for declared in reversed(moves) if options["backwards"] else moves:
             lines += ["", f"-- {declared}"]

@@ -211,7 +211,7 @@ def test_a_project_without_moves(planned: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_router_keeps_moves_out_of_a_database(planned: str, settings: Any) -> None:
-    settings.DATABASE_ROUTERS = ["tests.rehome.test_showmoves.OnlyAccounts"]
+    settings.DATABASE_ROUTERS = ["tests.rehome.management.test_showmoves.OnlyAccounts"]
 
     assert [move["move"] for move in json.loads(showmoves(format="json"))] == [MOVES[0]]
 
