@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from psycopg import sql as pg
-
 from rehome.errors import MoveFailed, Refused
 from rehome.models import MoveRun, Phase
 from rehome.moves import steps
@@ -15,6 +13,7 @@ from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Session
+from rehome.postgres.sql import SQL, Identifier
 from rehome.preflight import checks
 from rehome.terminal import Progress
 from rehome.verify.comparison import Comparison, compare
@@ -24,8 +23,8 @@ def refuse_emptied_target(plan: Plan) -> None:
     """A table that was emptied behind the triggers looks like one of which new code has deleted every row."""
     source, target = plan.main.source, plan.main.target
     filled = [catalog.query(plan.connection, sql.has_rows(table).as_string())[0][0] for table in (source, target)]
-    key = pg.Identifier(plan.main.forward.key[0][0])
-    touch = pg.SQL("UPDATE {} SET {} = {}").format(sql.name(source), key, key)
+    key = Identifier(plan.main.forward.key[0][0])
+    touch = SQL("UPDATE {} SET {} = {}").format(sql.name(source), key, key)
     if filled == [True, False]:
         raise Refused(
             f"{target} is empty and {source} is not: moving back would delete every row.",

@@ -22,7 +22,7 @@ from rehome.plan.resolve import renew
 from rehome.postgres import locks, waiting
 from rehome.postgres.session import Session
 from rehome.preflight import checks, notices
-from rehome.terminal import Progress
+from rehome.terminal import Pace, Progress
 from rehome.verify import comparison
 
 STEPS = 7
@@ -111,13 +111,14 @@ class Finish:
     def copy(self, pair: TablePair) -> None:
         saved = Record.of(self.run).copied.get(str(pair.target))
         checkpoint = saved or batches.start(self.session, pair)
-        pace = batches.Pace(checkpoint)
+        pace = Pace(done=checkpoint.block, rows=checkpoint.rows)
         courtesy = waiting.Courtesy(self.session, [pair.source.oid])
 
         def between(reached: Checkpoint) -> None:
             courtesy.pause()
             waiting.wait(self.session, self.progress.waits)
-            self.progress.detail(f"{pair.source} {pace.describe(reached)}")
+            come = pace.describe(reached.rows, done=reached.block, whole=reached.blocks)
+            self.progress.detail(f"{pair.source} {come}")
             courtesy.resume()
 
         while not checkpoint.done:

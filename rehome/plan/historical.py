@@ -1,28 +1,35 @@
 """What a move reads of the models that its migration knows, and of their tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from django.apps.registry import Apps
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import sql
 
 from rehome.errors import Refused
 from rehome.plan.declaration import Declaration
 from rehome.plan.plan import Field, Model
 from rehome.postgres import catalog
+from rehome.postgres.sql import SQL, Identifier
 from rehome.postgres.tables import Column, Constraint, Table
 
+UNKNOWN = (
+    "is no model that this migration knows.",
+    "Write it as 'app_label.ModelName' and add a migration of that app to this migration's dependencies.",
+)
 
-def get_model(apps: Apps, label: str) -> Model:
+
+def get_model(apps: Apps, label: str, unknown: tuple[str, str] = UNKNOWN) -> Model:
+    """Raises Refused for a proxy and, with what `unknown` says and its hint, where there is no such model."""
     try:
         model = apps.get_model(label)
     except (LookupError, ValueError) as error:
-        raise Refused(
-            f"{label!r} is no model that this migration knows.",
-            "Write it as 'app_label.ModelName' and add a migration of that app to this migration's dependencies.",
-        ) from error
+        raise Refused(f"{label!r} {unknown[0]}", unknown[1]) from error
+    return with_rows(model)
+
+
+def with_rows(model: Model) -> Model:
     if model._meta.proxy and model._meta.concrete_model:
         raise Refused(
             f"{model._meta.label} is a proxy and has no rows of its own.",
@@ -56,6 +63,18 @@ def get_column(table: Table, model: Model, field: Field) -> Column:
     return table.column(column_of(field))
 
 
+def refuse_unknown(names: Iterable[str], known: Collection[str], model: Model, naming: str, hint: str) -> None:
+    """Those of a declaration that are none of the model's `known` fields; `naming` says where, and `hint` comes before
+    a list of these.
+    """
+    for name in names:
+        if name not in known:
+            raise Refused(
+                f"{model._meta.label} has no field {name!r}, which {naming}.",
+                f"{hint}: {', '.join(sorted(known))}.",
+            )
+
+
 def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) -> Iterator[Constraint]:
     """Foreign keys that Django made for `model` and that are no longer there."""
     field: Any
@@ -66,12 +85,12 @@ def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) ->
         parent = catalog.read_table(connection, connection.ops.quote_name(field.remote_field.model._meta.db_table))
         if parent is None:
             continue
-        referenced, key = sql.Identifier(parent.schema, parent.name), str(field.target_field.column)
+        referenced, key = Identifier(parent.schema, parent.name), str(field.target_field.column)
         yield Constraint(
             name=column,
             kind="f",
-            definition=sql.SQL("FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED")
-            .format(sql.Identifier(column), referenced, sql.Identifier(key))
+            definition=SQL("FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED")
+            .format(Identifier(column), referenced, Identifier(key))
             .as_string(),
             columns=(column,),
             validated=False,

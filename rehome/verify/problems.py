@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Iterator
 
 from django.db import DEFAULT_DB_ALIAS
-from psycopg import sql as pg
 
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Record
 from rehome.postgres import sql
+from rehome.postgres.sql import SQL, Identifier
 from rehome.verify.report import Report
 
 
@@ -85,11 +85,11 @@ def in_rows(report: Report, plan: Plan) -> Iterator[Problem]:
 
 def touching(pair: TablePair) -> str:
     """An UPDATE that changes nothing and fires the trigger."""
-    columns = [pg.Identifier(target) for _, target in pair.forward.key]
-    statement = pg.SQL("UPDATE {} SET {} WHERE {}").format(
+    columns = [Identifier(target) for _, target in pair.forward.key]
+    statement = SQL("UPDATE {} SET {} WHERE {}").format(
         sql.name(pair.target),
-        pg.SQL(", ").join(pg.SQL("{0} = {0}").format(column) for column in columns),
-        pg.SQL(" AND ").join(pg.SQL("{} = ...").format(column) for column in columns),
+        SQL(", ").join(SQL("{0} = {0}").format(column) for column in columns),
+        SQL(" AND ").join(SQL("{} = ...").format(column) for column in columns),
     )
     return statement.as_string()
 

@@ -9,9 +9,9 @@ from typing import Any
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.checkschema.mysql import statement as described_by
+from rehome.checkschema.mysql import show_create
 from rehome.checkschema.mysql.remedies import MySQLRemedies
-from rehome.checkschema.mysql.statement import IDLE
+from rehome.checkschema.mysql.show_create import IDLE
 from rehome.checkschema.shape import Part, Shape
 from rehome.checkschema.twins import Twin, foreign_keys
 from rehome.errors import Refused, one_line
@@ -122,20 +122,20 @@ class MySQL:
             place=place,
             schema="",
             kind="table",
-            columns=tuple(described_by.columns(statement, collations)),
-            parts=tuple(without_saying(list(described_by.parts(statement)))),
-            comment=described_by.comment(statement),
+            columns=tuple(show_create.columns(statement, collations)),
+            parts=tuple(without_saying(list(show_create.parts(statement)))),
+            comment=show_create.comment(statement),
             notes=tuple(self.notes_on(name, place, statement)),
             incoming=tuple(catalog.query(self.connection, INCOMING, [name])),
         )
 
     def describe_view(self, place: str, described: list[tuple[Any, ...]]) -> Shape:
         lines = (f"`{name}` {kind} {'NULL' if null == 'YES' else 'NOT NULL'}" for name, kind, _, null, *_ in described)
-        columns = tuple(described_by.column(line, {}) for line in lines)
+        columns = tuple(show_create.column(line, {}) for line in lines)
         return Shape(place=place, schema="", kind="view", columns=columns, parts=(), comment="")
 
     def notes_on(self, name: str, place: str, statement: str) -> Iterator[str]:
-        made = described_by.ending(statement)
+        made = show_create.ending(statement)
         engine, rows = re.search(r"ENGINE=(\w+)", made), re.search(r"ROW_FORMAT=(COMPACT|REDUNDANT)", made)
         if rows:
             yield f"Its rows are {rows[1]}: no index holds over 767 bytes; ALTER TABLE {place} ROW_FORMAT=DYNAMIC."

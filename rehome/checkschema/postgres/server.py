@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.checkschema.postgres import notes, numbers
+from rehome.checkschema.postgres import notes, sequences
 from rehome.checkschema.postgres.remedies import PostgreSQLRemedies
 from rehome.checkschema.shape import Column, Part, Shape
 from rehome.checkschema.twins import Twin
@@ -140,7 +140,7 @@ class PostgreSQL:
         return str(place)
 
     def columns(self, whole: Anatomy) -> Iterator[Column]:
-        numbered_columns = numbers.read(whole.table, self.connection)
+        numbered_columns = sequences.read(whole.table, self.connection)
         unproved = {name for (name,) in catalog.query(self.connection, UNPROVED, [whole.table.oid])}
         for column in whole.table.columns:
             numbered, cure = numbered_columns.get(column.name, ("", ()))

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rehome.errors import ImportFailed, Refused
-from rehome.importing import tables
 from rehome.importing.plan import ImportPlan, Key
-from rehome.importing.tables import LINE
+from rehome.importing.tables import LINE, temporary
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Statement
 
@@ -73,22 +72,16 @@ def find(plans: Iterable[ImportPlan], session: Session) -> Iterator[Reject]:
 
 
 def list_rejects(plan: ImportPlan) -> Statement:
-    line, rejects = line_and_rejects(plan)
     arrived_in = {taken.column.name: taken.arrives_in for taken in plan.taken}
     return SQL(
-        'SELECT {}, rejected."column", rejected.reason, rejected.value FROM {} AS rejected JOIN {} AS given USING ({}) '
-        'ORDER BY {}, rejected."column"'
+        'SELECT {keys}, rejected."column", rejected.reason, rejected.value '
+        'FROM {rejects} AS rejected JOIN {text} AS given USING ({line}) ORDER BY {line}, rejected."column"'
     ).format(
-        SQL(", ").join(Identifier("given", arrived_in[column]) for column in plan.key),
-        rejects,
-        Identifier("pg_temp", tables.text_name(plan)),
-        line,
-        line,
+        keys=SQL(", ").join(Identifier("given", arrived_in[column]) for column in plan.key),
+        rejects=temporary(plan, "rejects"),
+        text=temporary(plan, "text"),
+        line=Identifier(LINE),
     )
-
-
-def line_and_rejects(plan: ImportPlan) -> tuple[Statement, Statement]:
-    return Identifier(LINE), Identifier("pg_temp", tables.rejects_name(plan))
 
 
 # ----- the file

@@ -1,1 +1,0 @@
-"""What models say of their tables, beside what the tables are."""
