@@ -52,7 +52,7 @@ def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connec
     """
     server = open_server(connection)
     found = twins.make_twins(models, state)
-    with server.workshop():
+    with server.temporary_tables():
         live = {twin.label: shape for twin in found if (shape := server.read(twin.live_name))}
         # A foreign key may need what another statement makes.
         differences = sorted(

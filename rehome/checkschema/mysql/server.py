@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import DatabaseError
@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome.checkschema.mysql import show_create
 from rehome.checkschema.mysql.remedies import MySQLRemedies
 from rehome.checkschema.mysql.show_create import IDLE
+from rehome.checkschema.server import Server
 from rehome.checkschema.shape import Part, Shape
 from rehome.checkschema.twins import Twin, foreign_keys
 from rehome.errors import Refused, one_line
@@ -35,7 +36,7 @@ SELECT table_collation, @@collation_database FROM information_schema.tables
 """
 
 
-class MySQL:
+class MySQL(Server):
     makes_foreign_keys = False
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -44,7 +45,7 @@ class MySQL:
         self.remedies = MySQLRemedies()
 
     @contextmanager
-    def workshop(self) -> Iterator[None]:
+    def temporary_tables(self) -> Iterator[None]:
         try:
             with self.connection.cursor() as cursor:
                 # A connection may be read-only by default.
@@ -64,23 +65,10 @@ class MySQL:
                 "GRANT CREATE TEMPORARY TABLES to its user, or run it where writing is allowed.",
             ) from error
 
-    def attempt(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
     def table_options(self, twin: Twin) -> str:
         """A column that says no collation gets its table's, a later one as well."""
         collations = catalog.query(self.connection, COLLATIONS, [twin.live_name])
         return f" COLLATE {collations[0][0]}" if collations and collations[0][0] else ""
-
-    def stand_for(self, name: str, live_name: str) -> None:
-        """The foreign keys that are expected name live tables already."""
-
-    def table_names(self) -> list[str]:
-        with self.connection.cursor() as cursor:
-            return list(self.connection.introspection.table_names(cursor, include_views=True))
-
-    def notes(self) -> list[str]:
-        return []
 
     def simplified(self, definition: str) -> str:
         """Django compares a raw condition with True here."""

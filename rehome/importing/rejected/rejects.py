@@ -44,17 +44,13 @@ class Reject:
 def refuse(rows: int, found: Iterator[Reject], named: int | None) -> ImportFailed:
     """The error that names `named` of the reasons, or all of them."""
     lines = [str(reject) for reject in itertools.islice(found, named)]
-    more = sum(1 for _ in found)
-    if more:
+    if more := sum(1 for _ in found):
         lines.append(f"... and {more:,} more; --verbosity 2 tells all.")
+    shown = "\n".join(f"  {line}" for line in lines)
     return ImportFailed(
-        f"{count(rows)} can't go in. Nothing is committed.\n{indented(lines)}\nCorrect them where they come from, or "
+        f"{count(rows)} can't go in. Nothing is committed.\n{shown}\nCorrect them where they come from, or "
         "let --skip-bad FILE write them to a file and bring in the others."
     )
-
-
-def indented(lines: Iterable[str]) -> str:
-    return "\n".join(f"  {line}" for line in lines)
 
 
 def count(rows: int) -> str:

@@ -10,7 +10,7 @@ from typing import IO
 
 from rehome.importing import tables
 from rehome.importing.plan import ImportPlan, Taken
-from rehome.importing.sources.reader import NULL, Reader, Report
+from rehome.importing.sources.reader import BLOCK_SIZE, NULL, Reader, Report
 from rehome.importing.sources.reading import count, read
 from rehome.importing.staging import receive
 from rehome.importing.tables import LINE, temporary
@@ -21,7 +21,6 @@ from rehome.postgres.states import NOT_OF_ROWS
 
 TEXTS = {"text", "character varying"}
 """Types that take every text."""
-BLOCK_SIZE = 65536
 CATCH = SQL("EXCEPTION WHEN others THEN IF left(SQLSTATE, 2) IN ({}) THEN RAISE; END IF;").format(
     SQL(", ").join(map(Literal, NOT_OF_ROWS))
 )
