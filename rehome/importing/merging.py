@@ -152,6 +152,6 @@ def compare_arrived(
     session.execute(tables.create_arrived(plan, flow, condition))
     arrived = read_temporary(plan, "arrived")
     found = compare_pair(plan.pair(flow.origin, arrived), session, limit)
-    session.execute(tables.drop_arrived(plan))
+    session.execute(SQL("DROP VIEW {}").format(temporary(plan, "arrived")))
     named = tuple(dataclasses.replace(one, table=str(plan.target)) for one in found.differences)
     return dataclasses.replace(found, differences=named)

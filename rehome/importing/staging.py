@@ -25,7 +25,7 @@ def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[
     session.execute_all([tables.drop(arrived), tables.create_read(plan)])
     with session.transaction():
         session.execute(tables.understand(plan.source.timezone_name))
-        read = receive(tables.copy_in(plan), read_rows(plan, reader), count(plan), session, report)
+        read = receive(tables.copy_in(arrived), read_rows(plan, reader), count(plan), session, report)
     session.execute(tables.analyze(arrived))
     return read
 

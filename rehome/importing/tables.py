@@ -41,8 +41,8 @@ def arriving_column(taken: Taken, kind: str | None = None) -> Statement:
     return SQL("{} {}{}").format(Identifier(taken.arrives_in), SQL(kind or taken.arrives_as), SQL(collation))
 
 
-def copy_in(plan: ImportPlan) -> Statement:
-    return SQL("COPY {} FROM STDIN").format(temporary(plan, "read"))
+def copy_in(table: Identifier) -> Statement:
+    return SQL("COPY {} FROM STDIN").format(table)
 
 
 def understand(timezone: str) -> Statement:
@@ -89,10 +89,6 @@ def was_read(flow: Flow) -> Statement:
     return SQL("EXISTS (SELECT FROM {} AS {} WHERE {})").format(
         sql.name(flow.origin), Identifier(ROW), rows.same_key(flow, ROW, "arrived")
     )
-
-
-def drop_arrived(plan: ImportPlan) -> Statement:
-    return SQL("DROP VIEW {}").format(temporary(plan, "arrived"))
 
 
 # ----- the merge

@@ -85,7 +85,9 @@ def verify(
     started = time.monotonic()
     comparison, problem = None, ""
     try:
-        plan = make_plan(declared, apps, find_alias(run), alias)
+        if run.source not in connections:
+            raise RehomeError(f"It was read from database {run.source!r}, which the settings don't name.")
+        plan = make_plan(declared, apps, run.source, alias)
         check([plan])
         comparison = compare(plan, limit, report)
     except RehomeError as error:
@@ -93,12 +95,6 @@ def verify(
     except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
         problem = f"A database can't be read: {one_line(error)}."
     return Verification(str(declared), comparison, problem, time.monotonic() - started)
-
-
-def find_alias(run: ImportRun) -> str:
-    if run.source not in connections:
-        raise RehomeError(f"It was read from database {run.source!r}, which the settings don't name.")
-    return run.source
 
 
 def compare(plan: ImportPlan, limit: int, report: Callable[[str], None]) -> Comparison:

@@ -113,21 +113,18 @@ def create_left(plan: ImportPlan, flow: Flow) -> Statement:
     )
 
 
+def is_rejected(plan: ImportPlan) -> Statement:
+    return SQL("{0} IN (SELECT {0} FROM {1})").format(Identifier(LINE), temporary(plan, "rejects"))
+
+
 def leave(plan: ImportPlan, flow: Flow) -> Statement:
-    return SQL("INSERT INTO {left} SELECT * FROM {origin} WHERE {line} IN (SELECT {line} FROM {rejects})").format(
-        left=temporary(plan, "left"),
-        origin=sql.name(flow.origin),
-        line=Identifier(LINE),
-        rejects=temporary(plan, "rejects"),
+    return SQL("INSERT INTO {} SELECT * FROM {} WHERE {}").format(
+        temporary(plan, "left"), sql.name(flow.origin), is_rejected(plan)
     )
 
 
 def delete_left(plan: ImportPlan) -> Statement:
-    return SQL("DELETE FROM {read} WHERE {line} IN (SELECT {line} FROM {rejects})").format(
-        read=temporary(plan, "read"),
-        line=Identifier(LINE),
-        rejects=temporary(plan, "rejects"),
-    )
+    return SQL("DELETE FROM {} WHERE {}").format(temporary(plan, "read"), is_rejected(plan))
 
 
 def forget(plan: ImportPlan, flow: Flow, column: str) -> Statement:

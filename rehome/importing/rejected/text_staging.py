@@ -41,7 +41,7 @@ def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[
         session.execute(tables.understand(plan.source.timezone_name))
         receive(copy_in(plan), read(plan, reader, reporter(rejects)), count(plan), session, report)
         rejects.seek(0)
-        receive(copy_rejects(plan), blocks_of(rejects), 0, session, report)
+        receive(tables.copy_in(temporary(plan, "rejects")), blocks_of(rejects), 0, session, report)
         take_all(plan, session)
     session.execute_all(tables.analyze(temporary(plan, name)) for name in ("text", "read"))
 
@@ -101,10 +101,6 @@ def copy_in(plan: ImportPlan) -> Statement:
     return SQL("COPY {} ({}) FROM STDIN").format(
         temporary(plan, "text"), sql.columns(taken.arrives_in for taken in plan.taken)
     )
-
-
-def copy_rejects(plan: ImportPlan) -> Statement:
-    return SQL("COPY {} FROM STDIN").format(temporary(plan, "rejects"))
 
 
 def create_read(plan: ImportPlan, bases: dict[str, str]) -> Statement:
