@@ -24,7 +24,7 @@ from rehome.importing.sources import postgresql
 from tests.farm import farm
 from tests.farm.conftest import WORKER
 from tests.rehome.importing.test_rejects import make, simple
-from tests.rehome.importing.test_rejects_singly import contents
+from tests.rehome.importing.test_rejects_one_by_one import contents
 from tests.rehome.importing.test_skip_bad import call
 from tests.rehome.importing.workshop import OLDER, Workshop
 from tests.servers.plugin import WITHOUT

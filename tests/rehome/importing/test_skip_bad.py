@@ -21,7 +21,7 @@ from rehome.importing import merging, running
 from rehome.importing.rejected import skipping
 from rehome.management.importing import ImportCommand
 from tests.rehome.importing.test_rejects import make, simple
-from tests.rehome.importing.test_rejects_singly import contents, fill
+from tests.rehome.importing.test_rejects_one_by_one import contents, fill
 from tests.rehome.importing.workshop import OLDER, Workshop
 
 
