@@ -27,7 +27,7 @@ class Phase(models.TextChoices):
 
 
 class MoveRun(models.Model):
-    """Written by rehome.ledger alone, and made by it as django_migrations is: unmanaged, so that `flush`,
+    """Written by rehome.plan.ledger alone, and made by it as django_migrations is: unmanaged, so that `flush`,
     which empties what the models describe, leaves it alone.
     """
 

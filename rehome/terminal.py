@@ -100,19 +100,20 @@ class Progress:
 
 
 class Pace:
-    """Rows a second and the time that is left, of a number of rows that is known."""
+    """Rows a second and the time that is left, from what this run has done of a whole: of its rows or its blocks."""
 
-    def __init__(self, total: int) -> None:
-        self.total = total
+    def __init__(self, *, done: int = 0, rows: int = 0) -> None:
+        self.done = done
+        self.rows = rows
         self.began = time.monotonic()
 
-    def describe(self, rows: int) -> str:
-        seconds = time.monotonic() - self.began
-        if rows <= 0 or seconds <= 0:
-            return f"{rows:,} of {self.total:,} rows"
-        rate = rows / seconds
-        left = datetime.timedelta(seconds=round(max(self.total - rows, 0) / rate))
-        return f"{100 * rows // max(self.total, 1)} %, {rows:,} rows, {rate:,.0f} rows/s, {left} left"
+    def describe(self, rows: int, *, done: int, whole: int) -> str:
+        share, seconds = 100 * done // max(whole, 1), time.monotonic() - self.began
+        if done <= self.done or seconds <= 0:
+            return f"{share} %, {rows:,} rows"
+        rate = (rows - self.rows) / seconds
+        left = datetime.timedelta(seconds=round(seconds / (done - self.done) * max(whole - done, 0)))
+        return f"{share} %, {rows:,} rows, {rate:,.0f} rows/s, {left} left"
 
 
 class Interrupts:

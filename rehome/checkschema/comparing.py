@@ -8,7 +8,7 @@ from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.state import ProjectState
 
-from rehome.checkschema import columns, making, parts, suggestions, twins
+from rehome.checkschema import columns, constraints, making, suggestions, twins
 from rehome.checkschema.making import Unmade
 from rehome.checkschema.mysql.server import MySQL
 from rehome.checkschema.pair import Pair
@@ -52,7 +52,7 @@ def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connec
     """
     server = open_server(connection)
     found = twins.make_twins(models, state)
-    with server.workshop():
+    with server.temporary_tables():
         live = {twin.label: shape for twin in found if (shape := server.read(twin.live_name))}
         # A foreign key may need what another statement makes.
         differences = sorted(
@@ -91,7 +91,7 @@ def compare_one(pair: Pair) -> Iterator[Difference]:
         yield pair.difference("table", "type", "table", found.kind, change="Meta.managed = False")
     yield from columns.find_differences(pair)
     if found.kind == "table":
-        yield from parts.find_differences(pair)
+        yield from constraints.find_differences(pair)
         if pair.expected.comment != found.comment:
             yield comment_differs(pair)
 

@@ -84,7 +84,8 @@ def change(kind: str, found: Column, field: Any) -> str:
         case "default":
             return "without db_default" if found.default is None else f"db_default={default(found)}"
         case "collation":
-            return f"db_collation={unqualified(found.collation)!r}"
+            unqualified = found.collation.rpartition(".")[2].strip('"')
+            return f"db_collation={unqualified!r}"
         case "comment":
             return f"db_comment={found.comment!r}" if found.comment else "without db_comment"
         case "sequence":
@@ -92,10 +93,6 @@ def change(kind: str, found: Column, field: Any) -> str:
         case "generated":
             return "a GeneratedField" if found.generated else "no GeneratedField"
     return field_of_type(found.type)
-
-
-def unqualified(collation: str) -> str:
-    return collation.rpartition(".")[2].strip('"')
 
 
 def other_name(name: str, present: Iterable[str], declared: str, option: str) -> str:

@@ -14,7 +14,7 @@ from django.db.migrations.state import ProjectState
 
 from rehome.errors import Refused
 from rehome.graph.discovery import find_moves
-from rehome.plan.historical import concrete_fields, implicit_many_to_many, repointed
+from rehome.plan.historical import concrete_fields, implicit_many_to_many, repointed, with_rows
 from rehome.plan.plan import Model
 
 Key = tuple[str, str]
@@ -118,13 +118,7 @@ def find_model(label: str, state: ProjectState) -> Model:
     app_label, _, model = label.lower().partition(".")
     for known_app, known_model in state.models:
         if (known_app.lower(), known_model) == (app_label, model):
-            found: Model = state.apps.get_model(known_app, known_model)
-            if found._meta.proxy and found._meta.concrete_model:
-                raise Refused(
-                    f"{found._meta.label} is a proxy and has no rows of its own.",
-                    f"Move {found._meta.concrete_model._meta.label} instead.",
-                )
-            return found
+            return with_rows(state.apps.get_model(known_app, known_model))
     known = sorted(state.models[key].name for key in state.models if key[0].lower() == app_label)
     if any(m._meta.label_lower == label.lower() for m in installed.get_models()):
         raise Refused(f"No migration creates {label!r}.", f"Run `manage.py makemigrations {app_label}` first.")

@@ -103,7 +103,8 @@ class Import:
         self.target = target
         self.key = dict(key)
         self.fields = dict(fields or {})
-        self.lookups = {name: as_lookup(value) for name, value in (lookups or {}).items()}
+        given = (lookups or {}).items()
+        self.lookups = {name: value if isinstance(value, Lookup) else Lookup(value) for name, value in given}
         self.where = where
         self.discard = frozenset(discard)
         self.shared = shared
@@ -125,7 +126,3 @@ class Import:
     def answers_to(self, name: str) -> bool:
         """Whether `name`, as given to a command, means this import: either of its models, in any case."""
         return name.lower() in {str(self).lower(), self.source.lower(), self.target.lower()}
-
-
-def as_lookup(value: Lookup | Mapping[Any, Any]) -> Lookup:
-    return value if isinstance(value, Lookup) else Lookup(value)

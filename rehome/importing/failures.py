@@ -8,33 +8,28 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import DoubtfulRows, ImportFailed, one_line
+from rehome.postgres import states
 
 Item = TypeVar("Item")
 
-OF_ROWS = {"22", "23", "44", "P0", "XX"}
-"""Classes of errors that a row may be to blame for; the last is what extensions such as PostGIS say."""
-NOT_THERE = {"42P01", "42703", "3F000", 1146, 1054}
-"""What PostgreSQL and MySQL say of a table or a column that they don't have."""
-NOT_ALLOWED = {"42501", 1044, 1142, 1143}
-FULL = {"53100", 1021, 1114}
-LOST = {"57P01", "57P02", "57P03", "08006", "08003", 2006, 2013, 2055, 1927}
-"""What a server that is ended says as its last, and what drivers say of one that is gone."""
+NOT_THERE = states.NOT_THERE | {1146, 1054}
+NOT_ALLOWED = states.NOT_ALLOWED | {1044, 1142, 1143}
+FULL = states.FULL | {1021, 1114}
+LOST = states.LOST | {2006, 2013, 2055, 1927}
+"""What PostgreSQL says by a state and MySQL by a number."""
 NOTHING = "Nothing is committed"
 
 
 def state_of(error: BaseException) -> str | int:
     """PostgreSQL's SQLSTATE or MySQL's number; an empty string where neither is said."""
-    state = getattr(error.__cause__, "sqlstate", None)
     number = error.args[0] if error.args else None
-    return state or (number if isinstance(number, int) else "")
+    return states.state_of(error) or (number if isinstance(number, int) else "")
 
 
 def is_about_rows(error: BaseException) -> bool:
     """Whether some row may be what went wrong, and not the connection, a right or the declaration."""
     return isinstance(error, DoubtfulRows) or (
-        isinstance(error, DatabaseError)
-        and str(state_of(error))[:2] in OF_ROWS
-        and not isinstance(state_of(error), int)
+        isinstance(error, DatabaseError) and states.state_of(error)[:2] in states.OF_ROWS
     )
 
 
@@ -47,7 +42,7 @@ def is_lost(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def told(connection: BaseDatabaseWrapper, *, of_rows: bool = True) -> Iterator[None]:
+def explained(connection: BaseDatabaseWrapper, *, of_rows: bool = True) -> Iterator[None]:
     """Errors of this database become ImportFailed; without `of_rows` those stay that a row may be to blame for."""
     try:
         yield
@@ -57,9 +52,11 @@ def told(connection: BaseDatabaseWrapper, *, of_rows: bool = True) -> Iterator[N
         raise ImportFailed(describe(connection, error)) from error
 
 
-def told_each(connection: BaseDatabaseWrapper, items: Iterable[Item], *, of_rows: bool) -> Generator[Item, None, None]:
+def explained_each(
+    connection: BaseDatabaseWrapper, items: Iterable[Item], *, of_rows: bool
+) -> Generator[Item, None, None]:
     """The same items, which come from this database."""
-    with told(connection, of_rows=of_rows):
+    with explained(connection, of_rows=of_rows):
         yield from items
 
 

@@ -1,36 +1,21 @@
-"""The only writer of ImportRun; the table is made by the first run, as that of MoveRun is."""
+"""The only writer of ImportRun."""
 
 import dataclasses
-from typing import Any
 
-from django.db import connections
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from rehome.errors import Refused
 from rehome.importing.merging import Counts
 from rehome.importing.plan import ImportPlan
 from rehome.models import ImportRun
+from rehome.plan.ledger import RunLedger
 from rehome.postgres import catalog
 
 
-class ImportLedger:
-    """Runs of imports into one database; every method takes part in the transaction that is open."""
+class ImportLedger(RunLedger[ImportRun]):
+    """The last run of each import into one database."""
 
-    def __init__(self, alias: str) -> None:
-        self.connection = connections[alias]
-
-    @property
-    def runs(self) -> QuerySet[ImportRun]:
-        return ImportRun.objects.using(self.connection.alias)
-
-    def exists(self) -> bool:
-        ((found,),) = catalog.query(self.connection, "SELECT to_regclass(%s) IS NOT NULL", [ImportRun._meta.db_table])
-        return bool(found)
-
-    def latest(self, name: str) -> ImportRun | None:
-        """The last run of an import; None where it never ran here."""
-        return self.runs.filter(name=name).first() if self.exists() else None
+    model = ImportRun
 
     def refuse_unwritable(self) -> None:
         """Before rows are read, and not when everything else is done."""
@@ -39,13 +24,13 @@ class ImportLedger:
                             has_schema_privilege(current_schema(), 'CREATE'))
               FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege
         """
-        table = ImportRun._meta.db_table
-        ((writable,),) = catalog.query(self.connection, question, [table])
+        ((writable,),) = catalog.query(self.connection, question, [self.table])
         if not writable:
             raise Refused(
-                f"Runs of imports are recorded in {table}, which this role may not "
+                f"Runs of imports are recorded in {self.table}, which this role may not "
                 f"{'write to' if self.exists() else 'create'}.",
-                f"Let the tables' owner run the first import, and GRANT SELECT, INSERT, UPDATE ON {table} to others.",
+                f"Let the tables' owner run the first import, and GRANT SELECT, INSERT, UPDATE ON {self.table} to "
+                "others.",
             )
 
     def record(self, plan: ImportPlan, counts: Counts, watermark: str | None) -> None:
@@ -53,10 +38,8 @@ class ImportLedger:
 
         What was rejected is read again by the next run: then the watermark stays where it was.
         """
-        if not self.exists():
-            with self.connection.schema_editor(atomic=False) as editor:
-                editor.create_model(ImportRun)
-        before = self.latest(str(plan)) if counts.rejected and plan.since else None
+        self.make_table()
+        before = self.last(name=str(plan)) if counts.rejected and plan.since else None
         values = {
             "source": plan.source.alias,
             "declaration": plan.declared.digest(),
@@ -67,14 +50,3 @@ class ImportLedger:
             "verification": None,
         }
         self.runs.update_or_create(name=str(plan), defaults=values)
-
-    def is_writable(self) -> bool:
-        """Whether this connection may record anything: no standby, no read-only role or setting."""
-        question = "SELECT NOT current_setting('transaction_read_only')::boolean AND has_table_privilege(%s, 'UPDATE')"
-        ((writable,),) = catalog.query(self.connection, question, [ImportRun._meta.db_table])
-        return bool(writable)
-
-    def record_verification(self, run: ImportRun, report: dict[str, Any]) -> None:
-        run.verified_at = timezone.now()
-        run.verification = report
-        run.save(using=self.connection.alias, update_fields=["verified_at", "verification"])

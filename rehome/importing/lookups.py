@@ -4,9 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import psycopg
 from django.core.exceptions import FieldError, ValidationError
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, TextField, Value
 from django.db.models.expressions import Combinable, RawSQL
 from django.db.models.functions import Cast
@@ -17,7 +15,7 @@ from rehome.importing.plan import ImportPlan, Taken, find_model
 from rehome.plan.expressions import ROW
 from rehome.plan.historical import get_table
 from rehome.plan.plan import Model
-from rehome.postgres.sql import SQL, Identifier, Literal, Statement
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement, inlined
 
 BOOLEANS = {True: ["t", "1"], False: ["f", "0"]}
 """How PostgreSQL and MySQL print what Python calls so."""
@@ -50,8 +48,13 @@ class Found:
         )
 
 
-def find(plan: ImportPlan) -> list[Found]:
-    return [make(plan, taken, taken.lookup, f"lookup_{n}") for n, taken in enumerate(plan.taken) if taken.lookup]
+def find(plan: ImportPlan, *, own: bool | None = None) -> list[Found]:
+    """All lookups; with `own` those among the rows of the target itself, or without them."""
+    return [
+        make(plan, taken, taken.lookup, f"lookup_{n}")
+        for n, taken in enumerate(plan.taken)
+        if taken.lookup and own in (None, taken in plan.own_lookups)
+    ]
 
 
 def make(plan: ImportPlan, taken: Taken, lookup: Lookup, alias: str) -> Found:
@@ -111,7 +114,7 @@ def among_rows(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
     except FieldError as error:
         raise Refused(f"{plan} looks {taken.field.name} up in {lookup}: {error}.", "Correct the name.") from error
     text, params = rows.query.get_compiler(plan.connection.alias).as_sql()
-    return grouped(SQL(literal(plan.connection, text, params)))
+    return grouped(SQL(inlined(plan.connection, text, params)))
 
 
 def given(taken: Taken, lookup: Lookup, model: Model) -> str:
@@ -148,10 +151,4 @@ def compiled(expression: Combinable, plan: ImportPlan) -> str:
     query = plan.target_model._base_manager.using(plan.connection.alias).all().query
     compiler = query.get_compiler(plan.connection.alias)
     text, params = compiler.compile(expression.resolve_expression(query))  # type: ignore[attr-defined]
-    return literal(plan.connection, text, params)
-
-
-def literal(connection: BaseDatabaseWrapper, text: str, params: Any) -> str:
-    connection.ensure_connection()
-    with psycopg.ClientCursor(connection.connection) as cursor:
-        return str(cursor.mogrify(text, params))
+    return inlined(plan.connection, text, params)

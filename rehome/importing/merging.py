@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Iterable
 
 from rehome.errors import DoubtfulRows
-from rehome.importing import doubts, lookups, tables
+from rehome.importing import lookups, tables, values
 from rehome.importing.lookups import Found
 from rehome.importing.plan import ImportPlan
+from rehome.importing.tables import Temporary, temporary
 from rehome.parts import rows
 from rehome.parts.sequences import advance
 from rehome.plan.plan import Flow
@@ -40,7 +41,7 @@ class Counts:
         return self.read - self.inserted - self.updated
 
 
-def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: str | None = None) -> Counts:
+def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: Statement | None = None) -> Counts:
     """Insert what is new, update what has changed, and count or delete what is gone, in the transaction that is open.
 
     Constraints are checked before it returns. Rows that say the same are not touched. `left` names the temporary
@@ -48,42 +49,31 @@ def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: str
     silence: a value that is not found or would be rounded, a key that several rows have.
     """
     flow = look_up(plan, session)
-    others = [found for found in lookups.find(plan) if found.taken not in plan.own_lookups]
-    read = refuse_doubts(plan, flow, others, session)
-    gone, gone_keys = (None, ()) if plan.partial else find_gone(plan, flow, session, left)
-    deleted = session.execute(tables.delete_gone(plan, flow, left)) if gone and delete else 0
+    read = refuse_doubts(plan, flow, lookups.find(plan, own=False), session)
+    gone, gone_keys, deleted = (None, (), 0) if plan.partial else settle_gone(plan, flow, session, left, delete=delete)
     inserted, updated = insert_and_link(plan, flow, session) if plan.own_lookups else update_and_insert(flow, session)
     session.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
     session.execute_all(advance(plan.target, flow.carried))
     return Counts(read, inserted, updated, gone, gone_keys, deleted)
 
 
-def find_gone(plan: ImportPlan, flow: Flow, session: Session, left: str | None) -> tuple[int, tuple[str, ...]]:
-    """How many rows are gone at the source, and the keys of the first."""
-    ((gone,),) = session.rows(tables.count_gone(plan, flow, left))
-    first = session.rows(tables.first_gone(plan, flow, GONE_NAMED, left)) if gone else []
-    return gone, tuple(key for (key,) in first)
+def settle_gone(
+    plan: ImportPlan, flow: Flow, session: Session, left: Statement | None, *, delete: bool
+) -> tuple[int, tuple[str, ...], int]:
+    """How many rows are gone at the source, the keys of the first, and how many were deleted."""
+    gone = tables.gone(plan, flow, left)
+    ((count,),) = session.rows(SQL("SELECT count(*) FROM {}").format(gone))
+    first = session.rows(tables.first_keys(plan, gone, GONE_NAMED)) if count else []
+    deleted = session.execute(SQL("DELETE FROM {}").format(gone)) if count and delete else 0
+    return count, tuple(key for (key,) in first), deleted
 
 
 def refuse_doubts(plan: ImportPlan, flow: Flow, named: Iterable[Found], session: Session) -> int:
     """How many rows there are, if none of them is in doubt."""
-    ((doubtful, read),) = session.rows(doubts.any_doubt(plan, flow, named))
-    if doubtful or (not doubts.is_unique(plan) and session.rows(doubts.key_twice(plan, flow))[0][0]):
+    ((doubtful, read),) = session.rows(values.any_doubt(plan, flow, named))
+    if doubtful or (not values.is_unique(plan) and session.rows(values.key_twice(plan, flow))[0][0]):
         raise DoubtfulRows(f"{plan}: some row can't go in as it is.")
     return int(read)
-
-
-def note_values(plan: ImportPlan, flow: Flow, named: Iterable[Found], session: Session) -> None:
-    """Reject the rows with a value that can't go in as it is."""
-    for question in doubts.of_values(flow, named):
-        session.execute(note(plan, question))
-
-
-def note(plan: ImportPlan, question: Statement) -> Statement:
-    """Keeps what a question of `doubts` finds, but for what is rejected already."""
-    return SQL("INSERT INTO {} {} ON CONFLICT DO NOTHING").format(
-        Identifier("pg_temp", tables.rejects_name(plan)), question
-    )
 
 
 def update_and_insert(flow: Flow, session: Session) -> tuple[int, int]:
@@ -112,18 +102,16 @@ def update(flow: Flow, session: Session) -> int:
 def look_up(plan: ImportPlan, session: Session) -> Flow:
     """From the rows as they arrived, or as they are after their lookups."""
     if not plan.lookups:
-        return plan.flow(temporary(plan, tables.read_name(plan)))
-    name = tables.found_name(plan)
+        return plan.flow(read_temporary(plan, "read"))
+    found = temporary(plan, "found")
     # Dates that are looked up arrived as the source was told to print them.
     session.execute(sql.set_local("datestyle", "ISO, YMD"))
-    session.execute(tables.drop(name))
-    session.execute(tables.create_found(plan, lookups.find(plan)))
-    session.execute(tables.analyze(name))
-    return plan.flow(temporary(plan, name))
+    session.execute_all([tables.drop(found), tables.create_found(plan, lookups.find(plan)), tables.analyze(found)])
+    return plan.flow(read_temporary(plan, "found"))
 
 
-def temporary(plan: ImportPlan, name: str) -> Table:
-    table = catalog.read_table(plan.connection, Identifier("pg_temp", name).as_string())
+def read_temporary(plan: ImportPlan, name: Temporary) -> Table:
+    table = catalog.read_table(plan.connection, temporary(plan, name).as_string())
     assert table is not None  # noqa: S101  It was made on this connection.
     return table
 
@@ -162,8 +150,8 @@ def compare_arrived(
     plan: ImportPlan, flow: Flow, session: Session, condition: Statement, *, limit: int = 10
 ) -> Comparison:
     session.execute(tables.create_arrived(plan, flow, condition))
-    arrived = temporary(plan, tables.arrived_name(plan))
+    arrived = read_temporary(plan, "arrived")
     found = compare_pair(plan.pair(flow.origin, arrived), session, limit)
-    session.execute(tables.drop_arrived(plan))
+    session.execute(SQL("DROP VIEW {}").format(temporary(plan, "arrived")))
     named = tuple(dataclasses.replace(one, table=str(plan.target)) for one in found.differences)
     return dataclasses.replace(found, differences=named)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.apps.registry import Apps
-from django.db import connections, models
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Q, Value
 from django.db.models.expressions import Combinable
@@ -15,10 +15,9 @@ from django.utils import timezone
 
 from rehome.errors import Refused
 from rehome.importing.declaration import Given, Import, Lookup
-from rehome.plan.expressions import compile_expression
-from rehome.plan.fields import in_table_order, limit
-from rehome.plan.historical import column_of, concrete_fields, get_column, get_model, get_table
-from rehome.plan.plan import Assignment, Field, Flow, Model, TablePair, read_column
+from rehome.plan import fields
+from rehome.plan.historical import column_of, concrete_fields, get_column, get_model, get_table, refuse_unknown
+from rehome.plan.plan import Assignment, Field, Flow, Model, TablePair
 from rehome.postgres.tables import Column, Table
 
 UNBOUNDED = {"character varying", "numeric"}
@@ -27,7 +26,11 @@ WIDER = {"date": "timestamp without time zone"}
 """Types that drop in silence what the other one keeps, so that it can be named."""
 MADE_BY_SQL = {uuid.uuid4: "gen_random_uuid()", timezone.now: "now()", datetime.date.today: "current_date"}
 """Python's defaults that PostgreSQL can make for each row as well."""
-
+UNKNOWN = (
+    "is no model of an installed app.",
+    "Write it as 'app_label.ModelName', and see that INSTALLED_APPS has the app.",
+)
+KNOWN = "The names it may be"
 
 Key = Mapping[str, str | None]
 """What a row has for the fields of its import's key, as the source writes it."""
@@ -109,17 +112,13 @@ class ImportPlan:
 
     def flow(self, origin: Table) -> Flow:
         """From a table that has a column for each of the target's that is taken."""
-        assignments = [self.assignment(taken, origin) for taken in self.taken]
+        assignments = [fields.take(taken.column, origin.column(taken.column.name)) for taken in self.taken]
         return Flow(
             origin=origin,
             destination=self.target,
             key=tuple((column, column) for column in self.key),
-            assignments=in_table_order([*assignments, *self.filled], self.target),
+            assignments=fields.in_table_order([*assignments, *self.filled], self.target),
         )
-
-    def assignment(self, taken: Taken, origin: Table) -> Assignment:
-        name = taken.column.name
-        return Assignment(taken.column, read_column(name), frozenset({name}), limit(taken.column, origin.column(name)))
 
     def pair(self, origin: Table, destination: Table) -> TablePair:
         """The two as the comparison takes them."""
@@ -147,7 +146,7 @@ def make_plan(declared: Import, apps: Apps, source: str, target: str, number: in
     source_model, target_model = (find_model(apps, label) for label in (declared.source, declared.target))
     table = get_table(connection, target_model)
     given = match_fields(declared, source_model, target_model)
-    taken = tuple(take(declared, target_model, table, name, value) for name, value in given.items())
+    taken = tuple(make_taken(declared, target_model, table, name, value) for name, value in given.items())
     columns = {t.column.name for t in taken}
     return ImportPlan(
         declared=declared,
@@ -165,14 +164,7 @@ def make_plan(declared: Import, apps: Apps, source: str, target: str, number: in
 
 
 def find_model(apps: Apps, label: str) -> Model:
-    try:
-        apps.get_model(label)
-    except (LookupError, ValueError) as error:
-        raise Refused(
-            f"{label!r} is no model of an installed app.",
-            "Write it as 'app_label.ModelName', and see that INSTALLED_APPS has the app.",
-        ) from error
-    return get_model(apps, label)
+    return get_model(apps, label, UNKNOWN)
 
 
 def match_fields(declared: Import, source: Model, target: Model) -> dict[str, Given]:
@@ -182,9 +174,9 @@ def match_fields(declared: Import, source: Model, target: Model) -> dict[str, Gi
     named = {**declared.key, **declared.fields}
     left = {*own, *named, *(name for name, field in targets.items() if field.generated)}
     same = {name: name for name in targets if name in sources and name not in left}
-    refuse_unknown(named, targets, target, "key and fields")
-    refuse_unknown(declared.lookups, {**named, **same}, target, "lookups")
-    refuse_unknown(declared.discard, sources, source, "discard")
+    refuse_unknown(named, targets, target, "key and fields of the import name", KNOWN)
+    refuse_unknown(declared.lookups, {**named, **same}, target, "lookups of the import name", KNOWN)
+    refuse_unknown(declared.discard, sources, source, "discard of the import name", KNOWN)
     refuse_same_reference(same, declared, target)
     return {**named, **same}
 
@@ -202,20 +194,11 @@ def refuse_same_reference(same: Mapping[str, str], declared: Import, target: Mod
             )
 
 
-def refuse_unknown(given: Any, known: Any, model: Model, place: str) -> None:
-    for name in given:
-        if name not in known:
-            raise Refused(
-                f"{model._meta.label} has no field {name!r}, which {place} of the import name.",
-                f"The names it may be: {', '.join(sorted(known))}.",
-            )
-
-
 def field_of(model: Model, name: str) -> Field:
     return concrete_fields(model)[name]
 
 
-def take(declared: Import, model: Model, table: Table, name: str, given: Given) -> Taken:
+def make_taken(declared: Import, model: Model, table: Table, name: str, given: Given) -> Taken:
     field = field_of(model, name)
     column = get_column(table, model, field)
     if field.generated:
@@ -256,7 +239,7 @@ def find_filled(
             continue
         value = fill(declared, model, name, field, column, connection)
         if value is not None:
-            found.append(Assignment(column, value, frozenset(), limit(column)))
+            found.append(Assignment(column, value, frozenset(), fields.limit(column)))
     return found
 
 
@@ -269,15 +252,8 @@ def fill(
     if field.has_default():
         if field.default in MADE_BY_SQL:
             return MADE_BY_SQL[field.default]
-        value = field.get_default()
-        if callable(field.default) and field.get_default() != value:
-            raise Refused(
-                f"The default of {model._meta.label}.{name} is a function that gives another value at each call, "
-                "which PostgreSQL cannot run for each row.",
-                f"Give a value with fields={{{name!r}: ...}}, or use db_default.",
-            )
-        given = value if hasattr(value, "resolve_expression") else models.Value(value, output_field=field)
-        return compile_expression(given, model, connection, name).sql
+        hint = f"Give a value with fields={{{name!r}: ...}}, or use db_default."
+        return fields.compile_default(field, model, connection, hint)
     if not column.nullable:
         raise Refused(
             f"{declared} gives no value for {model._meta.label}.{name}, which is NOT NULL and has no default.",

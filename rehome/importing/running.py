@@ -19,17 +19,18 @@ from django.db import (
 )
 
 from rehome.errors import DoubtfulRows, ImportFailed, Refused, one_line
-from rehome.importing import merging, staging, tables, watermark
+from rehome.importing import merging, staging, watermark
 from rehome.importing.checking import check
 from rehome.importing.declaration import Import
-from rehome.importing.failures import is_about_rows, is_lost, told
+from rehome.importing.failures import explained, is_about_rows, is_lost
 from rehome.importing.ledger import ImportLedger
 from rehome.importing.plan import ImportPlan, find_model, make_plan
-from rehome.importing.rejected import cells, rejects
-from rehome.importing.rejected.careful import Careful
+from rehome.importing.rejected import rejects, text_staging
 from rehome.importing.rejected.rejects import Reject
+from rehome.importing.rejected.skipping import SkippingMerge
 from rehome.importing.report import ImportReport
-from rehome.importing.sources.reading import Reader, open_reader, refuse_unreadable
+from rehome.importing.sources.reader import Reader
+from rehome.importing.sources.reading import open_reader, refuse_unreadable
 from rehome.postgres import conf
 from rehome.postgres.session import Session
 from rehome.postgres.sql import set_local
@@ -73,7 +74,7 @@ def run(
     to commit. Raises RehomeError, and then nothing is committed.
     """
     alias = source or find_source(imports, apps)
-    with told(connections[target]):
+    with explained(connections[target]):
         plans = [make_plan(declared, apps, alias, target, number) for number, declared in enumerate(imports)]
         check(plans)
         refuse_options(plans, options)
@@ -81,7 +82,7 @@ def run(
         if options.from_rejects:
             plans = rejects.restrict(plans, rejects.read_keys(options.from_rejects))
         session = Session(connections[target], [plan.target.oid for plan in plans])
-        with session.only_move(str(imports[0])), cleared(plans, session):
+        with session.only_move(str(imports[0])), staging.cleared(plans, session):
             if options.since_last:
                 plans = [dataclasses.replace(plan, since=watermark.since(plan)) for plan in plans]
             return Run(plans, session, options, committing).run() if plans else []
@@ -107,25 +108,25 @@ class Run:
             except (DatabaseError, DoubtfulRows) as error:
                 if not is_about_rows(error):
                     raise
-            return self.stage_and_bring_in(cells.stage, self.bring_in_carefully)
+            return self.stage_and_bring_in(text_staging.stage, self.bring_in_the_good)
 
     def stage_and_bring_in(
         self, stage: Stage, bring_in: Callable[[Progress], list[ImportReport]]
     ) -> list[ImportReport]:
         title = f"{', '.join(map(str, self.plans))}: from {self.source.alias!r} into {self.session.connection.alias!r}"
-        careful = stage is cells.stage
-        asked = ", looking for rows that can't go in" if careful else ""
+        skipping = stage is text_staging.stage
+        asked = ", looking for rows that can't go in" if skipping else ""
         progress = Progress(f"{title}{asked}", STEPS * len(self.plans))
         self.session.waits = progress.waits
-        with told(self.source, of_rows=careful):
+        with explained(self.source, of_rows=skipping):
             for plan in self.plans:
                 refuse_unreadable(plan)
             # Before the snapshot, so that what is committed in between is read again by the next run.
             self.marks = {plan.number: watermark.read(plan) for plan in self.plans}
-        with told(self.source, of_rows=careful), self.reader.snapshot():
+        with explained(self.source, of_rows=skipping), self.reader.snapshot():
             for plan in self.plans:
                 step = progress.step(f"read {plan.declared.source}")
-                with step, told(self.session.connection, of_rows=careful):
+                with step, explained(self.session.connection, of_rows=skipping):
                     stage(plan, self.reader, self.session, progress.detail)
 
         def once() -> list[ImportReport]:
@@ -160,9 +161,9 @@ class Run:
         self.finish([])
         return reports
 
-    def bring_in_carefully(self, progress: Progress) -> list[ImportReport]:
-        careful = Careful(self.session, delete=self.options.delete)
-        reports = [self.report(plan, progress, careful.merge) for plan in self.plans]
+    def bring_in_the_good(self, progress: Progress) -> list[ImportReport]:
+        skipping = SkippingMerge(self.session, delete=self.options.delete)
+        reports = [self.report(plan, progress, skipping.merge) for plan in self.plans]
         rows = sum(report.counts.rejected for report in reports)
         found = rejects.find(self.plans, self.session)
         if rows and not self.options.skip_bad:
@@ -228,16 +229,3 @@ def refuse_differences(plan: ImportPlan, comparison: Comparison) -> None:
             f"{plan}: {comparison.source_rows} rows were read and {comparison.target_rows} are there, or they differ: "
             f"{found or 'a key is there more than once'}. Nothing is committed; see that the key names one row."
         )
-
-
-@contextlib.contextmanager
-def cleared(plans: list[ImportPlan], session: Session) -> Iterator[None]:
-    """What was read is dropped in the end, unless the connection, which it was part of, is gone already."""
-    try:
-        yield
-    finally:
-        if not session.connection.is_usable():
-            session.connection.close()
-        elif not session.connection.in_atomic_block:
-            named = [tables.read_name, tables.text_name, tables.rejects_name]
-            session.execute_all(tables.drop(name(plan)) for plan in plans for name in named)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 
 from rehome.importing import tables
 from rehome.importing.plan import ImportPlan
-from rehome.importing.sources.reading import Block, Reader, count
+from rehome.importing.sources.reader import Block, Reader
+from rehome.importing.sources.reading import count
 from rehome.importing.sources.reading import read as read_rows
 from rehome.postgres.session import Session
 from rehome.postgres.sql import Statement
@@ -20,12 +21,12 @@ def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[
 
     The table is the session's own and no other session's business, so no lock is held on the target meanwhile.
     """
-    session.execute(tables.drop(tables.read_name(plan)))
-    session.execute(tables.create_read(plan))
+    arrived = tables.temporary(plan, "read")
+    session.execute_all([tables.drop(arrived), tables.create_read(plan)])
     with session.transaction():
         session.execute(tables.understand(plan.source.timezone_name))
-        read = receive(tables.copy_in(plan), read_rows(plan, reader), count(plan), session, report)
-    session.execute(tables.analyze(tables.read_name(plan)))
+        read = receive(tables.copy_in(arrived), read_rows(plan, reader), count(plan), session, report)
+    session.execute(tables.analyze(arrived))
     return read
 
 
@@ -48,10 +49,23 @@ def receive(
 
 def watched(blocks: Iterable[Block], total: int, report: Callable[[str], None]) -> Iterator[Block]:
     """The same blocks; now and then how far they have come is told."""
-    pace, rows, next_report = Pace(total), 0, time.monotonic() + BETWEEN_REPORTS_S
+    pace, rows, next_report = Pace(), 0, time.monotonic() + BETWEEN_REPORTS_S
     for block in blocks:
         rows += bytes(block).count(b"\n")
         if (now := time.monotonic()) >= next_report:
-            report(pace.describe(rows))
+            report(pace.describe(rows, done=rows, whole=total))
             next_report = now + BETWEEN_REPORTS_S
         yield block
+
+
+@contextlib.contextmanager
+def cleared(plans: list[ImportPlan], session: Session) -> Iterator[None]:
+    """What was read is dropped in the end, unless the connection, which it was part of, is gone already."""
+    try:
+        yield
+    finally:
+        if not session.connection.is_usable():
+            session.connection.close()
+        elif not session.connection.in_atomic_block:
+            for plan in plans:
+                session.execute_all(tables.drop(tables.temporary(plan, name)) for name in ("read", "text", "rejects"))

@@ -1,5 +1,6 @@
 """SQL of an import's temporary tables and of its merge: pure functions from an ImportPlan and a Flow."""
 
+import typing
 from collections.abc import Iterable
 
 from rehome.importing.lookups import Found, constant
@@ -14,39 +15,23 @@ LINE = "rehome line"
 """The number of a row among those that were read, where each row may have to be named."""
 
 
-def read_name(plan: ImportPlan) -> str:
-    """The temporary table that the source's rows arrive in."""
-    return f"rehome_read_{plan.number}"
+Temporary = typing.Literal[
+    "read",  # The source's rows as they arrive.
+    "found",  # The same rows after their lookups.
+    "arrived",  # A view of the target's rows that the import has to do with.
+    "text",  # The rows as the source writes them, where each value may have to be named.
+    "rejects",  # What is wrong with the rows.
+    "left",  # The rows that were taken out of those that arrived.
+]
 
 
-def found_name(plan: ImportPlan) -> str:
-    """The temporary table of the same rows after their lookups."""
-    return f"rehome_found_{plan.number}"
-
-
-def arrived_name(plan: ImportPlan) -> str:
-    """The temporary view of the target's rows that the import has to do with."""
-    return f"rehome_arrived_{plan.number}"
-
-
-def text_name(plan: ImportPlan) -> str:
-    """The temporary table of the rows as the source writes them, where each value may have to be named."""
-    return f"rehome_text_{plan.number}"
-
-
-def rejects_name(plan: ImportPlan) -> str:
-    """The temporary table of what is wrong with the rows."""
-    return f"rehome_rejects_{plan.number}"
-
-
-def left_name(plan: ImportPlan) -> str:
-    """The temporary table of the rows that were taken out of those that arrived."""
-    return f"rehome_left_{plan.number}"
+def temporary(plan: ImportPlan, table: Temporary) -> Identifier:
+    return sql.temporary(f"rehome_{table}_{plan.number}")
 
 
 def create_read(plan: ImportPlan) -> Statement:
     return SQL("CREATE TEMPORARY TABLE {} ({})").format(
-        Identifier(read_name(plan)), SQL(", ").join(map(arriving_column, plan.taken))
+        temporary(plan, "read"), SQL(", ").join(map(arriving_column, plan.taken))
     )
 
 
@@ -56,8 +41,8 @@ def arriving_column(taken: Taken, kind: str | None = None) -> Statement:
     return SQL("{} {}{}").format(Identifier(taken.arrives_in), SQL(kind or taken.arrives_as), SQL(collation))
 
 
-def copy_in(plan: ImportPlan) -> Statement:
-    return SQL("COPY {} FROM STDIN").format(Identifier(read_name(plan)))
+def copy_in(table: Identifier) -> Statement:
+    return SQL("COPY {} FROM STDIN").format(table)
 
 
 def understand(timezone: str) -> Statement:
@@ -67,19 +52,19 @@ def understand(timezone: str) -> Statement:
     )
 
 
-def drop(name: str) -> Statement:
-    return SQL("DROP TABLE IF EXISTS {}").format(Identifier("pg_temp", name))
+def drop(table: Identifier) -> Statement:
+    return SQL("DROP TABLE IF EXISTS {}").format(table)
 
 
-def analyze(name: str) -> Statement:
-    return SQL("ANALYZE {}").format(Identifier("pg_temp", name))
+def analyze(table: Identifier) -> Statement:
+    return SQL("ANALYZE {}").format(table)
 
 
 def create_found(plan: ImportPlan, found: Iterable[Found]) -> Statement:
     """The rows as they arrived, with a column more for each lookup."""
     found = list(found)
     return SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {}.*, {} FROM {} AS {} {}").format(
-        Identifier(found_name(plan)),
+        temporary(plan, "found"),
         Identifier(ROW),
         SQL(", ").join(
             SQL("{} AS {}, {} AS {}").format(
@@ -87,7 +72,7 @@ def create_found(plan: ImportPlan, found: Iterable[Found]) -> Statement:
             )
             for one in found
         ),
-        Identifier("pg_temp", read_name(plan)),
+        temporary(plan, "read"),
         Identifier(ROW),
         SQL(" ").join(one.join for one in found),
     )  # fmt: skip
@@ -95,7 +80,7 @@ def create_found(plan: ImportPlan, found: Iterable[Found]) -> Statement:
 
 def create_arrived(plan: ImportPlan, flow: Flow, condition: Statement) -> Statement:
     return SQL("CREATE TEMPORARY VIEW {} AS SELECT * FROM {} AS arrived WHERE {}").format(
-        Identifier(arrived_name(plan)), sql.name(flow.destination), condition
+        temporary(plan, "arrived"), sql.name(flow.destination), condition
     )
 
 
@@ -104,10 +89,6 @@ def was_read(flow: Flow) -> Statement:
     return SQL("EXISTS (SELECT FROM {} AS {} WHERE {})").format(
         sql.name(flow.origin), Identifier(ROW), rows.same_key(flow, ROW, "arrived")
     )
-
-
-def drop_arrived(plan: ImportPlan) -> Statement:
-    return SQL("DROP VIEW {}").format(Identifier("pg_temp", arrived_name(plan)))
 
 
 # ----- the merge
@@ -130,20 +111,20 @@ def update_changed(flow: Flow) -> Statement | None:
     )
 
 
-def is_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
+def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Statement:
     """Whether row `gone` of the target came with this import, and the source has it no more.
 
     Rows of the temporary table `left` are at the source, though they can't go in.
     """
-    at_source = [sql.name(flow.origin), *([Identifier("pg_temp", left)] if left else [])]
     missing = [
         SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(present, rows.same_key(flow, "origin", "gone"))
-        for present in at_source
+        for present in (sql.name(flow.origin), left)
+        if present
     ]
     return SQL(" AND ").join([imported(plan, "gone"), *missing])
 
 
-def gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
+def gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Statement:
     """FROM and WHERE of the target's rows that came with this import and that the source has no more."""
     return SQL("{} AS gone WHERE {}").format(sql.name(flow.destination), is_gone(plan, flow, left))
 
@@ -155,16 +136,6 @@ def imported(plan: ImportPlan, row: str) -> Statement:
     return SQL(" AND ").join([*present, *own])
 
 
-def count_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
-    return SQL("SELECT count(*) FROM {}").format(gone(plan, flow, left))
-
-
-def first_gone(plan: ImportPlan, flow: Flow, limit: int, left: str | None = None) -> Statement:
+def first_keys(plan: ImportPlan, gone: Statement, limit: int) -> Statement:
     keys = sql.of("gone", plan.key)
-    return SQL("SELECT concat_ws(', ', {}) FROM {} ORDER BY {} LIMIT {}").format(
-        keys, gone(plan, flow, left), keys, Literal(limit)
-    )
-
-
-def delete_gone(plan: ImportPlan, flow: Flow, left: str | None = None) -> Statement:
-    return SQL("DELETE FROM {}").format(gone(plan, flow, left))
+    return SQL("SELECT concat_ws(', ', {}) FROM {} ORDER BY {} LIMIT {}").format(keys, gone, keys, Literal(limit))

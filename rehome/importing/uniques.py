@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rehome.postgres import sql
 from rehome.postgres.sql import SQL, Identifier, Statement, of
-from rehome.postgres.tables import Table
+from rehome.postgres.tables import Constraint, Index, Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,25 +36,15 @@ class Unique:
 def find_uniques(table: Table) -> Iterator[Unique]:
     """Those over columns alone: an expression or a condition is PostgreSQL's own business."""
     relied_on = {incoming.index for incoming in table.incoming}
-    for constraint in table.constraints:
-        if constraint.kind in "pu":
-            free = table.owned and constraint.plain and constraint.name not in relied_on
-            yield Unique(
-                constraint.name,
-                constraint.columns,
-                "NULLS NOT DISTINCT" in constraint.definition,
-                constraint.deferrable,
-                sql.drop_constraint(table, constraint.name) if free else None,
-                sql.add_constraint(table, constraint),
-            )
-    for index in table.indexes:
-        if index.unique and index.columns:
-            free = table.owned and index.plain and index.name not in relied_on
-            yield Unique(
-                index.name,
-                index.columns,
-                "NULLS NOT DISTINCT" in index.definition,
-                False,
-                sql.drop_index(table, index.name) if free else None,
-                SQL(index.definition),
-            )
+    found: list[tuple[Constraint | Index, bool, Statement, Statement]] = [
+        (c, c.deferrable, sql.drop_constraint(table, c.name), sql.add_constraint(table, c))
+        for c in table.constraints
+        if c.kind in "pu"
+    ]
+    found += [
+        (i, False, sql.drop_index(table, i.name), SQL(i.definition)) for i in table.indexes if i.unique and i.columns
+    ]
+    for one, waits, drop, restore in found:
+        free = table.owned and one.plain and one.name not in relied_on
+        nulls_equal = "NULLS NOT DISTINCT" in one.definition
+        yield Unique(one.name, one.columns, nulls_equal, waits, drop if free else None, restore)

@@ -1,9 +1,8 @@
 """Compares what an import brought with its source, which is read again, row by row."""
 
-import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.apps import apps as django_apps
@@ -12,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connections
 
 from rehome.errors import RehomeError, one_line
-from rehome.importing import merging, staging, tables
+from rehome.importing import merging, staging
 from rehome.importing.checking import check
 from rehome.importing.declaration import Import
 from rehome.importing.ledger import ImportLedger
@@ -86,7 +85,9 @@ def verify(
     started = time.monotonic()
     comparison, problem = None, ""
     try:
-        plan = make_plan(declared, apps, find_alias(run), alias)
+        if run.source not in connections:
+            raise RehomeError(f"It was read from database {run.source!r}, which the settings don't name.")
+        plan = make_plan(declared, apps, run.source, alias)
         check([plan])
         comparison = compare(plan, limit, report)
     except RehomeError as error:
@@ -96,34 +97,13 @@ def verify(
     return Verification(str(declared), comparison, problem, time.monotonic() - started)
 
 
-def find_alias(run: ImportRun) -> str:
-    if run.source not in connections:
-        raise RehomeError(f"It was read from database {run.source!r}, which the settings don't name.")
-    return run.source
-
-
 def compare(plan: ImportPlan, limit: int, report: Callable[[str], None]) -> Comparison:
     session = Session(plan.connection, [plan.target.oid])
     reader = open_reader(plan.source)
-    with session.without_timeouts(), temporary_tables(session):
-        try:
-            with reader.snapshot():
-                staging.stage(plan, reader, session, report)
-            with session.transaction(isolation="REPEATABLE READ"):
-                return merging.verify(plan, session, limit=limit)
-        finally:
-            if plan.connection.is_usable() and not plan.connection.in_atomic_block:
-                session.execute(tables.drop(tables.read_name(plan)))
-
-
-@contextlib.contextmanager
-def temporary_tables(session: Session) -> Iterator[None]:
-    """Let a session that is set to read only make them: PostgreSQL takes that for writing, though nobody sees them."""
-    ((before,),) = session.rows("SELECT current_setting('default_transaction_read_only')")
-    read_only = "SELECT set_config('default_transaction_read_only', %s, false)"
-    session.rows(read_only, ["off"])
-    try:
-        yield
-    finally:
-        if session.connection.is_usable():
-            session.rows(read_only, [before])
+    # PostgreSQL takes temporary tables for writing, though nobody else sees them.
+    writable = session.settings(default_transaction_read_only="off")
+    with session.without_timeouts(), writable, staging.cleared([plan], session):
+        with reader.snapshot():
+            staging.stage(plan, reader, session, report)
+        with session.transaction(isolation="REPEATABLE READ"):
+            return merging.verify(plan, session, limit=limit)

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from rehome.errors import Refused
 from rehome.importing.ledger import ImportLedger
-from rehome.importing.plan import ImportPlan
-from rehome.plan.historical import concrete_fields
+from rehome.importing.plan import KNOWN, ImportPlan
+from rehome.plan.historical import concrete_fields, refuse_unknown
 from rehome.plan.plan import Field
 
 OVERLAPS: dict[type[Field], datetime.timedelta] = {
@@ -27,11 +27,7 @@ def check(plan: ImportPlan) -> None:
 
 def find_field(plan: ImportPlan) -> Any:
     name, fields = changed_name(plan), concrete_fields(plan.source_model)
-    if name not in fields:
-        raise Refused(
-            f"{plan.source_model._meta.label} has no field {name!r}, which changed of the import names.",
-            f"The names it may be: {', '.join(sorted(fields))}.",
-        )
+    refuse_unknown([name], fields, plan.source_model, "changed of the import names", KNOWN)
     return fields[name]
 
 
@@ -78,7 +74,7 @@ def read(plan: ImportPlan) -> str | None:
 def since(plan: ImportPlan) -> Q | None:
     """Rows that may have changed since the last run; None where there was none by this declaration and database."""
     field, name, overlap = find_field(plan), changed_name(plan), find_overlap(plan)
-    run = ImportLedger(plan.connection.alias).latest(str(plan))
+    run = ImportLedger(plan.connection.alias).last(name=str(plan))
     if run is None or run.watermark is None:
         return None
     if (run.declaration, run.source) != (plan.declared.digest(), plan.source.alias):

@@ -21,7 +21,7 @@ from rehome.plan.record import Checkpoint, Record
 from rehome.plan.resolve import renew
 from rehome.postgres import locks, waiting
 from rehome.preflight import checks, notices
-from rehome.terminal import Progress, stoppable
+from rehome.terminal import Pace, Progress, stoppable
 from rehome.verify import comparison
 
 STEPS = 7
@@ -130,13 +130,14 @@ class Online:
 
     def copy_pair(self, pair: TablePair) -> None:
         checkpoint = self.record.copied.get(str(pair.target)) or batches.start(self.session, pair)
-        pace = batches.Pace(checkpoint)
+        pace = Pace(done=checkpoint.block, rows=checkpoint.rows)
         courtesy = waiting.Courtesy(self.session, [pair.source.oid])
 
         def between(reached: Checkpoint) -> None:
             courtesy.pause()
             waiting.wait(self.session, self.progress.waits)
-            self.progress.detail(f"{pair.source} {pace.describe(reached)}")
+            come = pace.describe(reached.rows, done=reached.block, whole=reached.blocks)
+            self.progress.detail(f"{pair.source} {come}")
             courtesy.resume()
 
         while not checkpoint.done:

@@ -7,7 +7,6 @@ the table is rewritten, so the checkpoint keeps the file that its blocks are cou
 
 import collections
 import dataclasses
-import datetime
 import time
 from collections.abc import Callable
 from typing import Any
@@ -118,21 +117,3 @@ def settings(*, limited: bool) -> list[sql.Statement]:
         sql.set_local("lock_timeout", LOCK_TIMEOUT_MS),
     ]
     return [*found, *([sql.set_local("statement_timeout", LONGEST_MS)] if limited else [])]
-
-
-class Pace:
-    """Rows a second and the time that is left, from the blocks that this run has copied."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.first = checkpoint
-        self.began = time.monotonic()
-
-    def describe(self, reached: Checkpoint) -> str:
-        seconds = time.monotonic() - self.began
-        blocks = reached.block - self.first.block
-        share = 100 * reached.block // max(reached.blocks, 1)
-        if blocks <= 0 or seconds <= 0:
-            return f"{share} %, {reached.rows:,} rows"
-        rate = (reached.rows - self.first.rows) / seconds
-        left = datetime.timedelta(seconds=round(seconds / blocks * (reached.blocks - reached.block)))
-        return f"{share} %, {reached.rows:,} rows, {rate:,.0f} rows/s, {left} left"

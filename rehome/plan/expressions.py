@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 from django.core.exceptions import FieldError
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -13,6 +12,7 @@ from django.db.models.expressions import Col
 from django.db.models.sql import Query
 
 from rehome.errors import Refused
+from rehome.postgres.sql import inlined
 
 ROW = "new"
 """In a trigger function this is the row being written, elsewhere the alias of the table that is read."""
@@ -44,14 +44,11 @@ def compile_expression(
     relabeled = resolved.relabeled_clone({query.get_initial_alias(): ROW})
     compiler = query.get_compiler(connection=connection)
     text, params = compiler.compile(relabeled)
-    connection.ensure_connection()
-    with psycopg.ClientCursor(connection.connection) as cursor:
-        literal = cursor.mogrify(text, params)
     columns = [node.target.column for node in walk(relabeled) if isinstance(node, Col)]
     reads = {column for column in columns if column is not None}
     # In `text` the literals are still placeholders, so nothing in a string looks like a call.
     functions = re.findall(r"(\w+)\s*\(", text.lower())
-    return Compiled(f"({literal})", frozenset(reads), frozenset(functions))
+    return Compiled(f"({inlined(connection, text, params)})", frozenset(reads), frozenset(functions))
 
 
 HINT = "Use an expression over the fields of that row alone."

@@ -17,6 +17,7 @@ from rehome.plan.historical import (
     get_column,
     get_table,
     implicit_many_to_many,
+    refuse_unknown,
     repointed,
 )
 from rehome.plan.plan import Assignment, Field, Flow, LostColumn, Model, Reference, TablePair, read_column
@@ -99,11 +100,7 @@ class FieldMapping:
             (read_back, known_target, self.target, "backwards"),
             (set(self.move.discard), known_source | known_target, self.source, "discard"),
         ):
-            for name in sorted(given - known):
-                raise Refused(
-                    f"{model._meta.label} has no field {name!r}, which {place} of {self.move} names.",
-                    f"Its fields are: {', '.join(sorted(known))}.",
-                )
+            refuse_unknown(sorted(given), known, model, f"{place} of {self.move} names", "Its fields are")
 
     def refuse_sources_without_target(self) -> None:
         read_by_expressions = {column for compiled in self.computed.values() for column in compiled.reads}
@@ -214,15 +211,8 @@ class FieldMapping:
         if column.default is not None or column.identity:
             return None
         if field.has_default():
-            value = field.get_default()
-            if callable(field.default) and field.get_default() != value:
-                raise Refused(
-                    f"The default of {self.target._meta.label}.{field.name} is a function that gives another value "
-                    "at each call, which PostgreSQL cannot run for each row.",
-                    f"Give an expression, such as fields={{{field.name!r}: RandomUUID()}}, or use db_default.",
-                )
-            given = value if hasattr(value, "resolve_expression") else models.Value(value, output_field=field)
-            return compile_expression(given, self.target, self.connection, field.name).sql
+            hint = f"Give an expression, such as fields={{{field.name!r}: RandomUUID()}}, or use db_default."
+            return compile_default(field, self.target, self.connection, hint)
         if not column.nullable:
             raise Refused(
                 f"{self.source._meta.label} has no field for {self.target._meta.label}.{field.name}, "
@@ -302,6 +292,19 @@ class FieldMapping:
             for field, source, target in repointed([*pairs, *self.many_to_many()])
             if (source, target) != (self.source, self.target)
         ]
+
+
+def compile_default(field: Field, model: Model, connection: BaseDatabaseWrapper, hint: str) -> str:
+    """SQL of the default that Django gives to a field. Raises Refused, with `hint`, for one that changes."""
+    value = field.get_default()
+    if callable(field.default) and field.get_default() != value:
+        raise Refused(
+            f"The default of {model._meta.label}.{field.name} is a function that gives another value at each call, "
+            "which PostgreSQL cannot run for each row.",
+            hint,
+        )
+    given = value if hasattr(value, "resolve_expression") else models.Value(value, output_field=field)
+    return compile_expression(given, model, connection, field.name).sql
 
 
 def take(column: Column, origin: Column) -> Assignment:

@@ -1,6 +1,6 @@
 """What a move reads of the models that its migration knows, and of their tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from django.apps.registry import Apps
@@ -13,15 +13,22 @@ from rehome.plan.plan import Field, Model
 from rehome.postgres import catalog, sql
 from rehome.postgres.tables import Column, Constraint, Table
 
+UNKNOWN = (
+    "is no model that this migration knows.",
+    "Write it as 'app_label.ModelName' and add a migration of that app to this migration's dependencies.",
+)
 
-def get_model(apps: Apps, label: str) -> Model:
+
+def get_model(apps: Apps, label: str, unknown: tuple[str, str] = UNKNOWN) -> Model:
+    """Raises Refused for a proxy and, with what `unknown` says and its hint, where there is no such model."""
     try:
         model = apps.get_model(label)
     except (LookupError, ValueError) as error:
-        raise Refused(
-            f"{label!r} is no model that this migration knows.",
-            "Write it as 'app_label.ModelName' and add a migration of that app to this migration's dependencies.",
-        ) from error
+        raise Refused(f"{label!r} {unknown[0]}", unknown[1]) from error
+    return with_rows(model)
+
+
+def with_rows(model: Model) -> Model:
     if model._meta.proxy and model._meta.concrete_model:
         raise Refused(
             f"{model._meta.label} is a proxy and has no rows of its own.",
@@ -53,6 +60,18 @@ def get_column(table: Table, model: Model, field: Field) -> Column:
             "The table differs from its migrations: add the column, or correct the migrations, first.",
         )
     return table.column(column_of(field))
+
+
+def refuse_unknown(names: Iterable[str], known: Collection[str], model: Model, naming: str, hint: str) -> None:
+    """Those of a declaration that are none of the model's `known` fields; `naming` says where, and `hint` comes before
+    a list of these.
+    """
+    for name in names:
+        if name not in known:
+            raise Refused(
+                f"{model._meta.label} has no field {name!r}, which {naming}.",
+                f"{hint}: {', '.join(sorted(known))}.",
+            )
 
 
 def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) -> Iterator[Constraint]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from django.apps.registry import Apps
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import sql
 
 from rehome.plan.declaration import Declaration
 from rehome.plan.expressions import ROW
+from rehome.postgres.sql import Identifier
 from rehome.postgres.tables import Column, Constraint, Sequence, Table
 
 if TYPE_CHECKING:
@@ -157,4 +157,4 @@ class Plan:
 
 
 def read_column(name: str) -> str:
-    return sql.Identifier(ROW, name).as_string()
+    return Identifier(ROW, name).as_string()

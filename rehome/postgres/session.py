@@ -16,20 +16,16 @@ from rehome.errors import LockNotObtained, Refused
 from rehome.postgres import catalog, conf, sql
 from rehome.postgres.locks import PATIENT_MS
 from rehome.postgres.sql import Statement
+from rehome.postgres.states import RETRIED, TOO_LONG, state_of
 
 LONGEST_PAUSE_S = 2.0
 TRIES_IN_SILENCE = 3
 
-
 MAINTENANCE_MEMORY = "256MB"
 TIMEOUTS = ["statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"]
 """None of these may end a move halfway; the third came with PostgreSQL 17."""
-RETRIED = {"55P03": "lock timeout", "40P01": "deadlock", "40001": "serialization failure"}
-"""By SQLSTATE, failures that leave a transaction which can be tried again."""
-TOO_LONG = {"57014": "statement timeout"}
 ONE_MOVE = 0x7265686F6D65
 """Key of the advisory lock, "rehome" in ASCII."""
-
 
 Result = TypeVar("Result")
 
@@ -54,6 +50,11 @@ SELECT format('pid %%s (%%s)', a.pid,
  WHERE l.locktype = 'advisory' AND l.granted
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND (l.classid::bigint << 32 | l.objid::bigint) = %s
+"""
+
+CHANGE_SETTINGS = """
+SELECT name, setting, set_config(name, value, false)
+  FROM pg_settings JOIN unnest(%s::text[], %s::text[]) AS wanted (name, value) USING (name)
 """
 
 
@@ -96,11 +97,9 @@ class Session:
         if not obtained:
             who = self.running_move() or "a process that has ended by now"
             raise Refused(f"Another move is running in this database: {who}.", "Wait until it has ended.")
+        name = f"rehome, since {datetime.datetime.now(datetime.UTC):%H:%M:%S} UTC: {move}"
         try:
-            with (
-                self.without_timeouts(),
-                self.named(f"rehome, since {datetime.datetime.now(datetime.UTC):%H:%M:%S} UTC: {move}"),
-            ):
+            with self.without_timeouts(), self.settings(application_name=name[:63]):
                 self.notice_lost_clients()
                 yield
         finally:
@@ -113,34 +112,26 @@ class Session:
         return holder[0][0] if holder else None
 
     @contextlib.contextmanager
-    def named(self, name: str) -> Iterator[None]:
-        ((before,),) = self.rows("SELECT current_setting('application_name')")
-        self.rows("SELECT set_config('application_name', left(%s, 63), false)", [name])
+    def settings(self, **values: str) -> Iterator[None]:
+        """Change settings of this connection until the block ends; what this server does not know is left out."""
+        before = self.rows(CHANGE_SETTINGS, [list(values), list(values.values())])
         try:
             yield
         finally:
             if self.connection.is_usable():
-                self.rows("SELECT set_config('application_name', %s, false)", [before])
+                self.rows(CHANGE_SETTINGS, [[name for name, _, _ in before], [value for _, value, _ in before]])
 
     def notice_lost_clients(self) -> None:
         """Let the server end what runs here soon after this process has died, instead of when it has an answer."""
         with contextlib.suppress(DatabaseError):  # Not every platform can tell; then it notices at the next answer.
             self.rows("SELECT set_config('client_connection_check_interval', '1s', false)")
 
-    @contextlib.contextmanager
-    def without_timeouts(self) -> Iterator[None]:
+    def without_timeouts(self) -> contextlib.AbstractContextManager[None]:
         """On this connection and until the block ends, no timeout that was set for it.
 
         Whatever keeps others waiting sets its own for locks; a concurrent build, which waits for them, has none.
         """
-        lifted = "SELECT name, setting, set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)"
-        before = self.rows(lifted, [TIMEOUTS])
-        try:
-            yield
-        finally:
-            if self.connection.is_usable():
-                for name, setting, _ in before:
-                    self.rows("SELECT set_config(%s, %s, false)", [name, setting])
+        return self.settings(**dict.fromkeys(TIMEOUTS, "0"))
 
     @contextlib.contextmanager
     def transaction(self, *, isolation: str = "READ COMMITTED") -> Iterator[None]:
@@ -247,7 +238,7 @@ class Session:
             try:
                 return attempt()
             except OperationalError as error:
-                state = getattr(error.__cause__, "sqlstate", None)
+                state = state_of(error)
                 if state not in known:
                     raise
                 refusal = error

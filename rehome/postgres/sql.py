@@ -1,21 +1,37 @@
-"""SQL of tables and rows: pure functions from parts of a Plan; also in comparing.py, questions.py, triggers.py."""
+"""SQL of tables, indexes and constraints, and the names by which all of rehome composes it."""
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
-from psycopg import sql
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import ClientCursor, sql
 
 from rehome.postgres.tables import Column, Constraint, Incoming, Table
 
-SQL, Identifier, Literal = sql.SQL, sql.Identifier, sql.Literal
+SQL = sql.SQL
+Identifier = sql.Identifier
+Literal = sql.Literal
 Statement = sql.Composable
 
 SAME_RECORD = SQL("OPERATOR(pg_catalog.*=)")
 OTHER_RECORD = SQL("OPERATOR(pg_catalog.*<>)")
 
 
-def name(table: Table) -> sql.Identifier:
+def name(table: Table) -> Identifier:
     return Identifier(table.schema, table.name)
+
+
+def temporary(name: str) -> Identifier:
+    """A table, view or function of this session alone, which another of the same name can't be taken for."""
+    return Identifier("pg_temp", name)
+
+
+def inlined(connection: BaseDatabaseWrapper, text: str, params: Any) -> str:
+    """A statement with its parameters as literals, so that it can be a part of another."""
+    connection.ensure_connection()
+    with ClientCursor(connection.connection) as cursor:
+        return str(cursor.mogrify(text, params))
 
 
 def readable(*names: str) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from django.db import DataError
-from psycopg import sql as pg
 
 from rehome.errors import Refused, one_line
 from rehome.plan.plan import Assignment, Plan, TablePair
 from rehome.postgres import catalog
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 from rehome.postgres.tables import Column, Constraint, Incoming, Table
 from rehome.preflight import questions
 
@@ -15,9 +15,9 @@ NAMED = 3
 """How many rows a refusal names."""
 
 
-def refuse_rows(plan: Plan, query: pg.Composable, problem: str, hint: str) -> None:
+def refuse_rows(plan: Plan, query: Statement, problem: str, hint: str) -> None:
     """Refuse when `query` finds rows; `{rows}` in the problem stands for its one column of the first of them."""
-    first = pg.SQL("SELECT * FROM ({}) AS found LIMIT {}").format(query, pg.Literal(NAMED + 1))
+    first = SQL("SELECT * FROM ({}) AS found LIMIT {}").format(query, Literal(NAMED + 1))
     found = [str(row) for (row,) in catalog.query(plan.connection, first.as_string())]
     if found:
         named = ", ".join([*found[:NAMED], *(["..."] if len(found) > NAMED else [])])
@@ -146,12 +146,12 @@ def refuse_false_inverses(pair: TablePair, plan: Plan) -> None:
         ) from error
 
 
-def as_of_now(key: Constraint, plan: Plan) -> pg.Composable:
+def as_of_now(key: Constraint, plan: Plan) -> Statement:
     """What a foreign key points at; a target of this same move is still empty, so its source answers."""
     for pair in plan.pairs:
         if key.referenced_oid == pair.target.oid:
-            return pg.SQL("({})").format(questions.projection(pair.forward, typed_as_target=True))
-    return pg.SQL(str(key.referenced))
+            return SQL("({})").format(questions.projection(pair.forward, typed_as_target=True))
+    return SQL(str(key.referenced))
 
 
 def refuse_references_to_target(pair: TablePair, plan: Plan) -> None:
@@ -165,10 +165,10 @@ def refuse_references_to_target(pair: TablePair, plan: Plan) -> None:
 def refuse_references(incoming: Incoming, pair: TablePair, plan: Plan) -> None:
     refuse_rows(
         plan,
-        pg.SQL("SELECT {} FROM {} WHERE {} IS NOT NULL").format(
-            pg.Identifier(incoming.columns[0]),
-            pg.Identifier(incoming.schema, incoming.table),
-            pg.Identifier(incoming.columns[0]),
+        SQL("SELECT {} FROM {} WHERE {} IS NOT NULL").format(
+            Identifier(incoming.columns[0]),
+            Identifier(incoming.schema, incoming.table),
+            Identifier(incoming.columns[0]),
         ),
         f"{incoming.schema}.{incoming.table}.{incoming.columns[0]} still points at rows {{rows}} of {pair.target}.",
         "Roll back the migrations that made it point there first.",

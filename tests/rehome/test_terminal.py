@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from rehome.terminal import Progress
+from rehome.terminal import Pace, Progress
 
 
 class Stream(io.StringIO):
@@ -110,3 +110,13 @@ def test_a_run_that_goes_on_counts_the_steps_of_the_one_before() -> None:
     run(progress, "switch")
 
     assert stream.getvalue() == "\n    a move\n    [3/3] switch (0.0 s)\n"
+
+
+def test_the_pace_tells_rows_and_rate_and_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("rehome.terminal.time.monotonic", lambda: now[0])
+    pace = Pace(done=100, rows=5_000)
+
+    assert pace.describe(5_000, done=100, whole=1000) == "10 %, 5,000 rows"
+    now[0] += 10
+    assert pace.describe(25_000, done=400, whole=1000) == "40 %, 25,000 rows, 2,000 rows/s, 0:00:20 left"

@@ -36,7 +36,7 @@ class MySQLRemedies:
             return (*self.drop(table, part), *self.add(table, part, name))
         return (f"ALTER TABLE {table.place} RENAME INDEX {quoted(part.name)} TO {quoted(name)}",)
 
-    def mend(self, table: Shape, part: Part) -> tuple[str, ...]:
+    def repair(self, table: Shape, part: Part) -> tuple[str, ...]:
         """Nothing is ever half made here."""
         return ()
 

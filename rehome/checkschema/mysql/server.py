@@ -3,15 +3,16 @@
 import dataclasses
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.checkschema.mysql import statement as described_by
+from rehome.checkschema.mysql import show_create
 from rehome.checkschema.mysql.remedies import MySQLRemedies
-from rehome.checkschema.mysql.statement import IDLE
+from rehome.checkschema.mysql.show_create import IDLE
+from rehome.checkschema.server import Server
 from rehome.checkschema.shape import Part, Shape
 from rehome.checkschema.twins import Twin, foreign_keys
 from rehome.errors import Refused, one_line
@@ -35,7 +36,7 @@ SELECT table_collation, @@collation_database FROM information_schema.tables
 """
 
 
-class MySQL:
+class MySQL(Server):
     makes_foreign_keys = False
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -44,7 +45,7 @@ class MySQL:
         self.remedies = MySQLRemedies()
 
     @contextmanager
-    def workshop(self) -> Iterator[None]:
+    def temporary_tables(self) -> Iterator[None]:
         try:
             with self.connection.cursor() as cursor:
                 # A connection may be read-only by default.
@@ -64,23 +65,10 @@ class MySQL:
                 "GRANT CREATE TEMPORARY TABLES to its user, or run it where writing is allowed.",
             ) from error
 
-    def attempt(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
     def table_options(self, twin: Twin) -> str:
         """A column that says no collation gets its table's, a later one as well."""
         collations = catalog.query(self.connection, COLLATIONS, [twin.live_name])
         return f" COLLATE {collations[0][0]}" if collations and collations[0][0] else ""
-
-    def stand_for(self, name: str, live_name: str) -> None:
-        """The foreign keys that are expected name live tables already."""
-
-    def table_names(self) -> list[str]:
-        with self.connection.cursor() as cursor:
-            return list(self.connection.introspection.table_names(cursor, include_views=True))
-
-    def notes(self) -> list[str]:
-        return []
 
     def simplified(self, definition: str) -> str:
         """Django compares a raw condition with True here."""
@@ -122,20 +110,20 @@ class MySQL:
             place=place,
             schema="",
             kind="table",
-            columns=tuple(described_by.columns(statement, collations)),
-            parts=tuple(without_saying(list(described_by.parts(statement)))),
-            comment=described_by.comment(statement),
+            columns=tuple(show_create.columns(statement, collations)),
+            parts=tuple(without_saying(list(show_create.parts(statement)))),
+            comment=show_create.comment(statement),
             notes=tuple(self.notes_on(name, place, statement)),
             incoming=tuple(catalog.query(self.connection, INCOMING, [name])),
         )
 
     def describe_view(self, place: str, described: list[tuple[Any, ...]]) -> Shape:
         lines = (f"`{name}` {kind} {'NULL' if null == 'YES' else 'NOT NULL'}" for name, kind, _, null, *_ in described)
-        columns = tuple(described_by.column(line, {}) for line in lines)
+        columns = tuple(show_create.column(line, {}) for line in lines)
         return Shape(place=place, schema="", kind="view", columns=columns, parts=(), comment="")
 
     def notes_on(self, name: str, place: str, statement: str) -> Iterator[str]:
-        made = described_by.ending(statement)
+        made = show_create.ending(statement)
         engine, rows = re.search(r"ENGINE=(\w+)", made), re.search(r"ROW_FORMAT=(COMPACT|REDUNDANT)", made)
         if rows:
             yield f"Its rows are {rows[1]}: no index holds over 767 bytes; ALTER TABLE {place} ROW_FORMAT=DYNAMIC."

@@ -75,7 +75,7 @@ class PostgreSQLRemedies:
             return (f"ALTER INDEX {Identifier(table.schema, part.name).as_string()} RENAME TO {quoted(name)}",)
         return (f"ALTER TABLE {table.place} RENAME CONSTRAINT {quoted(part.name)} TO {quoted(name)}",)
 
-    def mend(self, table: Shape, part: Part) -> tuple[str, ...]:
+    def repair(self, table: Shape, part: Part) -> tuple[str, ...]:
         if part.kind.endswith("index"):
             return (f"REINDEX INDEX CONCURRENTLY {Identifier(table.schema, part.name).as_string()}",)
         return (f"ALTER TABLE {table.place} VALIDATE CONSTRAINT {quoted(part.name)}",)

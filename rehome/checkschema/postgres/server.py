@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.checkschema.postgres import notes, numbers
+from rehome.checkschema.postgres import notes, sequences
 from rehome.checkschema.postgres.remedies import PostgreSQLRemedies
+from rehome.checkschema.server import Server
 from rehome.checkschema.shape import Column, Part, Shape
 from rehome.checkschema.twins import Twin
 from rehome.errors import Refused
@@ -52,7 +53,7 @@ QUOTED = re.compile(r"'((?:[^']|'')*)'(::(?:smallint|integer|bigint)(?!\[))?|\"(
 NEEDLESS = re.compile(r"(?<![\w\x00])\(([\w\x00]+|\([^()]*\)|ARRAY\[[^\]()]*\])\)")
 
 
-class PostgreSQL:
+class PostgreSQL(Server):
     makes_foreign_keys = True
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -62,7 +63,7 @@ class PostgreSQL:
         """By the oid of a table that a foreign key of a twin points at: the live table in its place."""
 
     @contextmanager
-    def workshop(self) -> Iterator[None]:
+    def temporary_tables(self) -> Iterator[None]:
         """A transaction that may make temporary tables, and of which nothing stays."""
         self.refuse_without_temporary_tables()
         with transaction.atomic(using=self.connection.alias):
@@ -87,21 +88,13 @@ class PostgreSQL:
     def attempt(self) -> AbstractContextManager[object]:
         return transaction.atomic(using=self.connection.alias)
 
-    def table_options(self, twin: Twin) -> str:
-        return ""
-
     def stand_for(self, name: str, live_name: str) -> None:
-        """Let foreign keys of twins that point at table `name` be read as pointing at `live_name`."""
         quote = self.connection.ops.quote_name
         ((oid, place, found),) = catalog.query(self.connection, PLACE, [quote(name), quote(live_name)])
         self.places[oid] = place if found else quote(live_name)
 
-    def table_names(self) -> list[str]:
-        with self.connection.cursor() as cursor:
-            return list(self.connection.introspection.table_names(cursor, include_views=True))
-
-    def notes(self) -> list[str]:
-        return list(notes.find_in_database(self.connection))
+    def notes(self) -> Iterator[str]:
+        return notes.find_in_database(self.connection)
 
     def simplified(self, definition: str) -> str:
         return simplified(definition)
@@ -110,7 +103,6 @@ class PostgreSQL:
         return self.describe(historical.get_table(self.connection, twin.twin))
 
     def read(self, name: str) -> Shape | None:
-        """Takes no lock on the table."""
         table = catalog.read_table(self.connection, self.connection.ops.quote_name(name))
         return None if table is None else self.describe(table)
 
@@ -140,7 +132,7 @@ class PostgreSQL:
         return str(place)
 
     def columns(self, whole: Anatomy) -> Iterator[Column]:
-        numbered_columns = numbers.read(whole.table, self.connection)
+        numbered_columns = sequences.read(whole.table, self.connection)
         unproved = {name for (name,) in catalog.query(self.connection, UNPROVED, [whole.table.oid])}
         for column in whole.table.columns:
             numbered, cure = numbered_columns.get(column.name, ("", ()))

@@ -1,12 +1,12 @@
-"""SQL that asks the rows of an import what the target's constraints would refuse: questions as those of `doubts`."""
+"""SQL that asks the rows of an import what the target's constraints would refuse: questions as those of `values`."""
 
 import re
 from collections.abc import Iterator, Sequence
 
-from rehome.importing import tables
-from rehome.importing.doubts import TIMES, ask, ask_of, cell, counted, present, projection, together
 from rehome.importing.plan import ImportPlan
+from rehome.importing.tables import is_gone, temporary
 from rehome.importing.uniques import Unique, find_uniques
+from rehome.importing.values import TIMES, ask, ask_of, cell, counted, present, projection, together
 from rehome.parts import rows
 from rehome.plan.plan import Flow
 from rehome.postgres import sql
@@ -14,7 +14,7 @@ from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 from rehome.postgres.tables import Constraint
 
 
-def of_rows(
+def ask_constraints(
     plan: ImportPlan, flow: Flow, left: Sequence[tuple[ImportPlan, Flow]], *, delete: bool
 ) -> Iterator[Statement]:
     """What NOT NULL, checks, unique constraints and foreign keys refuse, as far as the source gives their columns."""
@@ -30,7 +30,7 @@ def of_rows(
             yield ask(flow, ", ".join(check.columns), reason, together(check.columns), condition)
     for unique in find_uniques(plan.target):
         if set(unique.columns) <= columns:
-            yield from of_unique(plan, flow, unique, delete=delete)
+            yield from ask_unique(plan, flow, unique, delete=delete)
     for key in plan.target.foreign_keys:
         if set(key.columns) <= columns and is_plain(key):
             yield orphans(plan, flow, key, left)
@@ -41,7 +41,7 @@ def is_plain(constraint: Constraint) -> bool:
     return re.search(r" NOT ENFORCED\b|[(,] ?PERIOD ", constraint.definition) is None
 
 
-def of_unique(plan: ImportPlan, flow: Flow, unique: Unique, *, delete: bool) -> Iterator[Statement]:
+def ask_unique(plan: ImportPlan, flow: Flow, unique: Unique, *, delete: bool) -> Iterator[Statement]:
     name, value = ", ".join(unique.columns), together(unique.columns)
     known = SQL("true") if unique.nulls_equal else present(unique.columns)
     times = SQL("{} || {}").format(
@@ -53,7 +53,7 @@ def of_unique(plan: ImportPlan, flow: Flow, unique: Unique, *, delete: bool) -> 
         sql.name(flow.origin), rows.same_key(flow, "origin", "gone")
     )
     if delete:
-        stays = SQL("{} AND NOT ({})").format(stays, tables.is_gone(plan, flow, tables.left_name(plan)))
+        stays = SQL("{} AND NOT ({})").format(stays, is_gone(plan, flow, temporary(plan, "left")))
     reason = Literal(f"is the value of another row of {flow.destination}, and {unique.name} allows one")
     taken = SQL("{} AND EXISTS (SELECT FROM {} AS gone WHERE {} AND {})").format(
         known, sql.name(flow.destination), unique.same("gone", "projected"), stays
@@ -85,7 +85,7 @@ def orphans(plan: ImportPlan, flow: Flow, key: Constraint, left: Sequence[tuple[
     if key.referenced_oid == plan.target.oid and gives(flow, key):
         held.append(lead_to(SQL("({})").format(projection(flow))))
     skipped = [
-        lead_to(Identifier("pg_temp", tables.left_name(other)))
+        lead_to(temporary(other, "left"))
         for other, others in left
         if other.target.oid == key.referenced_oid and gives(others, key)
     ]

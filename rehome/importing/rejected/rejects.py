@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rehome.errors import ImportFailed, Refused
-from rehome.importing import tables
 from rehome.importing.plan import ImportPlan, Key
-from rehome.importing.tables import LINE
+from rehome.importing.tables import LINE, temporary
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Statement
 
@@ -45,17 +44,13 @@ class Reject:
 def refuse(rows: int, found: Iterator[Reject], named: int | None) -> ImportFailed:
     """The error that names `named` of the reasons, or all of them."""
     lines = [str(reject) for reject in itertools.islice(found, named)]
-    more = sum(1 for _ in found)
-    if more:
+    if more := sum(1 for _ in found):
         lines.append(f"... and {more:,} more; --verbosity 2 tells all.")
+    shown = "\n".join(f"  {line}" for line in lines)
     return ImportFailed(
-        f"{count(rows)} can't go in. Nothing is committed.\n{indented(lines)}\nCorrect them where they come from, or "
+        f"{count(rows)} can't go in. Nothing is committed.\n{shown}\nCorrect them where they come from, or "
         "let --skip-bad FILE write them to a file and bring in the others."
     )
-
-
-def indented(lines: Iterable[str]) -> str:
-    return "\n".join(f"  {line}" for line in lines)
 
 
 def count(rows: int) -> str:
@@ -73,22 +68,16 @@ def find(plans: Iterable[ImportPlan], session: Session) -> Iterator[Reject]:
 
 
 def list_rejects(plan: ImportPlan) -> Statement:
-    line, rejects = line_and_rejects(plan)
     arrived_in = {taken.column.name: taken.arrives_in for taken in plan.taken}
     return SQL(
-        'SELECT {}, rejected."column", rejected.reason, rejected.value FROM {} AS rejected JOIN {} AS given USING ({}) '
-        'ORDER BY {}, rejected."column"'
+        'SELECT {keys}, rejected."column", rejected.reason, rejected.value '
+        'FROM {rejects} AS rejected JOIN {text} AS given USING ({line}) ORDER BY {line}, rejected."column"'
     ).format(
-        SQL(", ").join(Identifier("given", arrived_in[column]) for column in plan.key),
-        rejects,
-        Identifier("pg_temp", tables.text_name(plan)),
-        line,
-        line,
+        keys=SQL(", ").join(Identifier("given", arrived_in[column]) for column in plan.key),
+        rejects=temporary(plan, "rejects"),
+        text=temporary(plan, "text"),
+        line=Identifier(LINE),
     )
-
-
-def line_and_rejects(plan: ImportPlan) -> tuple[Statement, Statement]:
-    return Identifier(LINE), Identifier("pg_temp", tables.rejects_name(plan))
 
 
 # ----- the file

@@ -12,9 +12,8 @@ from MySQLdb.cursors import SSCursor
 
 from rehome.errors import DoubtfulRows, Refused
 from rehome.importing.plan import ImportPlan
-from rehome.importing.sources.mysql_values import Cell, Raw, Spoilt, copy_lines, make_converter
-from rehome.importing.sources.reading import BLOCK_SIZE
-from rehome.importing.sources.spoilt import NULL, Report
+from rehome.importing.sources.mysql_values import Broken, Cell, Raw, copy_lines, make_converter
+from rehome.importing.sources.reader import BLOCK_SIZE, NULL, Report
 
 PREPARATION = (
     # PAD_CHAR_TO_FULL_LENGTH and other modes would change what is read.
@@ -118,17 +117,17 @@ class Lines:
         try:
             lines = copy_lines(columns)
         except TypeError:
-            lines = copy_lines(self.without_spoilt(columns))
+            lines = copy_lines(self.without_broken(columns))
         self.done += len(rows)
         return lines
 
-    def without_spoilt(self, columns: Sequence[Sequence[Cell]]) -> list[Sequence[Cell]]:
-        """The same columns, with null in the place of what is spoilt and reported."""
+    def without_broken(self, columns: Sequence[Sequence[Cell]]) -> list[Sequence[Cell]]:
+        """The same columns, with null in the place of what is broken and reported."""
         for taken, cells in zip(self.plan.taken, columns, strict=True):
             for number, cell in enumerate(cells, self.done + 1):
-                if isinstance(cell, Spoilt):
+                if isinstance(cell, Broken):
                     self.report(number, taken.column.name, cell.reason)
-        return [[NULL if isinstance(cell, Spoilt) else cell for cell in cells] for cells in columns]
+        return [[NULL if isinstance(cell, Broken) else cell for cell in cells] for cells in columns]
 
 
 def refuse(number: int, column: str, reason: str) -> None:

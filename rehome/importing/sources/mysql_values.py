@@ -6,20 +6,21 @@ from collections.abc import Callable, Sequence
 
 from MySQLdb.constants import FIELD_TYPE, FLAG
 
-from rehome.importing.sources.spoilt import NULL, fault
+from rehome.importing.sources.broken_text import fault
+from rehome.importing.sources.reader import NULL
 
 Raw = bytes | None
 """As the server sent it."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Spoilt:
+class Broken:
     """In the place of a value that PostgreSQL has no text for."""
 
     reason: str
 
 
-Cell = bytes | Spoilt
+Cell = bytes | Broken
 Convert = Callable[[Sequence[Raw]], Sequence[Cell]]
 
 SPECIAL = {b"\\": b"\\\\", b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r"}
@@ -66,7 +67,7 @@ def text(values: Sequence[Raw], *, binary: bool) -> Sequence[Cell]:
     # Looked for in all of them at once: few texts have anything special.
     together = b" ".join(filter(None, values))
     if b"\0" in together or (binary and fault(together)):
-        return [Spoilt(reason) if value and (reason := fault(value)) else escaped(value) for value in values]
+        return [Broken(reason) if value and (reason := fault(value)) else escaped(value) for value in values]
     if any(special in together for special in SPECIAL):
         return list(map(escaped, values))
     return plain(values)
@@ -136,5 +137,5 @@ def is_zero(date: bytes) -> bool:
 
 
 def copy_lines(columns: Sequence[Sequence[Cell]]) -> bytes:
-    """The rows of these columns, a line each. Raises TypeError where a value is spoilt."""
+    """The rows of these columns, a line each. Raises TypeError where a value is broken."""
     return b"\n".join(map(b"\t".join, zip(*columns, strict=True))) + b"\n"

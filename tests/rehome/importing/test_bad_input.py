@@ -15,7 +15,7 @@ from rehome.importing.running import Options
 from tests.farm import farm
 from tests.farm.conftest import WORKER
 from tests.rehome.importing.test_rejects import make, rejected, simple
-from tests.rehome.importing.test_rejects_singly import contents, fill
+from tests.rehome.importing.test_rejects_one_by_one import contents, fill
 from tests.rehome.importing.workshop import OLDER, Workshop, connect
 from tests.servers.postgis import PLAIN_ENGINE, PostGIS
 from tests.servers.starting import free_port

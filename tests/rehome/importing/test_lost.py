@@ -19,12 +19,12 @@ from django.db.models import IntegerField, TextField
 
 from rehome.errors import ImportFailed
 from rehome.importing import merging, running, staging
-from rehome.importing.rejected import careful, cells
-from rehome.importing.sources import reading
+from rehome.importing.rejected import skipping, text_staging
+from rehome.importing.sources import postgresql
 from tests.farm import farm
 from tests.farm.conftest import WORKER
 from tests.rehome.importing.test_rejects import make, simple
-from tests.rehome.importing.test_rejects_singly import contents
+from tests.rehome.importing.test_rejects_one_by_one import contents
 from tests.rehome.importing.test_skip_bad import call
 from tests.rehome.importing.workshop import OLDER, Workshop
 from tests.servers.plugin import WITHOUT
@@ -78,7 +78,7 @@ def at(place: tuple[Any, str], happens: Callable[[], object]) -> Iterator[None]:
     assert done, f"{name} was not called"
 
 
-READING = (reading.PostgreSQLReader, "copy")
+READING = (postgresql.PostgreSQLReader, "copy")
 STEPS = {
     "before the rows": (staging, "stage"),
     "between rows": (staging, "watched"),
@@ -87,10 +87,10 @@ STEPS = {
     "before the comparison": (merging, "compare"),
 }
 CAREFUL = {
-    "before rows of text": (cells, "stage"),
-    "while values are taken": (cells, "take_all"),
-    "while rows are asked": (careful.Careful, "ask"),
-    "while rows are tried": (careful.Careful, "try_all"),
+    "before rows of text": (text_staging, "stage"),
+    "while values are taken": (text_staging, "take_all"),
+    "while rows are asked": (skipping.SkippingMerge, "ask"),
+    "while rows are tried": (skipping.SkippingMerge, "try_all"),
 }
 
 

@@ -18,10 +18,10 @@ from django.db.models import CASCADE, ForeignKey, IntegerField, TextField
 from rehome import Import, Lookup
 from rehome.errors import ImportFailed, Refused
 from rehome.importing import merging, running
-from rehome.importing.rejected import careful
+from rehome.importing.rejected import skipping
 from rehome.management.importing import ImportCommand
 from tests.rehome.importing.test_rejects import make, simple
-from tests.rehome.importing.test_rejects_singly import contents, fill
+from tests.rehome.importing.test_rejects_one_by_one import contents, fill
 from tests.rehome.importing.workshop import OLDER, Workshop
 
 
@@ -198,16 +198,16 @@ def test_rows_that_others_write_meanwhile_are_sought_again(places: Workshop, tmp
     places.run(simple(), skip_bad=tmp_path / "bad")
     places.old("old.Place").update(size="9")
     places.old("old.Place").filter(pk=2).update(size="x")
-    original, seen = careful.Careful.try_all, []
+    original, seen = skipping.SkippingMerge.try_all, []
 
-    def try_all(self: careful.Careful, *arguments: Any) -> Any:
+    def try_all(self: skipping.SkippingMerge, *arguments: Any) -> Any:
         if not seen:
             seen.append(True)
             with psycopg.connect(**connections["default"].get_connection_params()) as other:
                 other.execute("UPDATE new_place SET size = 77")
         return original(self, *arguments)
 
-    with patch.object(careful.Careful, "try_all", try_all):
+    with patch.object(skipping.SkippingMerge, "try_all", try_all):
         places.run(simple(), skip_bad=tmp_path / "bad")
     assert contents(places, "size") == [(1, 9), (2, 77), (3, 9), (6, 9)]
     assert {line["key"]["legacy_id"] for line in lines(tmp_path / "bad")} == {"2", "4", "5"}

@@ -9,8 +9,6 @@ from rehome.parts.batches import (
     SAMPLES,
     TARGET_SECONDS,
     BatchSize,
-    Checkpoint,
-    Pace,
 )
 
 HUGE = 10**9
@@ -60,14 +58,3 @@ def test_a_batch_that_was_far_too_long_divides_it_by_ten_and_there_is_always_a_b
     for _ in range(9):
         size.shrink()
     assert size.blocks == 1
-
-
-def test_the_pace_tells_rows_and_rate_and_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("rehome.parts.batches.time.monotonic", lambda: now[0])
-    pace = Pace(Checkpoint(filenode=1, block=100, blocks=1000, rows=5_000))
-
-    assert pace.describe(Checkpoint(filenode=1, block=100, blocks=1000, rows=5_000)) == "10 %, 5,000 rows"
-    now[0] += 10
-    reached = Checkpoint(filenode=1, block=400, blocks=1000, rows=25_000)
-    assert pace.describe(reached) == "40 %, 25,000 rows, 2,000 rows/s, 0:00:20 left"

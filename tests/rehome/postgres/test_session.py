@@ -1,5 +1,6 @@
 """What holds in each transaction of a move, whatever the project's own settings say."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -62,3 +63,18 @@ def test_no_timeout_of_the_role_is_in_force_while_rows_are_read(lab: Lab) -> Non
     assert [(text, found) for text, found in seen if found] == []
     assert dict(lab.sql(question)) == timeouts
     lab.connection.close()
+
+
+def test_settings_are_what_they_were_whatever_happens_and_unknown_ones_are_left_out(lab: Lab) -> None:
+    names = ("application_name", "work_mem", "default_transaction_read_only")
+
+    def now() -> list[str]:
+        return [lab.sql(f"SHOW {name}")[0][0] for name in names]
+
+    before, wanted = now(), ["somebody's", "3MB", "on"]
+    assert all(value != was for value, was in zip(wanted, before, strict=True))
+    settings = dict(zip(names, wanted, strict=True))
+    with suppress(ZeroDivisionError), Session(lab.connection).settings(no_such_setting="1", **settings):
+        seen = now()
+        raise ZeroDivisionError
+    assert (seen, now()) == (wanted, before)

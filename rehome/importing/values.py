@@ -6,10 +6,10 @@ the target under the name `projected`.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rehome.importing import lookups, tables
+from rehome.importing import lookups
 from rehome.importing.lookups import Found
 from rehome.importing.plan import ImportPlan
-from rehome.importing.tables import LINE
+from rehome.importing.tables import LINE, temporary
 from rehome.importing.uniques import find_uniques
 from rehome.parts import rows
 from rehome.plan.expressions import ROW
@@ -21,6 +21,11 @@ from rehome.postgres.tables import Column
 
 TIMES = "rehome times"
 """How many rows have the same values."""
+
+
+def reject(plan: ImportPlan, question: Statement) -> Statement:
+    """Keeps what a question finds, but for what is rejected already."""
+    return SQL("INSERT INTO {} {} ON CONFLICT DO NOTHING").format(temporary(plan, "rejects"), question)
 
 
 def ask(flow: Flow, column: str, reason: Statement, value: Statement, condition: Statement) -> Statement:
@@ -60,7 +65,7 @@ def together(columns: Iterable[str]) -> Statement:
 # ----- a value by itself
 
 
-def of_values(flow: Flow, named: Iterable[Found]) -> Iterator[Statement]:
+def ask_values(flow: Flow, named: Iterable[Found]) -> Iterator[Statement]:
     """Values without an answer, numbers that would be rounded, texts that are too long: of rows as they arrived."""
     arrived = SQL("SELECT * FROM {}").format(sql.name(flow.origin))
     for found in named:
@@ -115,7 +120,7 @@ def is_inexact(value: Statement, column: Column) -> Statement:
 # ----- a row among the others
 
 
-def of_keys(plan: ImportPlan, flow: Flow) -> Iterator[Statement]:
+def ask_keys(plan: ImportPlan, flow: Flow) -> Iterator[Statement]:
     for column in plan.key:
         reason = Literal("is null, so that no later run could find the row again")
         yield ask(flow, column, reason, cell(column), SQL("{} IS NULL").format(cell(column)))
@@ -183,10 +188,10 @@ def blame(found: Found, plan: ImportPlan, other: ImportPlan, flow: Flow) -> Stat
         'UPDATE {rejects} AS rejected SET reason = {reason} WHERE "column" = {column} AND EXISTS '
         "(SELECT FROM {left} AS parent WHERE {natural} = {given})"
     ).format(
-        rejects=Identifier("pg_temp", tables.rejects_name(plan)),
+        rejects=temporary(plan, "rejects"),
         reason=Literal(f"leads to a row of {other.target} that can't go in itself"),
         column=Literal(found.taken.column.name),
-        left=Identifier("pg_temp", tables.left_name(other)),
+        left=temporary(other, "left"),
         natural=SQL(lookups.as_looked_up(other, lookup, by)),
         given=SQL(lookups.as_looked_up(plan, lookup, Identifier("rejected", "value"))),
     )

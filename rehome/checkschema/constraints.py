@@ -82,7 +82,7 @@ def compare(pair: Pair, says: Part, has: Part) -> Iterator[Difference]:
             f'name="{has.name}"',
         )
     if has.flaw:
-        yield pair.difference(what(has), "flaw", "in force", has.flaw, pair.server.remedies.mend(pair.found, has))
+        yield pair.difference(what(has), "flaw", "in force", has.flaw, pair.server.remedies.repair(pair.found, has))
 
 
 def differ(pair: Pair, says: Part, has: Part) -> Difference:

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.db import transaction
 
-from rehome.importing import lookups, merging, tables
+from rehome.importing import lookups, merging, tables, values
 from rehome.importing.plan import ImportPlan
-from rehome.importing.rejected.cells import NOT_THE_ROW
-from rehome.importing.tables import LINE
+from rehome.importing.rejected.text_staging import CATCH
+from rehome.importing.tables import LINE, temporary
 from rehome.parts import rows
 from rehome.plan.plan import Flow
 from rehome.postgres import sql
@@ -25,8 +25,8 @@ def try_each(plan: ImportPlan, flow: Flow, session: Session, *, prepare: list[St
         session.execute(one_by_one(plan, merging.unlinked(plan, flow)))
         if plan.own_lookups:
             flow = merging.look_up(plan, session)
-            named = [found for found in lookups.find(plan) if found.taken in plan.own_lookups]
-            merging.note_values(plan, flow, named, session)
+            questions = values.ask_values(flow, lookups.find(plan, own=True))
+            session.execute_all(values.reject(plan, question) for question in questions)
             session.execute_all([index(flow), one_by_one(plan, flow)])
         found = session.rows(new_rejects(plan))
         transaction.set_rollback(True, using=session.connection.alias)
@@ -53,8 +53,7 @@ def one_by_one(plan: ImportPlan, flow: Flow) -> Statement:
     body = SQL(
         "#variable_conflict use_column\n<<rehome>> DECLARE line bigint; said text; details text; place text; "
         "BEGIN FOR line IN SELECT {row}.{line} FROM {origin} AS {row} ORDER BY 1 LOOP BEGIN {writes} "
-        "EXCEPTION WHEN others THEN IF left(SQLSTATE, 2) IN {classes} THEN RAISE; END IF; "
-        "GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, details = PG_EXCEPTION_DETAIL, place = COLUMN_NAME; "
+        "{catch} GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, details = PG_EXCEPTION_DETAIL, place = COLUMN_NAME; "
         "IF left(SQLSTATE, 2) <> '23' OR details LIKE 'Failing row%' THEN details := ''; END IF; "
         "INSERT INTO {rejects} VALUES (rehome.line, rehome.place, concat_ws('. ', rehome.said, "
         "nullif(rtrim(rehome.details, '.'), '')), NULL) ON CONFLICT DO NOTHING; END; END LOOP; END"
@@ -65,8 +64,8 @@ def one_by_one(plan: ImportPlan, flow: Flow) -> Statement:
         writes=SQL(" ").join(
             SQL("{} AND {} = rehome.line;").format(write, Identifier("new", LINE)) for write in writes if write
         ),
-        classes=NOT_THE_ROW,
-        rejects=Identifier("pg_temp", tables.rejects_name(plan)),
+        catch=CATCH,
+        rejects=temporary(plan, "rejects"),
     )
     return SQL("DO {}").format(Literal(body.as_string()))
 
@@ -74,14 +73,10 @@ def one_by_one(plan: ImportPlan, flow: Flow) -> Statement:
 def new_rejects(plan: ImportPlan) -> Statement:
     """Of rows that nobody has taken out yet."""
     return SQL('SELECT {0}, "column", reason, value FROM {1} WHERE {0} IN (SELECT {0} FROM {2})').format(
-        Identifier(LINE),
-        Identifier("pg_temp", tables.rejects_name(plan)),
-        Identifier("pg_temp", tables.read_name(plan)),
+        Identifier(LINE), temporary(plan, "rejects"), temporary(plan, "read")
     )
 
 
 def reject(plan: ImportPlan) -> Statement:
     """Keeps one of what `try_each` found."""
-    return SQL("INSERT INTO {} VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING").format(
-        Identifier("pg_temp", tables.rejects_name(plan))
-    )
+    return SQL("INSERT INTO {} VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING").format(temporary(plan, "rejects"))

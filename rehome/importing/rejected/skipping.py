@@ -1,24 +1,26 @@
-"""The careful way of an import, where some row can't go in: find all of these, and bring the others in."""
+"""The merge where some row can't go in: it finds all of these, and brings the others in."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from django.db import DatabaseError, transaction
 
 from rehome.errors import DoubtfulRows
-from rehome.importing import doubts, lookups, merging, tables
+from rehome.importing import lookups, merging, values
 from rehome.importing.failures import is_about_rows
 from rehome.importing.merging import Counts
 from rehome.importing.plan import ImportPlan
-from rehome.importing.rejected import constraints, singly
-from rehome.importing.tables import LINE
+from rehome.importing.rejected import constraints, one_by_one
+from rehome.importing.tables import LINE, temporary
 from rehome.importing.uniques import find_uniques
 from rehome.plan.plan import Flow
+from rehome.postgres import sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 
 
-class Careful:
-    """Imports of one run, in the transaction that is open, after `cells.stage`."""
+class SkippingMerge:
+    """Imports of one run, in the transaction that is open, after `text_staging.stage`."""
 
     def __init__(self, session: Session, *, delete: bool) -> None:
         self.session = session
@@ -38,11 +40,11 @@ class Careful:
             except (DatabaseError, DoubtfulRows) as error:
                 if not is_about_rows(error):
                     raise
-                found = singly.try_each(plan, flow, self.session, prepare=loosen(plan, flow, self.session))
+                found = one_by_one.try_each(plan, flow, self.session, prepare=loosen(plan, flow, self.session))
                 if not found:
                     raise
             with self.session.connection.cursor() as cursor:
-                cursor.executemany(singly.reject(plan).as_string(), found)
+                cursor.executemany(one_by_one.reject(plan).as_string(), found)
             self.blame(plan)
 
     def take_out(self, plan: ImportPlan) -> Flow:
@@ -56,21 +58,23 @@ class Careful:
         return flow
 
     def ask(self, plan: ImportPlan, flow: Flow) -> None:
-        named = [found for found in lookups.find(plan) if found.taken not in plan.own_lookups]
-        merging.note_values(plan, flow, named, self.session)
+        self.reject(plan, values.ask_values(flow, lookups.find(plan, own=False)))
         self.blame(plan)
         for assignment in flow.carried:
-            if doubts.is_cut(assignment.column):
+            if values.is_cut(assignment.column):
                 self.session.execute(forget(plan, flow, assignment.column.name))
         now = merging.unlinked(plan, flow)
-        for question in [*doubts.of_keys(plan, now), *constraints.of_rows(plan, now, self.left, delete=self.delete)]:
-            self.session.execute(merging.note(plan, question))
+        self.reject(plan, values.ask_keys(plan, now))
+        self.reject(plan, constraints.ask_constraints(plan, now, self.left, delete=self.delete))
+
+    def reject(self, plan: ImportPlan, questions: Iterable[Statement]) -> None:
+        self.session.execute_all(values.reject(plan, question) for question in questions)
 
     def blame(self, plan: ImportPlan) -> None:
         """Say of values that are not found where their row is one that can't go in itself."""
         for found in lookups.find(plan):
             for other, flow in self.left:
-                if blamed := doubts.blame(found, plan, other, flow):
+                if blamed := values.blame(found, plan, other, flow):
                     self.session.execute(blamed)
 
     def try_all(self, plan: ImportPlan, flow: Flow) -> Counts:
@@ -78,13 +82,12 @@ class Careful:
             dropped = loosen(plan, flow, self.session)
             if dropped:
                 self.session.run(*dropped)
-            counts = merging.merge(plan, self.session, delete=self.delete, left=tables.left_name(plan))
+            counts = merging.merge(plan, self.session, delete=self.delete, left=temporary(plan, "left"))
             self.session.execute_all(u.restore for u in find_uniques(plan.target) if u.drop in dropped)
         return counts
 
     def count_left(self, plan: ImportPlan) -> int:
-        left = Identifier("pg_temp", tables.left_name(plan))
-        return int(self.session.rows(SQL("SELECT count(*) FROM {}").format(left))[0][0])
+        return int(self.session.rows(SQL("SELECT count(*) FROM {}").format(temporary(plan, "left")))[0][0])
 
 
 def loosen(plan: ImportPlan, flow: Flow, session: Session) -> list[Statement]:
@@ -106,25 +109,22 @@ def loosen(plan: ImportPlan, flow: Flow, session: Session) -> list[Statement]:
 
 def create_left(plan: ImportPlan, flow: Flow) -> Statement:
     return SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT * FROM {} WITH NO DATA").format(
-        Identifier(tables.left_name(plan)), Identifier("pg_temp", flow.origin.name)
+        temporary(plan, "left"), sql.name(flow.origin)
     )
 
 
+def is_rejected(plan: ImportPlan) -> Statement:
+    return SQL("{0} IN (SELECT {0} FROM {1})").format(Identifier(LINE), temporary(plan, "rejects"))
+
+
 def leave(plan: ImportPlan, flow: Flow) -> Statement:
-    return SQL("INSERT INTO {left} SELECT * FROM {origin} WHERE {line} IN (SELECT {line} FROM {rejects})").format(
-        left=Identifier("pg_temp", tables.left_name(plan)),
-        origin=Identifier("pg_temp", flow.origin.name),
-        line=Identifier(LINE),
-        rejects=Identifier("pg_temp", tables.rejects_name(plan)),
+    return SQL("INSERT INTO {} SELECT * FROM {} WHERE {}").format(
+        temporary(plan, "left"), sql.name(flow.origin), is_rejected(plan)
     )
 
 
 def delete_left(plan: ImportPlan) -> Statement:
-    return SQL("DELETE FROM {read} WHERE {line} IN (SELECT {line} FROM {rejects})").format(
-        read=Identifier("pg_temp", tables.read_name(plan)),
-        line=Identifier(LINE),
-        rejects=Identifier("pg_temp", tables.rejects_name(plan)),
-    )
+    return SQL("DELETE FROM {} WHERE {}").format(temporary(plan, "read"), is_rejected(plan))
 
 
 def forget(plan: ImportPlan, flow: Flow, column: str) -> Statement:
@@ -133,9 +133,9 @@ def forget(plan: ImportPlan, flow: Flow, column: str) -> Statement:
         "UPDATE {origin} AS kept SET {column} = NULL FROM {rejects} AS rejected "
         'WHERE rejected.{line} = kept.{line} AND rejected."column" = {name}'
     ).format(
-        origin=Identifier("pg_temp", flow.origin.name),
+        origin=sql.name(flow.origin),
         column=Identifier(column),
-        rejects=Identifier("pg_temp", tables.rejects_name(plan)),
+        rejects=temporary(plan, "rejects"),
         line=Identifier(LINE),
         name=Literal(column),
     )

@@ -10,19 +10,21 @@ from typing import IO
 
 from rehome.importing import tables
 from rehome.importing.plan import ImportPlan, Taken
-from rehome.importing.sources.reading import Reader, count, read
-from rehome.importing.sources.spoilt import NULL, Report
+from rehome.importing.sources.reader import BLOCK_SIZE, NULL, Reader, Report
+from rehome.importing.sources.reading import count, read
 from rehome.importing.staging import receive
-from rehome.importing.tables import LINE, read_name, rejects_name, text_name
-from rehome.postgres import catalog
+from rehome.importing.tables import LINE, temporary
+from rehome.postgres import catalog, sql
 from rehome.postgres.session import Session
-from rehome.postgres.sql import SQL, Identifier, Literal, Statement, columns
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement
+from rehome.postgres.states import NOT_OF_ROWS
 
 TEXTS = {"text", "character varying"}
 """Types that take every text."""
-BLOCK_SIZE = 65536
-NOT_THE_ROW = SQL("('40', '53', '57', '58')")
-"""Classes of errors that no value is to blame for: rolled back, no resources, an operator, the machine."""
+CATCH = SQL("EXCEPTION WHEN others THEN IF left(SQLSTATE, 2) IN ({}) THEN RAISE; END IF;").format(
+    SQL(", ").join(map(Literal, NOT_OF_ROWS))
+)
+"""In PL/pgSQL: what follows is done where a value may be to blame; another error is raised again."""
 BASE = """
 WITH RECURSIVE based (oid, modifier, basic) AS (
     SELECT %s::regtype::oid, NULL::integer, false
@@ -34,16 +36,14 @@ WITH RECURSIVE based (oid, modifier, basic) AS (
 
 def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[str], None]) -> None:
     """As `staging.stage`, but no value of the source makes it fail."""
-    for statement in create_tables(plan):
-        session.execute(statement)
-    with session.transaction(), tempfile.TemporaryFile() as spoilt:
+    session.execute_all(create_tables(plan))
+    with session.transaction(), tempfile.TemporaryFile() as rejects:
         session.execute(tables.understand(plan.source.timezone_name))
-        receive(copy_in(plan), read(plan, reader, reporter(spoilt)), count(plan), session, report)
-        spoilt.seek(0)
-        receive(copy_rejects(plan), blocks_of(spoilt), 0, session, report)
+        receive(copy_in(plan), read(plan, reader, reporter(rejects)), count(plan), session, report)
+        rejects.seek(0)
+        receive(tables.copy_in(temporary(plan, "rejects")), blocks_of(rejects), 0, session, report)
         take_all(plan, session)
-    for name in (text_name(plan), read_name(plan)):
-        session.execute(tables.analyze(name))
+    session.execute_all(tables.analyze(temporary(plan, name)) for name in ("text", "read"))
 
 
 def blocks_of(file: IO[bytes]) -> Generator[bytes, None, None]:
@@ -71,78 +71,64 @@ def take_all(plan: ImportPlan, session: Session) -> None:
     bases = {kind: base for kind in kinds for (base,) in catalog.query(plan.connection, BASE, [kind])}
     session.execute(create_read(plan, bases))
     for kind, number in kinds.items():
-        session.execute(create_taking(number, kind, bases.get(kind, kind)))
-        session.execute(create_fault(number, kind))
+        session.execute(create_function(taking(number), kind, bases.get(kind, kind), "taken", "NULL"))
+        session.execute(create_function(fault(number), kind, "text", "NULL", "SQLERRM"))
     session.execute(take(plan, kinds))
     for taken in plan.taken:
         if taken.arrives_as in kinds:
             session.execute(reject_untaken(plan, taken, kinds[taken.arrives_as]))
     for number in kinds.values():
-        for name in (taking_name(number), fault_name(number)):
-            session.execute(SQL("DROP FUNCTION {}").format(Identifier("pg_temp", name)))
+        session.execute(SQL("DROP FUNCTION {}, {}").format(taking(number), fault(number)))
 
 
 # ----- SQL
 
 
 def create_tables(plan: ImportPlan) -> Iterator[Statement]:
-    for name in (text_name(plan), read_name(plan), rejects_name(plan)):
-        yield tables.drop(name)
+    yield from (tables.drop(temporary(plan, name)) for name in ("text", "read", "rejects"))
     yield SQL("CREATE TEMPORARY TABLE {} ({} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, {})").format(
-        Identifier(text_name(plan)),
+        temporary(plan, "text"),
         Identifier(LINE),
         SQL(", ").join(SQL("{} text").format(Identifier(taken.arrives_in)) for taken in plan.taken),
     )
     yield SQL(
-        'CREATE TEMPORARY TABLE {} ({} bigint, "column" text, reason text NOT NULL, value text, '
-        'PRIMARY KEY ({}, "column"))'
-    ).format(Identifier(rejects_name(plan)), Identifier(LINE), Identifier(LINE))
+        'CREATE TEMPORARY TABLE {0} ({1} bigint, "column" text, reason text NOT NULL, value text, '
+        'PRIMARY KEY ({1}, "column"))'
+    ).format(temporary(plan, "rejects"), Identifier(LINE))
 
 
 def copy_in(plan: ImportPlan) -> Statement:
     return SQL("COPY {} ({}) FROM STDIN").format(
-        Identifier("pg_temp", text_name(plan)), columns(taken.arrives_in for taken in plan.taken)
+        temporary(plan, "text"), sql.columns(taken.arrives_in for taken in plan.taken)
     )
-
-
-def copy_rejects(plan: ImportPlan) -> Statement:
-    return SQL("COPY {} FROM STDIN").format(Identifier("pg_temp", rejects_name(plan)))
 
 
 def create_read(plan: ImportPlan, bases: dict[str, str]) -> Statement:
     """As the one of a good run, with the number of each row; a domain's columns are of the type that it is made of."""
     return SQL("CREATE TEMPORARY TABLE {} ({} bigint PRIMARY KEY, {})").format(
-        Identifier(read_name(plan)),
+        temporary(plan, "read"),
         Identifier(LINE),
         SQL(", ").join(tables.arriving_column(t, bases.get(t.arrives_as)) for t in plan.taken),
     )
 
 
-def taking_name(number: int) -> str:
-    return f"rehome_taking_{number}"
-
-
-def fault_name(number: int) -> str:
-    return f"rehome_fault_{number}"
-
-
-def create_taking(number: int, kind: str, base: str) -> Statement:
+def taking(number: int) -> Identifier:
     """A function of a text that gives the value as an assignment would; null where that fails."""
-    return function(number, kind, taking_name(number), base, "taken", "NULL")
+    return sql.temporary(f"rehome_taking_{number}")
 
 
-def create_fault(number: int, kind: str) -> Statement:
+def fault(number: int) -> Identifier:
     """A function of a text that says why it can't be assigned; null where it can."""
-    return function(number, kind, fault_name(number), "text", "NULL", "SQLERRM")
+    return sql.temporary(f"rehome_fault_{number}")
 
 
-def function(number: int, kind: str, name: str, returns: str, good: str, bad: str) -> Statement:
-    body = SQL(
-        "BEGIN DECLARE taken {kind} := given; BEGIN RETURN {good}; END; "
-        "EXCEPTION WHEN others THEN IF left(SQLSTATE, 2) IN {classes} THEN RAISE; END IF; RETURN {bad}; END"
-    ).format(kind=SQL(kind), good=SQL(good), bad=SQL(bad), classes=NOT_THE_ROW)
+def create_function(function: Identifier, kind: str, returns: str, good: str, bad: str) -> Statement:
+    """One that assigns a text to a variable of type `kind`, and returns what is `good` or, where that fails, `bad`."""
+    body = SQL("BEGIN DECLARE taken {} := given; BEGIN RETURN {}; END; {} RETURN {}; END").format(
+        SQL(kind), SQL(good), CATCH, SQL(bad)
+    )
     return SQL("CREATE FUNCTION {} (given text) RETURNS {} LANGUAGE plpgsql AS {}").format(
-        Identifier("pg_temp", name), SQL(returns), Literal(body.as_string())
+        function, SQL(returns), Literal(body.as_string())
     )
 
 
@@ -150,15 +136,13 @@ def take(plan: ImportPlan, kinds: dict[str, int]) -> Statement:
     def value(taken: Taken) -> Statement:
         if taken.arrives_as not in kinds:
             return Identifier(taken.arrives_in)
-        return SQL("{}({})").format(
-            Identifier("pg_temp", taking_name(kinds[taken.arrives_as])), Identifier(taken.arrives_in)
-        )
+        return SQL("{}({})").format(taking(kinds[taken.arrives_as]), Identifier(taken.arrives_in))
 
     return SQL("INSERT INTO {} SELECT {}, {} FROM {}").format(
-        Identifier("pg_temp", read_name(plan)),
+        temporary(plan, "read"),
         Identifier(LINE),
         SQL(", ").join(map(value, plan.taken)),
-        Identifier("pg_temp", text_name(plan)),
+        temporary(plan, "text"),
     )
 
 
@@ -168,11 +152,11 @@ def reject_untaken(plan: ImportPlan, taken: Taken, number: int) -> Statement:
         "FROM {text} AS given JOIN {read} AS taken USING ({line}) "
         "WHERE given.{cell} IS NOT NULL AND taken.{cell} IS NULL ON CONFLICT DO NOTHING"
     ).format(
-        rejects=Identifier("pg_temp", rejects_name(plan)),
+        rejects=temporary(plan, "rejects"),
         line=Identifier(LINE),
         column=Literal(taken.column.name),
-        fault=Identifier("pg_temp", fault_name(number)),
+        fault=fault(number),
         cell=Identifier(taken.arrives_in),
-        text=Identifier("pg_temp", text_name(plan)),
-        read=Identifier("pg_temp", read_name(plan)),
+        text=temporary(plan, "text"),
+        read=temporary(plan, "read"),
     )

@@ -1,11 +1,9 @@
 """Bytes that are no text: which values of a row have them, and why PostgreSQL can't have these for a text."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-Report = Callable[[int, str, str], None]
-"""Told the number of a row, counted from 1, a column of the target, and why the row's value for it can't be carried."""
+from rehome.importing.sources.reader import NULL, Report
 
-NULL = b"\\N"
 SHOWN = 20
 
 
@@ -21,16 +19,16 @@ def fault(value: bytes, encoding: str = "utf-8") -> str:
     return ""
 
 
-def mend(lines: Iterable[bytes], columns: Sequence[str], encoding: str, report: Report) -> Iterator[bytes]:
+def replace_broken(lines: Iterable[bytes], columns: Sequence[str], encoding: str, report: Report) -> Iterator[bytes]:
     """The same lines of COPY in UTF-8, with null for each value that is no text, which is reported."""
     for number, line in enumerate(lines, 1):
         try:
             yield line.decode(encoding).encode()
         except UnicodeDecodeError:
-            yield mend_line(line, number, columns, encoding, report)
+            yield replace_broken_values(line, number, columns, encoding, report)
 
 
-def mend_line(line: bytes, number: int, columns: Sequence[str], encoding: str, report: Report) -> bytes:
+def replace_broken_values(line: bytes, number: int, columns: Sequence[str], encoding: str, report: Report) -> bytes:
     values = line.removesuffix(b"\n").split(b"\t")
     for place, (column, value) in enumerate(zip(columns, values, strict=True)):
         reason = fault(value, encoding)
