@@ -5,7 +5,7 @@ Both sources are started for this and hold the same rows; the target is the proj
 within the run; absolute seconds say something about the machine only.
 """
 
-import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -14,25 +14,29 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-import benching
-from benching import copied
+from django.core.management import CommandError
 from django.db import connection, connections, models
 from django.db.migrations import CreateModel
 from django.db.migrations.state import ProjectState
 
-from rehome import Import
-from rehome.importing import running
-from rehome.importing.running import Options
-from tests.servers import mariadb, postgis
-from tests.servers.starting import Database, NotInstalled
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-FEW = 10
-"""The memory of a run with so many times fewer rows is what the memory of the whole one is compared with."""
+from scripts import benching, scratch  # noqa: E402
+from scripts.benching import Figures, Line, copied  # noqa: E402
+
+# isort: split
+# Django is set up by now.
+from rehome import Import  # noqa: E402
+from rehome.importing import running  # noqa: E402
+from tests.servers import mariadb, postgis  # noqa: E402
+from tests.servers.starting import Database, Failed, NotInstalled  # noqa: E402
+
 TURNS = 3
-BASE = "bench_target"
 SOURCE = "BENCH_SOURCE"
 """Environment variable in which a child finds its source."""
 
@@ -106,29 +110,40 @@ def make_target() -> CreateModel:
 
 
 @contextmanager
-def filled(rows: int) -> Iterator[dict[str, Database]]:
-    """The same people in PostgreSQL and in MariaDB, and an empty table for them at the target."""
-    with ExitStack() as stack:
-        older = {
-            "postgresql": stack.enter_context(
-                stack.enter_context(postgis.started()).database(engine=postgis.PLAIN_ENGINE)
-            ),
-            "mariadb": stack.enter_context(stack.enter_context(mariadb.started()).database()),
-        }
-        for kind, statements in (("postgresql", POSTGRESQL), ("mariadb", MARIADB)):
-            with older[kind].alias("older"), connections["older"].cursor() as cursor:
+def started() -> Iterator[dict[str, Any]]:
+    """Both servers of the older databases. Raises CommandError when one does not start."""
+    try:
+        with postgis.started() as postgresql, mariadb.started() as mysql:
+            yield {"postgresql": postgresql, "mariadb": mysql}
+    except Failed as error:
+        raise CommandError(f"A server of the older databases did not start: {str(error)[-300:]}") from error
+
+
+@contextmanager
+def filled(servers: dict[str, Any], rows: int) -> Iterator[dict[str, Database]]:
+    """The same people in PostgreSQL and in MariaDB."""
+    with (
+        servers["postgresql"].database(engine=postgis.PLAIN_ENGINE) as postgresql,
+        servers["mariadb"].database() as mysql,
+    ):
+        for older, statements in ((postgresql, POSTGRESQL), (mysql, MARIADB)):
+            with older.alias("older"), connections["older"].cursor() as cursor:
                 for statement in statements:
                     cursor.execute(statement.format(rows=rows), [])
-        benching.drop(BASE)
-        benching.on_server(f"CREATE DATABASE {BASE}")
-        benching.use(BASE)
+        yield {"postgresql": postgresql, "mariadb": mysql}
+
+
+@contextmanager
+def target() -> Iterator[str]:
+    """A database with an empty table for the people."""
+    with scratch.made("bench_target") as name:
+        scratch.use(name)
         state = ProjectState()
         make_target().state_forwards("new", state)
         with connection.schema_editor() as editor:
             make_target().database_forwards("new", editor, ProjectState(), state)
         connections.close_all()
-        yield older
-        benching.drop(BASE)
+        yield name
 
 
 # ----- the ways
@@ -140,9 +155,9 @@ def source() -> Database:
 
 def by_import() -> None:
     with source().alias("older"):
-        (report,) = running.run([PEOPLE], Options(), source="older", apps=models_of_both().apps)
+        (report,) = running.run([PEOPLE], running.Options(), source="older", apps=models_of_both().apps)
     if report.counts.read == 0 or not report.comparison.equal:
-        sys.exit("The import brought nothing.")
+        raise CommandError("The import brought nothing.")
 
 
 def by_psql() -> None:
@@ -155,9 +170,9 @@ def by_psql() -> None:
         read = ["psql", "-X", "-q", "-d", older.name, "-c", f"COPY person ({COLUMNS}) TO STDOUT"]
         sender = subprocess.Popen(read, env=os.environ | away, stdout=subprocess.PIPE)
         write = ["psql", "-X", "-q", "-o", os.devnull, "-v", "ON_ERROR_STOP=1", "-d", target_url(), "-f", script.name]
-        subprocess.run(write, stdin=sender.stdout, check=True)
-        if sender.wait():
-            sys.exit("psql could not read the source.")
+        done = subprocess.run(write, stdin=sender.stdout, stderr=subprocess.PIPE, text=True)
+        if sender.wait() or done.returncode:
+            raise CommandError(f"psql failed: {done.stderr}")
 
 
 def by_pgloader() -> None:
@@ -168,7 +183,7 @@ def by_pgloader() -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {older.name}.person")  # noqa: S608
         if done.returncode or not cursor.fetchone()[0]:
-            sys.exit(f"pgloader failed:\n{done.stdout}{done.stderr}")
+            raise CommandError(f"pgloader failed: {done.stdout}{done.stderr}")
 
 
 def target_url(*, pgloader: bool = False) -> str:
@@ -187,67 +202,76 @@ WAYS: dict[str, Callable[[], None]] = {"import": by_import, "psql": by_psql, "pg
 
 # ----- measuring
 
+TABLE = (
+    Line(
+        "PostgreSQL: rate / of psql and the merge by hand",
+        ">= 0.7",
+        lambda of: of["psql"].seconds / of["postgresql"].seconds,
+    ),
+    Line("MariaDB: rate / of pgloader", ">= 1", lambda of: of["pgloader"].seconds / of["mariadb"].seconds),
+    Line("PostgreSQL: thousand rows a second", "none", lambda of: of["postgresql"].rate / 1000),
+    Line("MariaDB: thousand rows a second", "none", lambda of: of["mariadb"].rate / 1000),
+    Line(
+        "the same import again / the first",
+        "none",
+        lambda of: of["postgresql again"].seconds / of["postgresql"].seconds,
+    ),
+    Line(
+        "MB more than with a tenth of the rows",
+        "< 10",
+        lambda of: max(of[kind].peak_mb - of[f"{kind}, a tenth"].peak_mb for kind in ("postgresql", "mariadb")),
+    ),
+    Line(
+        "peak memory of the process, MB",
+        "<= 120",
+        lambda of: max(of[kind].peak_mb for kind in ("postgresql", "mariadb")),
+    ),
+)
 
-def measure(way: str, database: str, origin: Database) -> benching.Figures:
-    values = {name: getattr(origin, name) for name in ("engine", "name", "password", "port", "user", "host")}
-    os.environ[SOURCE] = json.dumps(values)
-    return benching.measure(__file__, way, database)
+
+def missing_programs() -> list[str]:
+    """What this machine lacks, by the names under which it is installed."""
+    missing = [program for program in ("psql", "pgloader") if shutil.which(program) is None]
+    for programs in (postgis.programs, mariadb.programs):
+        try:
+            programs()
+        except NotInstalled as error:
+            missing.append(str(error))
+    return missing
 
 
 def main(rows: int) -> None:
-    if shutil.which("pgloader") is None:
-        raise NotInstalled("pgloader")
-    few, all_of_them = measure_with(rows // FEW, turns=1), measure_with(rows, turns=TURNS)
-    benching.report(compare(rows, few, all_of_them))
+    if missing := missing_programs():
+        raise CommandError(f"Imports are measured with {', '.join(missing)}, not installed here; run `make servers`.")
+    benching.introduce(rows)
+    turns = TURNS if rows >= benching.ENOUGH else 1
+    with started() as servers, target() as base:
+        tenth = measure(servers, base, rows // 10, turns=1)
+        figures = measure(servers, base, rows, turns=turns)
+    benching.report(TABLE, figures | {f"{way}, a tenth": found for way, found in tenth.items()})
 
 
-def measure_with(rows: int, *, turns: int) -> dict[str, benching.Figures]:
+def measure(servers: dict[str, Any], base: str, rows: int, *, turns: int) -> dict[str, Figures]:
     """The ways take turns, so that what else the machine does meets all of them; of each, the median."""
     print(f"Filling {rows:,} people, twice ...", flush=True)
-    found: dict[str, list[benching.Figures]] = defaultdict(list)
-    with filled(rows) as older:
+    found: dict[str, list[Figures]] = defaultdict(list)
+    with filled(servers, rows) as older:
         print("Measuring, each way into its own copy of the target:")
-        for _ in range(turns):
-            for kind, other in (("postgresql", "psql"), ("mariadb", "pgloader")):
-                with copied("bench_import", BASE) as name:
-                    found[kind].append(measure("import", name, older[kind]))
-                    found[f"{kind} again"].append(measure("import", name, older[kind]))
-                with copied(f"bench_{other}", BASE) as name:
-                    found[other].append(measure(other, name, older[kind]))
-    return {way: sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2] for way, runs in found.items()}
-
-
-def compare(
-    rows: int, few: dict[str, benching.Figures], figures: dict[str, benching.Figures]
-) -> list[tuple[str, float, str]]:
-    seconds = {way: figure["seconds"] for way, figure in figures.items()}
-    grown = {kind: figures[kind]["peak_mb"] - few[kind]["peak_mb"] for kind in ("postgresql", "mariadb")}
-    return [
-        ("PostgreSQL: rate / of psql COPY | COPY and the merge", seconds["psql"] / seconds["postgresql"], ">= 0.7"),
-        ("MariaDB: rate / of pgloader", seconds["pgloader"] / seconds["mariadb"], ">= 1"),
-        ("PostgreSQL: rows a second", rows / seconds["postgresql"], "none"),
-        ("MariaDB: rows a second", rows / seconds["mariadb"], "none"),
-        (
-            "PostgreSQL: time again, with nothing new / first time",
-            seconds["postgresql again"] / seconds["postgresql"],
-            "none",
-        ),
-        (f"PostgreSQL: MB more than for a {FEW}th of the rows", grown["postgresql"], "< 10"),
-        (f"MariaDB: MB more than for a {FEW}th of the rows", grown["mariadb"], "< 10"),
-        ("peak memory of the process, MB", max(figures[kind]["peak_mb"] for kind in grown), "<= 120"),
-    ]
+        for kind, other in (("postgresql", "psql"), ("mariadb", "pgloader")) * turns:
+            values = {field.name: getattr(older[kind], field.name) for field in dataclasses.fields(Database)}
+            os.environ[SOURCE] = json.dumps(values)
+            with copied("bench_import", base) as name:
+                found[kind].append(benching.measure(__file__, "import", name, rows))
+                found[f"{kind} again"].append(benching.measure(__file__, "import", name, rows))
+            with copied(f"bench_{other}", base) as name:
+                found[other].append(benching.measure(__file__, other, name, rows))
+    return {way: sorted(runs, key=lambda run: run.seconds)[len(runs) // 2] for way, runs in found.items()}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=2_000_000, help="people at each source (default 2000000)")
-    parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--database", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        benching.child(WAYS[options.child], options.database)
-    else:
-        try:
+    options = benching.parser(__doc__, WAYS, rows=2_000_000, of="people at each source").parse_args()
+    with benching.one_sentence():
+        if options.child:
+            benching.child(WAYS[options.child], options.database)
+        else:
             main(options.rows)
-        except NotInstalled as missing:
-            sys.exit(f"{missing} must be installed: make servers && scripts/install_servers.sh requirements/bench.txt")

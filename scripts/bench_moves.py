@@ -5,16 +5,19 @@ Each way starts from its own copy of one filled database, so none finds what ano
 ratios within the run; absolute seconds say something about the machine only.
 """
 
-import argparse
 import functools
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-import benching
-from benching import copied, run
-from django.core.management import call_command
-from django.db import connection
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts import benching, farm, scratch  # noqa: E402
+from scripts.benching import Figures, Line, copied, run  # noqa: E402
 
 ORM_SAMPLE = 2_000
 FEW = 10_000
@@ -28,12 +31,12 @@ PRINTER = "id, ip_address, api_key, ping, printing, profile_id"
 
 def online() -> None:
     os.environ["REHOME_ONLINE"] = "1"
-    benching.forward()
+    farm.forward()
 
 
 def in_place(app: str) -> None:
-    benching.declare(in_place=True)
-    benching.forward(app)
+    farm.declare(in_place=True)
+    farm.forward(app)
 
 
 def by_hand() -> None:
@@ -69,7 +72,7 @@ def by_hand() -> None:
             before = cursor.fetchone()
             cursor.execute(f"{hashed} {target}")
             if cursor.fetchone() != before:
-                sys.exit("The copy made by hand differs.")
+                raise CommandError("The copy made by hand differs.")
             cursor.execute(
                 f"SELECT count(*) FROM {target} c WHERE {key} IS NOT NULL"  # noqa: S608
                 f" AND NOT EXISTS (SELECT FROM {referenced} p WHERE p.id = c.{key})"
@@ -122,19 +125,16 @@ def by_plain_insert() -> None:
 
 def by_orm_loop() -> None:
     """What a RunPython that knows nothing better does, on a sample of the printers and their profiles."""
-    from django.db import transaction
-
-    from accounts.models import Profile
-    from portal.models import Printer as OldPrinter
-    from printers.models import Printer
-
+    models = scratch.models()
+    old_printers = models.get_model("portal.Printer").objects
+    profiles, printers = models.get_model("accounts.Profile").objects, models.get_model("printers.Printer").objects
     with transaction.atomic():
-        for old in OldPrinter.objects.order_by("pk")[:ORM_SAMPLE]:
-            profile, _ = Profile.objects.get_or_create(
+        for old in old_printers.order_by("pk")[:ORM_SAMPLE]:
+            profile, _ = profiles.get_or_create(
                 user=old.profile.user,
                 defaults={"name": old.profile.name, "username": old.profile.username, "email": old.profile.email},
             )
-            Printer.objects.create(
+            printers.create(
                 profile=profile,
                 ip_address=old.ip_address,
                 api_key=old.api_key,
@@ -155,8 +155,8 @@ def by_counting() -> None:
 
 
 WAYS: dict[str, Callable[[], None]] = {
-    "move": benching.forward,
-    "back": benching.backward,
+    "move": farm.forward,
+    "back": farm.backward,
     "online": online,
     "profiles in place": functools.partial(in_place, "accounts"),
     "printers in place": functools.partial(in_place, "printers"),
@@ -171,66 +171,84 @@ WAYS: dict[str, Callable[[], None]] = {
 # ----- measuring
 
 
-def measure(way: str, database: str) -> benching.Figures:
-    return benching.measure(__file__, way, database)
+TABLE = (
+    Line(
+        "time of the move / of the same steps by hand",
+        "<= 1.25",
+        lambda of: of["move"].seconds / of["by hand"].seconds,
+    ),
+    Line(
+        "time of plain INSERT ... SELECT / of the move",
+        ">= 4",
+        lambda of: of["plain insert"].seconds / of["move"].seconds,
+    ),
+    Line(
+        "rows a second of the move / of the ORM loop",
+        ">= 100",
+        lambda of: of["move"].rate / of["orm loop"].rate,
+    ),
+    Line(
+        "time of the verification / of two counts a move",
+        "<= 4",
+        lambda of: of["verification"].seconds / of["counting"].seconds,
+    ),
+    Line("peak memory of the process, MB", "<= 120", lambda of: of["move"].peak_mb),
+    Line("rate of the online move / of the move", ">= 0.4", lambda of: of["online"].rate / of["move"].rate),
+    Line("time of the way back / of the move", "<= 0.2", lambda of: of["back"].seconds / of["move"].seconds),
+    Line(
+        f"time in place / with {FEW:,} rows",
+        "<= 2",
+        lambda of: of["in place"].seconds / of["few in place"].seconds,
+    ),
+    Line("time in place, s", "< 1", lambda of: of["in place"].seconds),
+)
 
 
 def main(rows: int) -> None:
+    benching.introduce(rows)
     print(f"Filling {rows:,} printers and {rows // 10:,} profiles ...", flush=True)
-    benching.make_base(rows)
-    print("Measuring, each way on its own copy:")
+    with farm.filled("bench_base", rows) as base:
+        print("Measuring, each way on its own copy:")
+        figures = measure_ways(base, rows) | measure_in_place(base, rows)
+    benching.report(TABLE, figures)
+
+
+def measure_ways(base: str, rows: int) -> dict[str, Figures]:
+    both = rows + rows // 10
+    measure = functools.partial(benching.measure, __file__)
     figures = {}
-    with copied("bench_move") as name:
-        figures["move"] = measure("move", name)
+    with copied("bench_move", base) as name:
+        figures["move"] = measure("move", name, both)
         for again in ("counting", "verification"):
-            measure(again, name)  # warms the cache for both alike
-            figures[again] = measure(again, name)
-        figures["back"] = measure("back", name)
-    for way in ("online", "by hand", "plain insert", "orm loop"):
-        with copied(f"bench_{way.replace(' ', '_')}") as name:
-            figures[way] = measure(way, name)
-    figures |= measure_in_place()
-    benching.drop(benching.BASE)
-    benching.report(compare(rows, figures))
+            measure(again, name, both)  # warms the cache for both alike
+            figures[again] = measure(again, name, both)
+        figures["back"] = measure("back", name, both)
+    for way, number in (
+        ("online", both),
+        ("by hand", both),
+        ("plain insert", both),
+        ("orm loop", min(rows, ORM_SAMPLE)),
+    ):
+        with copied(f"bench_{way.replace(' ', '_')}", base) as name:
+            figures[way] = measure(way, name, number)
+    return figures
 
 
-def measure_in_place() -> dict[str, benching.Figures]:
+def measure_in_place(base: str, rows: int) -> dict[str, Figures]:
     """The printers, with few rows and with all; the profiles that they point at have moved before."""
-    benching.make_base(FEW, "bench_few")
     found = {}
-    for label, base in (("few in place", "bench_few"), ("in place", benching.BASE)):
-        with copied("bench_in_place", base) as name:
-            measure("profiles in place", name)
-            found[label] = measure("printers in place", name)
-    benching.drop("bench_few")
+    with farm.filled("bench_few", FEW) as few:
+        for label, template, number in (("few in place", few, FEW), ("in place", base, rows)):
+            with copied("bench_in_place", template) as name:
+                benching.measure(__file__, "profiles in place", name, number // 10)
+                found[label] = benching.measure(__file__, "printers in place", name, number)
     return found
 
 
-def compare(rows: int, figures: dict[str, benching.Figures]) -> list[tuple[str, float, str]]:
-    seconds = {way: figure["seconds"] for way, figure in figures.items()}
-    loop_rate = ORM_SAMPLE / seconds["orm loop"]
-    return [
-        ("time of the move / of the same steps by hand", seconds["move"] / seconds["by hand"], "<= 1.25"),
-        ("time of plain INSERT ... SELECT / of the move", seconds["plain insert"] / seconds["move"], ">= 4"),
-        ("rows/s of the move / of the ORM loop", (rows + rows // 10) / seconds["move"] / loop_rate, ">= 100"),
-        ("time of the verification / of two counts a move", seconds["verification"] / seconds["counting"], "<= 4"),
-        ("peak memory of the process, MB", figures["move"]["peak_mb"], "<= 120"),
-        ("rate of the online move / of the move", seconds["move"] / seconds["online"], ">= 0.4"),
-        ("time of the way back / of the move", seconds["back"] / seconds["move"], "<= 0.2"),
-        (f"time in place / with {FEW:,} rows", seconds["in place"] / seconds["few in place"], "<= 2"),
-        ("time in place, s", seconds["in place"], "< 1"),
-    ]
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--rows", type=int, default=5_000_000, help="printers; a tenth as many profiles (default 5000000)"
-    )
-    parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--database", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        benching.child(WAYS[options.child], options.database)
-    else:
-        main(options.rows)
+    options = benching.parser(__doc__, WAYS, rows=5_000_000, of="printers; a tenth as many profiles").parse_args()
+    with benching.one_sentence():
+        if options.child:
+            benching.child(WAYS[options.child], options.database)
+        else:
+            main(options.rows)
