@@ -13,65 +13,29 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from django.core.management import CommandError
-from django.db import connection, connections, models
-from django.db.migrations import CreateModel
-from django.db.migrations.state import ProjectState
+from django.db import connection
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts import benching, scratch  # noqa: E402
+from scripts import benching  # noqa: E402
 from scripts.benching import Figures, Line, copied  # noqa: E402
 
 # isort: split
 # Django is set up by now.
-from rehome import Import  # noqa: E402
 from rehome.importing import running  # noqa: E402
+from scripts import people  # noqa: E402
 from tests.servers import mariadb, postgis  # noqa: E402
-from tests.servers.starting import Database, Failed, NotInstalled  # noqa: E402
+from tests.servers.starting import Database, NotInstalled  # noqa: E402
 
 TURNS = 3
 SOURCE = "BENCH_SOURCE"
 """Environment variable in which a child finds its source."""
-
-COLUMNS = "id, name, email, city, balance, active, born, seen"
-FIELDS: dict[str, models.Field] = {
-    "name": models.CharField(max_length=80),
-    "email": models.CharField(max_length=80, null=True),
-    "city": models.CharField(max_length=20),
-    "balance": models.DecimalField(max_digits=12, decimal_places=2),
-    "active": models.BooleanField(),
-    "born": models.DateField(null=True),
-    "seen": models.DateTimeField(),
-}
-PEOPLE = Import("old.Person", "new.Person", key={"legacy_id": "id"})
-
-POSTGRESQL = (
-    "CREATE TABLE person (id integer PRIMARY KEY, name varchar(80) NOT NULL, email varchar(80), "
-    "city varchar(20) NOT NULL, balance numeric(12, 2) NOT NULL, active boolean NOT NULL, born date, "
-    "seen timestamptz NOT NULL)",
-    "INSERT INTO person SELECT n, 'نام ' || n, CASE WHEN n %% 7 > 0 THEN 'user' || n || '@example.com' END, "
-    "(ARRAY['Tehran', 'Isfahan', 'Shiraz'])[1 + n %% 3], n * 0.37, n %% 2 = 0, "
-    "CASE WHEN n %% 100 > 0 THEN date '1950-01-01' + n %% 20000 END, "
-    "timestamptz '2001-01-01 00:00:00+00' + n * interval '1 second' FROM generate_series(1, {rows}) n",
-    "VACUUM ANALYZE person",
-)
-MARIADB = (
-    "CREATE TABLE person (id int unsigned PRIMARY KEY, name varchar(80) NOT NULL, email varchar(80), "
-    "city enum('Tehran', 'Isfahan', 'Shiraz') NOT NULL, balance decimal(12, 2) NOT NULL, active tinyint(1) NOT NULL, "
-    "born date, seen datetime NOT NULL)",
-    "INSERT INTO person SELECT seq, concat('نام ', seq), if(seq %% 7 > 0, concat('user', seq, '@example.com'), NULL), "
-    "1 + seq %% 3, seq * 0.37, seq %% 2 = 0, "
-    "if(seq %% 100 > 0, date '1950-01-01' + INTERVAL seq %% 20000 DAY, NULL), "
-    "timestamp '2001-01-01 00:00:00' + INTERVAL seq SECOND FROM seq_1_to_{rows}",
-    "ANALYZE TABLE person",
-)
 
 # The steps of an import as an expert would type them for this table.
 BY_HAND = f"""
@@ -86,64 +50,10 @@ UPDATE new_person AS kept SET name = a.name, email = a.email, city = a.city, bal
        born = a.born, seen = a.seen FROM arrived AS a
  WHERE kept.legacy_id = a.id AND ROW(kept.name, kept.email, kept.city, kept.balance, kept.active, kept.born, kept.seen)
        IS DISTINCT FROM ROW(a.name, a.email, a.city, a.balance, a.active, a.born, a.seen);
-INSERT INTO new_person (legacy_id, name, email, city, balance, active, born, seen) SELECT {COLUMNS} FROM arrived
+INSERT INTO new_person (legacy_id, name, email, city, balance, active, born, seen) SELECT {people.COLUMNS} FROM arrived
  WHERE NOT EXISTS (SELECT FROM new_person AS held WHERE held.legacy_id = arrived.id);
 COMMIT;
 """  # noqa: S608
-
-
-# ----- databases
-
-
-def models_of_both() -> ProjectState:
-    state = ProjectState()
-    key = ("id", models.BigAutoField(primary_key=True))
-    older = CreateModel("Person", [key, *FIELDS.items()], {"managed": False, "db_table": "person"})
-    older.state_forwards("old", state)
-    make_target().state_forwards("new", state)
-    return state
-
-
-def make_target() -> CreateModel:
-    key = [("id", models.BigAutoField(primary_key=True)), ("legacy_id", models.BigIntegerField(unique=True, null=True))]
-    return CreateModel("Person", [*key, *FIELDS.items()])
-
-
-@contextmanager
-def started() -> Iterator[dict[str, Any]]:
-    """Both servers of the older databases. Raises CommandError when one does not start."""
-    try:
-        with postgis.started() as postgresql, mariadb.started() as mysql:
-            yield {"postgresql": postgresql, "mariadb": mysql}
-    except Failed as error:
-        raise CommandError(f"A server of the older databases did not start: {str(error)[-300:]}") from error
-
-
-@contextmanager
-def filled(servers: dict[str, Any], rows: int) -> Iterator[dict[str, Database]]:
-    """The same people in PostgreSQL and in MariaDB."""
-    with (
-        servers["postgresql"].database(engine=postgis.PLAIN_ENGINE) as postgresql,
-        servers["mariadb"].database() as mysql,
-    ):
-        for older, statements in ((postgresql, POSTGRESQL), (mysql, MARIADB)):
-            with older.alias("older"), connections["older"].cursor() as cursor:
-                for statement in statements:
-                    cursor.execute(statement.format(rows=rows), [])
-        yield {"postgresql": postgresql, "mariadb": mysql}
-
-
-@contextmanager
-def target() -> Iterator[str]:
-    """A database with an empty table for the people."""
-    with scratch.made("bench_target") as name:
-        scratch.use(name)
-        state = ProjectState()
-        make_target().state_forwards("new", state)
-        with connection.schema_editor() as editor:
-            make_target().database_forwards("new", editor, ProjectState(), state)
-        connections.close_all()
-        yield name
 
 
 # ----- the ways
@@ -155,7 +65,7 @@ def source() -> Database:
 
 def by_import() -> None:
     with source().alias("older"):
-        (report,) = running.run([PEOPLE], running.Options(), source="older", apps=models_of_both().apps)
+        (report,) = running.run([people.PEOPLE], running.Options(), source="older", apps=people.models_of_both().apps)
     if report.counts.read == 0 or not report.comparison.equal:
         raise CommandError("The import brought nothing.")
 
@@ -167,7 +77,7 @@ def by_psql() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         script.write(BY_HAND)
         script.flush()
-        read = ["psql", "-X", "-q", "-d", older.name, "-c", f"COPY person ({COLUMNS}) TO STDOUT"]
+        read = ["psql", "-X", "-q", "-d", older.name, "-c", f"COPY person ({people.COLUMNS}) TO STDOUT"]
         sender = subprocess.Popen(read, env=os.environ | away, stdout=subprocess.PIPE)
         write = ["psql", "-X", "-q", "-o", os.devnull, "-v", "ON_ERROR_STOP=1", "-d", target_url(), "-f", script.name]
         done = subprocess.run(write, stdin=sender.stdout, stderr=subprocess.PIPE, text=True)
@@ -245,27 +155,38 @@ def main(rows: int) -> None:
         raise CommandError(f"Imports are measured with {', '.join(missing)}, not installed here; run `make servers`.")
     benching.introduce(rows)
     turns = TURNS if rows >= benching.ENOUGH else 1
-    with started() as servers, target() as base:
-        tenth = measure(servers, base, rows // 10, turns=1)
-        figures = measure(servers, base, rows, turns=turns)
-    benching.report(TABLE, figures | {f"{way}, a tenth": found for way, found in tenth.items()})
+    with people.target() as base, people.started() as servers:
+        figures = measure_tenth(servers, base, rows // 10) | measure(servers, base, rows, turns)
+    benching.report(TABLE, figures)
 
 
-def measure(servers: dict[str, Any], base: str, rows: int, *, turns: int) -> dict[str, Figures]:
-    """The ways take turns, so that what else the machine does meets all of them; of each, the median."""
-    print(f"Filling {rows:,} people, twice ...", flush=True)
-    found: dict[str, list[Figures]] = defaultdict(list)
-    with filled(servers, rows) as older:
-        print("Measuring, each way into its own copy of the target:")
-        for kind, other in (("postgresql", "psql"), ("mariadb", "pgloader")) * turns:
-            values = {field.name: getattr(older[kind], field.name) for field in dataclasses.fields(Database)}
-            os.environ[SOURCE] = json.dumps(values)
+def measure_tenth(servers: dict[str, Any], base: str, rows: int) -> dict[str, Figures]:
+    """Imports of fewer rows, with whose memory that of the others is compared."""
+    found = {}
+    with people.filled(servers, rows) as older:
+        for kind in older:
             with copied("bench_import", base) as name:
-                found[kind].append(benching.measure(__file__, "import", name, rows))
-                found[f"{kind} again"].append(benching.measure(__file__, "import", name, rows))
+                found[f"{kind}, a tenth"] = measure_way("import", name, older[kind], rows)
+    return found
+
+
+def measure(servers: dict[str, Any], base: str, rows: int, turns: int) -> dict[str, Figures]:
+    """The ways take turns, so that what else the machine does meets all of them; of each, the median."""
+    found: dict[str, list[Figures]] = defaultdict(list)
+    with people.filled(servers, rows) as older:
+        for kind, other in (("postgresql", "psql"), ("mariadb", "pgloader")) * turns:
+            with copied("bench_import", base) as name:
+                found[kind].append(measure_way("import", name, older[kind], rows))
+                found[f"{kind} again"].append(measure_way("import", name, older[kind], rows))
             with copied(f"bench_{other}", base) as name:
-                found[other].append(benching.measure(__file__, other, name, rows))
+                found[other].append(measure_way(other, name, older[kind], rows))
     return {way: sorted(runs, key=lambda run: run.seconds)[len(runs) // 2] for way, runs in found.items()}
+
+
+def measure_way(way: str, database: str, origin: Database, rows: int) -> Figures:
+    values = {field.name: getattr(origin, field.name) for field in dataclasses.fields(Database)}
+    os.environ[SOURCE] = json.dumps(values)
+    return benching.measure(__file__, way, database, rows)
 
 
 if __name__ == "__main__":
