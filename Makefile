@@ -1,5 +1,5 @@
 # make setup    everything the project needs, in a virtual environment
-# make servers  the database servers that older databases run on, for the tests of imports
+# make servers  the database servers that older databases run on, for the tests of imports and make bench
 # make test     lint, types, missing migrations, tests
 # make rooms    docs/architecture.svg, drawn from the code
 # make demo     the farm moves house and back, on a database of its own
@@ -18,7 +18,7 @@ endif
 
 help:
 	@echo "make setup             create $(VENV) and install requirements/dev.txt"
-	@echo "make servers           install PostGIS, MariaDB and their driver, for the tests of imports (Debian, sudo)"
+	@echo "make servers           install PostGIS, MariaDB, their driver and pgloader, for tests and bench of imports (Debian, sudo)"
 	@echo "make test              lint, types, check-migrations and pytest"
 	@echo "make lint|types        ruff | mypy"
 	@echo "make check-migrations  fail when a model has changed without a migration"

@@ -8,30 +8,56 @@ in a move and of its twin in none, in blocks that take turns.
 import argparse
 import itertools
 import json
+import os
 import random
 import statistics
 import subprocess
+import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
-import benching
 import psycopg
-from benching import Figures, copied
+from django.core.management import CommandError
 from django.db import connection
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts import benching, farm, scratch  # noqa: E402
+from scripts.benching import Line, copied  # noqa: E402
 
 WRITERS = 4
 BEFORE_S = 20
 """How long the writers are measured before the move."""
 WARM_UP_S = 3
 BLOCKS, UPDATES = 31, 2_000
+PLACES = {"old": "portal_printer", "new": "printers_printer"}
+"""Which table the code before and after the move writes to."""
+WITHOUT, DURING = "without a move", "during an online move"
 KEPT = 20
 """Rows of its own that a writer has before it deletes one."""
 
+TABLE = (
+    Line("p99 during / without", "<= 2", lambda of: of[DURING]["p99"] / of[WITHOUT]["p99"]),
+    Line("throughput during / without", ">= 0.6", lambda of: of[DURING]["rate"] / of[WITHOUT]["rate"]),
+    Line("longest wait, ms", "< 300", lambda of: of[DURING]["max"]),
+    *(
+        Line(
+            f"{code} code, synchronous_commit {setting}",
+            ">= 0.65",
+            lambda of, code=code, setting=setting: of["updates"][code, setting],
+        )
+        for setting, code in itertools.product(("off", "on"), PLACES)
+    ),
+)
+
 
 def connect(database: str, synchronous_commit: str = "on") -> "psycopg.Connection[Any]":
-    benching.use(database)
+    scratch.use(database)
     parameters = connection.get_connection_params()
     names = ("host", "port", "user", "password", "dbname")
     opened = psycopg.connect(**{name: parameters[name] for name in names if parameters.get(name)}, autocommit=True)
@@ -43,14 +69,16 @@ def connect(database: str, synchronous_commit: str = "on") -> "psycopg.Connectio
 
 
 def write(database: str, rows: int) -> None:
-    """In a process of its own: single-row transactions until somebody writes a line to us; prints when each began,
-    and how long it took.
+    """In a process of its own: single-row transactions until its input is closed; prints when each began, and how
+    long it took.
     """
     stopped = threading.Event()
-    threading.Thread(target=lambda: (input(), stopped.set()), daemon=True).start()
+    threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), daemon=True).start()
     own: list[int] = []
     taken = []
     with connect(database) as client:
+        write_once(client, rows, own)
+        print("ready", flush=True)
         while not stopped.is_set():
             began = time.monotonic()
             write_once(client, rows, own)
@@ -75,37 +103,39 @@ def write_once(client: "psycopg.Connection[Any]", rows: int, own: list[int]) -> 
         client.execute("DELETE FROM portal_printer WHERE id = %s", [own.pop()])
 
 
-def measure_writers(rows: int) -> list[tuple[str, float, str]]:
-    with copied("bench_writers") as name:
-        benching.use(name)
-        benching.forward("accounts")
-        arguments = ["--writer", "--rows", str(rows), "--database", name]
-        writers = [
-            subprocess.Popen(
-                [benching.sys.executable, __file__, *arguments],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            )
-            for _ in range(WRITERS)
-        ]  # fmt: skip
-        time.sleep(WARM_UP_S)
-        began = time.monotonic()
-        time.sleep(BEFORE_S)
-        moves = time.monotonic()
-        benching.measure(__file__, "online", name)
-        ended = time.monotonic()
-        taken = list(itertools.chain(*(json.loads(writer.communicate("\n")[0]) for writer in writers)))
-    before = describe("without a move", taken, began, moves)
-    during = describe("during an online move", taken, moves, ended)
-    return [
-        ("4 writers during an online move: p99 / without", during["p99"] / before["p99"], "<= 2"),
-        ("4 writers during an online move: throughput / without", during["rate"] / before["rate"], ">= 0.6"),
-        ("4 writers during an online move: longest wait, ms", during["max"], "< 300"),
-    ]
+def measure_writers(base: str, rows: int) -> dict[str, Any]:
+    share = min(1, rows / benching.ENOUGH)
+    with copied("bench_writers", base) as name:
+        scratch.use(name)
+        farm.forward("accounts")
+        with writing(name, rows) as writers:
+            time.sleep(WARM_UP_S * share)
+            began = time.monotonic()
+            time.sleep(max(BEFORE_S * share, 1))
+            moves = time.monotonic()
+            benching.measure(__file__, "online", name, rows)
+            ended = time.monotonic()
+            taken = list(itertools.chain(*(benching.finish(writer, "a writer") for writer in writers)))
+    return {WITHOUT: describe(WITHOUT, taken, began, moves), DURING: describe(DURING, taken, moves, ended)}
 
 
-def describe(label: str, taken: list[tuple[float, float]], began: float, ended: float) -> Figures:
+@contextmanager
+def writing(database: str, rows: int) -> Iterator[list[subprocess.Popen[str]]]:
+    """Writers that have all begun; they end with the block, however it ends."""
+    arguments = ["--writer", "--rows", str(rows), "--database", database]
+    with ExitStack() as stack:
+        writers = [stack.enter_context(benching.start(__file__, *arguments)) for _ in range(WRITERS)]
+        for writer in writers:
+            if writer.stdout and writer.stdout.readline() != "ready\n":
+                benching.finish(writer, "a writer")
+        yield writers
+
+
+def describe(label: str, taken: list[tuple[float, float]], began: float, ended: float) -> dict[str, float]:
     """Of the writes that ended between two moments."""
     milliseconds = sorted(1000 * seconds for moment, seconds in taken if began <= moment + seconds < ended)
+    if not milliseconds:
+        raise CommandError(f"No write ended {label}, in {ended - began:.1f} s; give more --rows for a longer run.")
     found = {f"p{p}": milliseconds[int(len(milliseconds) * p / 100)] for p in (50, 95, 99, 99.9)}
     found |= {"max": milliseconds[-1], "rate": len(milliseconds) / (ended - began)}
     shown = ", ".join(f"{name} {value:.2f}" for name, value in found.items() if name != "rate")
@@ -114,26 +144,23 @@ def describe(label: str, taken: list[tuple[float, float]], began: float, ended: 
 
 
 def online() -> None:
-    benching.os.environ["REHOME_ONLINE"] = "1"
-    benching.forward("printers")
+    os.environ["REHOME_ONLINE"] = "1"
+    farm.forward("printers")
 
 
 # ----- both tables live
 
 
-def measure_sync(rows: int) -> list[tuple[str, float, str]]:
+def measure_sync(base: str, rows: int) -> dict[str, Any]:
     """Updates through each side, against the monolith's table in a database that has not moved."""
-    lines = []
-    with copied("bench_alone") as alone, copied("bench_moved") as moved:
-        benching.use(moved)
-        benching.forward()
-        for setting, (table, code) in itertools.product(
-            ("off", "on"), (("portal_printer", "old"), ("printers_printer", "new"))
-        ):
-            ratio = compare_updates(alone, moved, table, rows, setting)
-            label = f"updates/s by {code} code in both tables / in one, synchronous_commit {setting}"
-            lines.append((label, ratio, ">= 0.65"))
-    return lines
+    with copied("bench_alone", base) as alone, copied("bench_moved", base) as moved:
+        scratch.use(moved)
+        farm.forward()
+        ratios = {
+            (code, setting): compare_updates(alone, moved, PLACES[code], rows, setting)
+            for setting, code in itertools.product(("off", "on"), PLACES)
+        }
+    return {"updates": ratios}
 
 
 def compare_updates(alone: str, moved: str, table: str, rows: int, synchronous_commit: str) -> float:
@@ -153,31 +180,32 @@ def compare_updates(alone: str, moved: str, table: str, rows: int, synchronous_c
 def update(client: "psycopg.Connection[Any]", table: str, rows: int) -> float:
     """Updates a second of single rows, each in a transaction of its own."""
     statement = f"UPDATE {table} SET ping = NOT ping WHERE id = %s"  # noqa: S608
+    number = min(UPDATES, 1 + UPDATES * rows // benching.ENOUGH)
     began = time.perf_counter()
-    for _ in range(UPDATES):
+    for _ in range(number):
         client.execute(statement, [random.randint(1, rows)])  # noqa: S311
-    return UPDATES / (time.perf_counter() - began)
+    return number / (time.perf_counter() - began)
+
+
+WAYS = {"online": online}
 
 
 def main(rows: int) -> None:
+    benching.introduce(rows)
     print(f"Filling {rows:,} printers and {rows // 10:,} profiles ...", flush=True)
-    benching.make_base(rows)
-    lines = [*measure_writers(rows), *measure_sync(rows)]
-    benching.drop(benching.BASE)
-    benching.report(lines)
+    with farm.filled("bench_base", rows) as base:
+        measured = measure_writers(base, rows) | measure_sync(base, rows)
+    benching.report(TABLE, measured)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=5_000_000, help="printers (default 5000000)")
+    parser = benching.parser(__doc__, WAYS, rows=5_000_000, of="printers; a tenth as many profiles")
     parser.add_argument("--writer", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--child", choices=["online"], help=argparse.SUPPRESS)
-    parser.add_argument("--database", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.writer:
-        write(options.database, options.rows)
-    elif options.child:
-        benching.child(online, options.database)
-    else:
-        benching.show_machine()
-        main(options.rows)
+    with benching.one_sentence():
+        if options.writer:
+            write(options.database, options.rows)
+        elif options.child:
+            benching.child(WAYS[options.child], options.database)
+        else:
+            main(options.rows)

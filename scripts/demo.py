@@ -12,7 +12,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +29,20 @@ try:
 except ImproperlyConfigured as error:
     sys.exit(str(error))
 
-from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import CommandError, call_command  # noqa: E402
 from django.db import DatabaseError, connection, models  # noqa: E402
+from psycopg.errors import ObjectNotInPrerequisiteState  # noqa: E402
 
-from accounts.models import Profile  # noqa: E402
-from portal.models import Printer as OldPrinter  # noqa: E402
-from portal.models import Profile as OldProfile  # noqa: E402
-from printers.models import Printer  # noqa: E402
-from scripts import seeding  # noqa: E402
+from scripts import scratch, seeding  # noqa: E402
 from scripts.record import Record  # noqa: E402
 
-OLD, NEW = (OldProfile, OldPrinter), (Profile, Printer)
-MARK = "Made by scripts/demo.py, which drops it when it runs again."
+OLD, NEW = ("portal.Profile", "portal.Printer"), ("accounts.Profile", "printers.Printer")
 WRITTEN = range(seeding.BULK + 1, seeding.BULK + 501)
 """Of the ordinary printers, the demo writes to these keys alone; the rest must come back as they were."""
 WIDTH = 79
 INDENT = "    "
 
-Pair = tuple[type[models.Model], type[models.Model]]
+Pair = tuple[str, str]
 
 FINDINGS = {
     "rows in the old table": "source_rows",
@@ -120,7 +115,8 @@ class Demo:
     def fill(self) -> None:
         seeding.fill(connection, profiles=self.profiles, printers=self.printers)
         self.untouched = self.fingerprint(OLD)
-        say(f"{OldProfile.objects.count():,} profiles and {OldPrinter.objects.count():,} printers.")
+        profiles, printers = (model.objects.count() for model in models_of(OLD))
+        say(f"{profiles:,} profiles and {printers:,} printers.")
         say(
             "Among them: profiles without a user, users without a profile, printers without a profile, gaps in the "
             "keys and the last key of the type, IPv6, URLs, emoji, right-to-left text, empty strings beside NULLs, "
@@ -129,36 +125,39 @@ class Demo:
 
     def write(self) -> None:
         write = self.record
-        for n, (profiles, printers) in enumerate((OLD, NEW, OLD, NEW)):
+        old_profile, old_printer, profile, printer, user = models_of((*OLD, *NEW, "auth.User"))
+        for n, profiles in enumerate((old_profile, profile, old_profile, profile)):
+            printers, others = (old_printer, printer) if profiles is old_profile else (printer, old_printer)
             owner = write.insert(profiles, name=f"born {n}", organization="", email=None)
             write.insert(printers, profile_id=owner, ip_address=f"2001:db8::{n}", api_key="born")
-            write.insert(NEW[1] if printers is OLD[1] else OLD[1], profile_id=owner, ip_address=f"198.51.100.{n}")
+            write.insert(others, profile_id=owner, ip_address=f"198.51.100.{n}")
         say("New profiles through both, and new printers for them, of each other's too.")
-        write.update(OldProfile, 10, name="renamed by old code", email=None)
-        write.update(Profile, 10, organization="renamed by new code")
-        write.update(Printer, 10, profile_id=owner)
-        write.update(OldPrinter, 20, profile_id=None)
-        write.update(Printer, self.some_printers(0), ping=True, printing=True)
-        write.update(OldPrinter, self.some_printers(1), profile_id=owner)
+        write.update(old_profile, 10, name="renamed by old code", email=None)
+        write.update(profile, 10, organization="renamed by new code")
+        write.update(printer, 10, profile_id=owner)
+        write.update(old_printer, 20, profile_id=None)
+        write.update(printer, self.some_printers(0), ping=True, printing=True)
+        write.update(old_printer, self.some_printers(1), profile_id=owner)
         say("Old code and new code changed the same rows, and printers by the hundred.")
-        write.change_key(OldPrinter, 30, 31)
-        write.insert(Printer, id=30, ip_address="192.0.2.30", api_key="born again")
+        write.change_key(old_printer, 30, 31)
+        write.insert(printer, id=30, ip_address="192.0.2.30", api_key="born again")
         say("A printer got another key, and a new one was born under the old key.")
-        write.delete(Printer, 40)
-        write.delete(OldPrinter, seeding.LARGEST_INT)
-        User.objects.get(pk=60).delete()
-        write.gone(Profile, 60)
-        write.gone(Printer, 60)
+        write.delete(printer, 40)
+        write.delete(old_printer, seeding.LARGEST_INT)
+        user.objects.get(pk=60).delete()
+        write.gone(profile, 60)
+        write.gone(printer, 60)
         say("Printers were deleted through both, and a user with all that was hers.")
         self.find_everything(OLD)
         self.find_everything(NEW)
 
     def some_printers(self, first: int) -> list[int]:
-        return list(OldPrinter.objects.filter(pk__in=WRITTEN).values_list("pk", flat=True)[first::3])
+        [_, printers] = models_of(OLD)
+        return list(printers.objects.filter(pk__in=WRITTEN).values_list("pk", flat=True)[first::3])
 
     def find_everything(self, pair: Pair) -> None:
         """Raises Wrong unless both models hold every write of the record, and the other rows as they were filled."""
-        if lost := [sentence for model in pair for sentence in self.record.lost_from(model)]:
+        if lost := [sentence for model in models_of(pair) for sentence in self.record.lost_from(model)]:
             raise Wrong("\n".join([f"{len(lost)} writes are lost from {names(pair)}.", *lost[:10]]))
         if (now := self.fingerprint(pair)) != self.untouched:
             raise Wrong(f"Rows of {names(pair)} that nobody wrote to are {now}, and were {self.untouched}.")
@@ -170,7 +169,7 @@ class Demo:
         """Of the rows that nobody writes to: for each model their number and one hash over the columns of both."""
         ranges = (seeding.BULK, seeding.last_key(self.profiles)), (WRITTEN[-1], seeding.last_key(self.printers))
         found = []
-        for model, old, (after, last) in zip(pair, OLD, ranges, strict=True):
+        for model, old, (after, last) in zip(models_of(pair), models_of(OLD), ranges, strict=True):
             columns = ", ".join(sorted(field.column for field in old._meta.concrete_fields))
             with connection.cursor() as cursor:
                 cursor.execute(
@@ -183,9 +182,12 @@ class Demo:
 
     def try_a_straggler(self) -> None:
         """After the rollback nobody reads the new tables, so a server that still writes there must be told."""
+        [_, printers] = models_of(NEW)
         try:
-            Printer.objects.create(ip_address="192.0.2.255", api_key="too late")
+            printers.objects.create(ip_address="192.0.2.255", api_key="too late")
         except DatabaseError as error:
+            if not isinstance(error.__cause__, ObjectNotInPrerequisiteState):
+                raise  # Something else is wrong with the write.
             say("A server of the new version that still runs is told so:")
             say(str(error).splitlines()[0], indent=INDENT * 2)
         else:
@@ -198,23 +200,19 @@ class Demo:
 
 
 def make_database() -> None:
-    """Raises CommandError when the name is taken by a database that this script did not make."""
-    name = f"{connection.settings_dict['NAME'][:58]}_demo"
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [name])
-        found = cursor.fetchone()
-        if found and found[0] != MARK:
-            raise CommandError(f"There is a database {name!r} that this script did not make; rename it first.")
-        quoted = connection.ops.quote_name(name)
-        cursor.execute(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
-        cursor.execute(f"CREATE DATABASE {quoted}")
-        cursor.execute(f"COMMENT ON DATABASE {quoted} IS '{MARK}'")
-    connection.close()
-    connection.settings_dict["NAME"] = name
+    """Raises CommandError when the name is taken by a database that no script made."""
+    name = scratch.make("demo")
+    scratch.use(name)
     with connection.cursor() as cursor:
         cursor.execute("SHOW server_version")
         (version,) = cursor.fetchone()
     say(f"On the database {name}, PostgreSQL {version.split()[0]}.")
+
+
+def models_of(labels: Iterable[str]) -> list[type[models.Model]]:
+    """As this step's database has them."""
+    apps = scratch.models()
+    return [apps.get_model(label) for label in labels]
 
 
 def migrate(*target: str) -> None:
@@ -242,7 +240,7 @@ def say(text: str, indent: str = INDENT) -> None:
 
 
 def names(pair: Pair) -> str:
-    return " and ".join(dict.fromkeys(model._meta.app_label for model in pair))
+    return " and ".join(dict.fromkeys(label.partition(".")[0] for label in pair))
 
 
 def tabulate(moves: list[dict[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 ROOT = Path(__file__).parent.parent
 
-# What each app may import, besides itself.
+# What each app, and the scripts, may import, besides itself.
 ALLOWED = {
     "rehome": set(),
     "core": {"rehome"},
@@ -19,6 +19,9 @@ ALLOWED = {
     "monitoring": {"printers", "accounts", "core", "rehome"},
     "api": {"printers", "accounts", "core", "rehome"},
     "legacy_app": {"core", "rehome"},
+    # A script's database stands at migrations of its choice, and the apps' models of today have columns of later ones:
+    # scratch.models() has those that fit.
+    "scripts": {"core", "rehome", "tests"},
 }
 
 
@@ -55,7 +58,7 @@ def test_imports_run_one_way(app: str) -> None:
 def test_every_app_of_the_project_has_a_rule() -> None:
     apps = {app for app in settings.INSTALLED_APPS if (ROOT / app).is_dir()}
 
-    assert apps | {"legacy_app"} == ALLOWED.keys()  # It is installed with LEGACY_DB_DB alone.
+    assert apps | {"legacy_app", "scripts"} == ALLOWED.keys()  # It is installed with LEGACY_DB_DB alone.
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from django.db import connection
+from django.db import ProgrammingError, connection
 from pytest_django import DjangoDbBlocker
 
 from portal.models import Printer
@@ -86,6 +86,14 @@ def test_rows_that_nobody_wrote_to_are_looked_at_too(db: None) -> None:
 
     with pytest.raises(Wrong, match="Rows of portal that nobody wrote to"):
         demonstration.find_everything(OLD)
+
+
+def test_another_error_than_the_refusal_of_the_new_tables_fails(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE printers_printer RENAME ip_address TO address")
+
+    with pytest.raises(ProgrammingError, match="ip_address"):
+        Demo(profiles=1, printers=1).try_a_straggler()
 
 
 @pytest.mark.parametrize("argument", ["--profiles", "--printers"])

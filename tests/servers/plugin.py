@@ -25,7 +25,7 @@ def postgis() -> Iterator[PostGIS]:
         try:
             server = stack.enter_context(postgis_server.started())
         except NotInstalled as missing:
-            _refuse(missing)
+            refuse(missing)
         yield server
 
 
@@ -36,11 +36,11 @@ def mariadb() -> Iterator[MariaDB]:
         try:
             server = stack.enter_context(mariadb_server.started())
         except NotInstalled as missing:
-            _refuse(missing)
+            refuse(missing)
         yield server
 
 
-def _refuse(missing: NotInstalled) -> None:
+def refuse(missing: NotInstalled) -> None:
     """Skip the test; fail it when REQUIRE_LEGACY_SERVERS=1."""
     (pytest.fail if os.environ.get("REQUIRE_LEGACY_SERVERS") == "1" else pytest.skip)(f"{WITHOUT}{missing}")
 
