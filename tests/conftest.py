@@ -31,12 +31,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """Each worker has its own database; nobody waits for the disk where everything is thrown away."""
+    """Each worker has its own database; nobody waits for the disk where everything is thrown away.
+
+    Nor does an autovacuum come by in the middle of a test, and hold a lock that the test counts or waits for.
+    """
     if settings.DATABASES["default"]["ENGINE"] == "core.embedded":
-        _turn_durability_off(settings.DATABASES["default"]["EMBEDDED_POSTGRES_DIR"])
+        _turn_off_for_tests(settings.DATABASES["default"]["EMBEDDED_POSTGRES_DIR"])
 
 
-def _turn_durability_off(data: Path) -> None:
+def _turn_off_for_tests(data: Path) -> None:
     import psycopg
 
     from core.embedded import server
@@ -46,7 +49,7 @@ def _turn_durability_off(data: Path) -> None:
     with psycopg.connect(
         host=str(server.socket_folder(data)), user=server.SUPERUSER, dbname="postgres", autocommit=True
     ) as postgres:
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
             postgres.execute(f"ALTER SYSTEM SET {setting} = off")
         postgres.execute("SELECT pg_reload_conf()")
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 
 from rehome.errors import LockNotObtained, Refused
 from tests.chaos import stage
@@ -10,9 +9,9 @@ from tests.chaos.crew import ROOT, Crew
 from tests.chaos.journal import Write
 from tests.database import url
 from tests.farm import farm
+from tests.waiting import until
 
 WAYS = {"online": "1", "one transaction": "0"}
-RESUMES = 100
 RUNNING = """
 SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^rehome')
 """
@@ -27,28 +26,27 @@ def start(way: str, *program: str) -> "subprocess.Popen[bytes]":
 
 def resume(*target: str) -> None:
     """As a person would: run it again, also while the server has not noticed yet that the process is gone."""
-    for _ in range(RESUMES):
+
+    def is_done() -> bool:
         try:
-            return farm.migrate(*target)
+            farm.migrate(*target)
         except (LockNotObtained, Refused) as error:
             if isinstance(error, Refused) and "Another move is running" not in str(error):
                 raise
-            time.sleep(0.1)
-    raise AssertionError("It could not be gone on with.")
+            return False
+        return True
+
+    until(is_done, "It could not be gone on with.")
 
 
 def await_answer(question: str, process: "subprocess.Popen[bytes]") -> None:
     """Until the database says yes, or the process has ended."""
-    while process.poll() is None and farm.sql(question) != [(True,)]:
-        time.sleep(0.01)
+    until(lambda: process.poll() is not None or farm.sql(question) == [(True,)], question)
 
 
 def await_end() -> None:
     """Until the server has noticed that nobody is there any more."""
-    deadline = time.monotonic() + 60
-    while farm.sql(RUNNING) == [(True,)]:
-        assert time.monotonic() < deadline, "The server still takes the process for alive."
-        time.sleep(0.01)
+    until(lambda: farm.sql(RUNNING) == [(False,)], "The server still takes the process for alive.")
 
 
 def check(births: list[Write], crew: Crew) -> None:

@@ -1,14 +1,14 @@
 """Sessions of old and new code that begin, wait and end at exact points of a move, each on a thread of its own."""
 
 import threading
-import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import psycopg
 
-from tests.rehome.support.clients import DEADLINE_S, POLL_S, connect
+from tests.rehome.support.clients import connect
 from tests.rehome.support.lab import Lab
+from tests.waiting import LIMIT_S, until
 
 
 class Session:
@@ -40,7 +40,7 @@ class Session:
 
     def finish(self) -> None:
         if self.pending:
-            self.pending.result(timeout=DEADLINE_S)
+            self.pending.result(timeout=LIMIT_S)
 
     def close(self) -> None:
         self.connection.close()
@@ -61,14 +61,13 @@ class Onlooker:
 
     def await_rest(self, sessions: Iterable[Session]) -> None:
         """Until each session has done what it was sent, or waits for a lock."""
-        deadline = time.monotonic() + DEADLINE_S
-        while busy := {session.pid for session in sessions if not session.is_done()}:
-            if busy <= self.waiting(busy):
-                return
-            assert time.monotonic() < deadline, "neither done nor blocked"
-            time.sleep(POLL_S)
+
+        def rest() -> bool:
+            busy = {session.pid for session in sessions if not session.is_done()}
+            return busy <= self.waiting(busy)
+
+        until(rest, "neither done nor blocked")
 
     def await_wait(self, pid: int, ended: threading.Event) -> None:
         """Until `pid` waits for a lock, or `ended` says that it had no need to."""
-        while not ended.wait(POLL_S) and not self.waiting([pid]):
-            pass
+        until(lambda: ended.is_set() or self.waiting([pid]), "neither passed nor blocked")

@@ -1,6 +1,5 @@
 """Old and new code write at random while the farm moves there and back in both ways; their logs are the oracle."""
 
-import contextlib
 import itertools
 import secrets
 from collections.abc import Callable
@@ -12,17 +11,22 @@ from rehome.errors import LockNotObtained
 from tests.chaos import stage
 from tests.chaos.crew import at_work
 from tests.farm import farm
+from tests.waiting import until
 
 LEAST_ROUNDS = 2
-TRIES = 100
 
 
 def insist(run: Callable[[], None]) -> None:
     """Run it again while writers keep it from a lock: they hold the row that they read, and wait for it to end."""
-    for _ in range(TRIES):
-        with contextlib.suppress(LockNotObtained):
-            return run()
-    raise AssertionError(f"{run} never got its locks.")
+
+    def is_done() -> bool:
+        try:
+            run()
+        except LockNotObtained:
+            return False
+        return True
+
+    until(is_done, f"{run} never got its locks.")
 
 
 def test_what_the_writers_committed_is_there_and_nothing_else(

@@ -17,6 +17,7 @@ from tests.chaos.proxy import Cut, Proxy
 from tests.database import url as url_here
 from tests.farm import farm
 from tests.manage import command, manage
+from tests.waiting import LIMIT_S
 
 BATCH = rb"INSERT INTO \S+printers_printer"
 POINTS: dict[str, tuple[str, bytes]] = {
@@ -69,13 +70,13 @@ def test_a_connection_that_has_gone_silent_is_named_until_somebody_ends_it(birth
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
-            assert proxy.cut.wait(60)
+            assert proxy.cut.wait(LIMIT_S)
             process.kill()
         (pid,) = farm.sql(HOLDER)[0]
         refused = manage("migrate", "printers", "0002", DATABASE_URL=url_here())
         assert refused.returncode == 1
         assert f"Another move is running in this database: pid {pid} (rehome, since" in refused.stderr
-        farm.sql("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        farm.sql("SELECT pg_terminate_backend(%s, %s)", [pid, LIMIT_S * 1000])
         resume("printers", "0002")
 
     check(births, crew)

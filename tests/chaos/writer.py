@@ -21,6 +21,7 @@ import psycopg
 from tests.chaos import statements
 from tests.chaos.journal import Write
 from tests.chaos.statements import HOT, PRINTERS, PROFILES, SIDES, write_of
+from tests.waiting import LIMIT_S
 
 LEVELS = ["READ COMMITTED"] * 6 + ["REPEATABLE READ", "SERIALIZABLE"]
 FENCED = "55000"
@@ -35,7 +36,6 @@ REFUSALS = {
 }
 PATIENCE = 30
 """Transactions for which a writer keeps to the old side after the new one was fenced."""
-RESTART_S = 120
 
 Script = list[tuple[str, dict[str, Any]]]
 
@@ -65,7 +65,7 @@ class Writer:
 
     def connect(self) -> "psycopg.Connection[Any]":
         """Again and again, for the server may be starting."""
-        deadline = time.monotonic() + RESTART_S
+        deadline = time.monotonic() + LIMIT_S
         while True:
             try:
                 connection = psycopg.connect(self.configuration.conninfo, autocommit=True)

@@ -16,6 +16,7 @@ import pytest
 from core.embedded import server
 from tests.conftest import ROOT
 from tests.manage import command
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.long
 
@@ -67,7 +68,7 @@ class Folder:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    output, errors = process.communicate("\n", timeout=60)
+    output, errors = process.communicate("\n", timeout=LIMIT_S)
     assert process.returncode == 0, errors
     return output
 
@@ -186,7 +187,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(folder: Fo
     (folder.data / "thesis.txt").write_text("irreplaceable")
 
     process = folder.start(*command(*CONNECT))
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=LIMIT_S)
 
     assert process.returncode == 1
     assert f"The embedded PostgreSQL in {folder.data} could not be started" in errors

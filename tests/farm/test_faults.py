@@ -3,7 +3,6 @@
 import itertools
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from tests.database import url_of
 from tests.farm import farm
 from tests.farm.test_locks import other_session
 from tests.manage import command
+from tests.waiting import LIMIT_S, until
 
 # A failure at a statement that only reads is one at the next that writes. The comparison reads, and is a phase.
 PASSIVE = ("SELECT", "WITH", "SAVEPOINT", "RELEASE", "SET LOCAL", "COMMENT", "REVOKE")
@@ -51,7 +51,8 @@ def fail_in_the_process(execute: Execute) -> None:
 
 def lose_the_connection(execute: Execute) -> None:
     with other_session() as session:
-        session.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+        pid = connection.connection.info.backend_pid
+        session.execute("SELECT pg_terminate_backend(%s, %s)", [pid, LIMIT_S * 1000])
 
 
 def spoil_a_row(execute: Execute) -> None:
@@ -238,7 +239,4 @@ def test_a_killed_process_leaves_an_empty_target_and_the_next_run_puts_it_in_ord
 
 
 def await_answer(question: str) -> None:
-    deadline = time.monotonic() + 60
-    while farm.sql(question) != [(True,)]:
-        assert time.monotonic() < deadline, question
-        time.sleep(0.02)
+    until(lambda: farm.sql(question) == [(True,)], question)

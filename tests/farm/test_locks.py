@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 
 from tests.farm import farm
+from tests.waiting import NO_WAIT
 
 LOOKUP = 10
 """Rows that a lookup by index may come across; the tables here have more."""
@@ -138,7 +139,7 @@ def test_people_log_in_and_read_while_rows_are_copied_and_compared(monolith: Non
 
     def visit(session: psycopg.Connection[Any], statement: Statement) -> None:
         if statement.goes_through(["portal_profile", "accounts_profile", "portal_printer", "printers_printer"]):
-            session.execute("SET lock_timeout = 1")
+            session.execute(NO_WAIT)
             session.execute("UPDATE auth_user SET last_login = now() WHERE id = 10")
             session.execute("INSERT INTO django_session VALUES (%s, '', now())", [str(len(meanwhile))])
             session.execute("SELECT count(*) FROM portal_printer JOIN portal_profile p ON p.id = profile_id")

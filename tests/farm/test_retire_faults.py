@@ -14,6 +14,7 @@ from rehome.plan.ledger import Ledger
 from tests.farm import farm
 from tests.farm.test_faults import fail_in_the_process, fail_on_the_server, fault, lose_the_connection
 from tests.farm.test_locks import Statement, other_session, witness
+from tests.waiting import NO_WAIT
 
 UNVALIDATED = "SELECT conrelid::regclass::text FROM pg_constraint WHERE NOT convalidated"
 
@@ -144,7 +145,7 @@ def test_a_lock_that_is_not_granted_stops_it_and_changes_nothing(moving: Moving,
         with pytest.raises(RehomeError, match="A lock was not granted in 2 tries .* uses .*_profile"):
             (moving.bring_back if undo else moving.retire)()
         # Nothing is held meanwhile that a writer would wait for.
-        session.execute("SET LOCAL lock_timeout = 1")
+        session.execute(NO_WAIT)
         session.execute("UPDATE portal_profile SET name = name")
     assert (farm.picture(), phase()) == before
 
@@ -169,7 +170,7 @@ def test_bringing_back_lets_new_code_read_and_everybody_log_in(moving: Moving) -
 
     def visit(session: Any, statement: Statement) -> None:
         if statement.goes_through(["accounts_profile"]):
-            session.execute("SET lock_timeout = 1")
+            session.execute(NO_WAIT)
             session.execute("SELECT count(*) FROM accounts_profile")
             session.execute("UPDATE auth_user SET last_login = now() WHERE id = 10")
             visits.append(statement.text)

@@ -9,8 +9,9 @@ import pytest
 from django.db import connection
 
 from tests.farm import farm
-from tests.rehome.support.clients import DEADLINE_S, Client
+from tests.rehome.support.clients import Client
 from tests.rehome.support.lab import Lab
+from tests.waiting import LIMIT_S
 
 BEGUN = {
     "has read the table": "SELECT name FROM portal_profile WHERE id = 10",
@@ -39,8 +40,11 @@ class FarmLab(Lab):
 
 def while_it_runs(
     client: Client, first: str, begun: str, later: str, run: Callable[[], None], *, blocked: bool = True
-) -> "Future[Any]":
-    """Before the first statement that matches `first` the client begins, and before `later` it writes and waits."""
+) -> Any:
+    """Before the first statement that matches `first` the client begins, and before `later` it writes and waits.
+
+    Returns what its statement returned, once it has committed.
+    """
     waiting: list[Future[Any]] = []
     started: list[str] = []
 
@@ -51,20 +55,22 @@ def while_it_runs(
             client.run(begun)
         elif started and not waiting and re.search(later, text):
             waiting.append(client.start_blocked(WRITE) if blocked else client.start(WRITE))
-            waiting[0].add_done_callback(lambda _: client.run("COMMIT"))
+            waiting.append(client.thread.submit(client.run, "COMMIT"))
         return execute(text, params, many, context)
 
     with connection.execute_wrapper(watch):
         run()
     assert waiting, "the client did not get to write"
-    return waiting[0]
+    written, committed = waiting
+    committed.result(timeout=LIMIT_S)
+    return written.result()
 
 
 @pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
 def test_forwards(client: Client, begun: str) -> None:
     farm.prepare_targets()
 
-    waiting = while_it_runs(
+    written = while_it_runs(
         client,
         r'^LOCK TABLE "public"."portal_profile" IN SHARE ROW EXCLUSIVE',
         begun,
@@ -72,7 +78,7 @@ def test_forwards(client: Client, begun: str) -> None:
         lambda: farm.migrate("accounts", "0002"),
     )
 
-    assert waiting.result(timeout=DEADLINE_S) == 1
+    assert written == 1
     client.close()
     assert farm.rows("accounts_profile")[10]["organization"] == "waited"
     assert farm.rows("accounts_profile") == farm.rows("portal_profile")
@@ -84,7 +90,7 @@ def test_backwards(client: Client, begun: str) -> None:
     farm.prepare_targets()
     farm.migrate("accounts", "0002")
 
-    waiting = while_it_runs(
+    written = while_it_runs(
         client,
         r"^SELECT count\(\*\), .*accounts_profile",
         begun,
@@ -93,5 +99,5 @@ def test_backwards(client: Client, begun: str) -> None:
         blocked=False,
     )
 
-    assert waiting.result(timeout=DEADLINE_S) == 1
+    assert written == 1
     assert farm.rows("portal_profile")[10]["organization"] == "waited"

@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor as Pool
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rehome import Move
 from rehome.errors import Irreversible, Refused
 from rehome.moves import runner
 from tests.rehome.support.lab import Lab
+from tests.waiting import until
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"<!-- example: (\w+) -->\n```python\n(.*?)```", GUIDE, re.DOTALL))
@@ -210,10 +210,8 @@ def test_one_row_changed_through_both_tables_at_once_ends_one_of_the_transaction
         with contextlib.suppress(OperationalError), transaction.atomic():
             old.objects.select_for_update().get(pk=pk)
             other = pool.submit(change_new, session)
-            waiting = "SELECT %s = ANY(pg_blocking_pids(%s))"
-            deadline = time.monotonic() + 30
-            while not watch.execute(waiting, [pid, session.info.backend_pid]).fetchone()[0]:
-                assert time.monotonic() < deadline
+            waiting = "SELECT FROM pg_stat_activity WHERE pid = %s AND %s = ANY(pg_blocking_pids(pid))"
+            until(lambda: watch.execute(waiting, [session.info.backend_pid, pid]).rowcount, "it does not wait")
             try:
                 old.objects.filter(pk=pk).update(name="old code")
             except OperationalError as error:

@@ -18,6 +18,14 @@ class Stream(io.StringIO):
         return self.terminal
 
 
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that stands still, until a test sets it."""
+    now = [0.0]
+    monkeypatch.setattr("rehome.terminal.time.monotonic", lambda: now[0])
+    return now
+
+
 def start(*, terminal: bool = False) -> tuple[Progress, Stream]:
     """The progress of a move in two steps, and what it writes to."""
     stream = Stream(terminal=terminal)
@@ -80,9 +88,7 @@ def test_on_a_terminal_details_take_the_place_of_the_step_s_name() -> None:
     assert re.findall(r"0/2 ([^\r\n]*)", stream.getvalue()) == ["copy", "half of it", "waits for a lock"]
 
 
-def test_elsewhere_a_detail_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr("rehome.terminal.time.monotonic", lambda: now[0])
+def test_elsewhere_a_detail_is_a_line_now_and_then(now: list[float]) -> None:
     progress, stream = start()
     with progress.step("copy"):
         for second in (0, 14, 15, 16, 29, 30):

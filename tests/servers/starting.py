@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -18,10 +17,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from core.embedded import programs
+from tests.waiting import until
 
 HOST = "127.0.0.1"
 USER = "legacy"
-START_TIMEOUT = 60
 
 # Below those that the kernel hands out for outgoing connections, so that none of them is in the way.
 PORTS = range(15_000, 32_000)
@@ -156,12 +155,9 @@ def running(*command: str | Path, cwd: Path, connects: Callable[[], bool]) -> It
             stderr=subprocess.STDOUT,
         )
     try:
-        deadline = time.monotonic() + START_TIMEOUT
-        while not connects():
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(0.05)
-            if process.returncode is not None or time.monotonic() > deadline:
-                raise Failed(log.read_text(errors="replace")[-2000:])
+        until(lambda: process.poll() is not None or connects(), f"{command[0]} lets nobody in")
+        if process.returncode is not None:
+            raise Failed(log.read_text(errors="replace")[-2000:])
         yield process
     finally:
         process.send_signal(signal.SIGQUIT)

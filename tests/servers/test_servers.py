@@ -15,6 +15,7 @@ from pytest_django import DjangoDbBlocker
 from tests.manage import ROOT
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgis import PostGIS
+from tests.waiting import LIMIT_S
 
 
 def test_postgis_gives_each_test_an_empty_database_with_geometries(
@@ -76,7 +77,7 @@ def test_a_server_ends_with_the_tests_even_when_they_are_killed(name: str, reque
             folder = server.cwd()
         finally:
             tests.kill()
-    assert psutil.wait_procs([server], timeout=10)[1] == []
+    assert psutil.wait_procs([server], timeout=LIMIT_S)[1] == []
     shutil.rmtree(folder)
 
 

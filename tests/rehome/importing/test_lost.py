@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,9 +28,9 @@ from tests.rehome.importing.test_skip_bad import call
 from tests.rehome.importing.workshop import OLDER, Workshop
 from tests.servers.plugin import WITHOUT
 from tests.servers.starting import folder
+from tests.waiting import LIMIT_S, until
 
 ROWS = 30_000
-DEADLINE_S = 30
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def end(alias: str) -> None:
     """The server ends the session of this process."""
     pid = connections[alias].connection.info.backend_pid
     with onlooker() as other:
-        other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+        other.execute("SELECT pg_terminate_backend(%s, %s)", [pid, LIMIT_S * 1000])
 
 
 @contextmanager
@@ -176,11 +175,9 @@ def test_a_signal_ends_a_statement_that_the_server_is_at_work_on(places: Worksho
     places.sql("CREATE TRIGGER doze BEFORE INSERT ON new_place FOR EACH ROW EXECUTE FUNCTION doze()")
 
     def send() -> None:
-        deadline = time.monotonic() + DEADLINE_S
+        asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
         with onlooker() as other:
-            while not other.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchall():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            until(lambda: other.execute(asleep).rowcount, "nobody dozes")
         os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=send)

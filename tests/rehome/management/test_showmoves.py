@@ -17,6 +17,7 @@ from tests.farm import farm
 from tests.farm.conftest import WORKER, connected_to, database
 from tests.farm.test_locks import other_session
 from tests.manage import manage
+from tests.waiting import NO_WAIT
 
 MOVES = ["portal.Profile -> accounts.Profile", "portal.Printer -> printers.Printer"]
 
@@ -173,7 +174,7 @@ def test_a_verification_that_may_not_write_counts_nothing(live: str) -> None:
 
 
 def test_nobody_waits_for_a_move_that_is_at_work(live: str) -> None:
-    farm.sql("SET lock_timeout = 1")
+    farm.sql(NO_WAIT)
     with other_session() as session, session.transaction():
         session.execute("SELECT FROM rehome_moverun FOR UPDATE")
         assert shown()["counted_at"] == [None, None]

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -22,6 +21,7 @@ from tests.farm import farm
 from tests.farm.conftest import database
 from tests.manage import command
 from tests.rehome.support.lab import Lab
+from tests.waiting import LIMIT_S, until
 
 PROFILE, PRINTER = "portal.Profile -> accounts.Profile", "portal.Printer -> printers.Printer"
 HEADINGS = [
@@ -403,7 +403,7 @@ def test_an_interrupted_verification_says_so_and_leaves_nothing(live: str) -> No
         try:
             wait_for("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'printers_printer'::regclass")
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=LIMIT_S)
         finally:
             process.kill()
     farm.sql("ROLLBACK")
@@ -414,6 +414,4 @@ def test_an_interrupted_verification_says_so_and_leaves_nothing(live: str) -> No
 
 
 def wait_for(query: str) -> None:
-    deadline = time.monotonic() + 60
-    while not farm.sql(query):
-        assert time.monotonic() < deadline, query
+    until(lambda: farm.sql(query), query)

@@ -15,6 +15,7 @@ from rehome.plan.ledger import Ledger
 from tests.rehome.support.clients import Client
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.trio import MOVE, Trio
+from tests.waiting import NO_WAIT
 
 Open = Callable[..., Client]
 LOCKS = """
@@ -93,7 +94,7 @@ def test_nobody_waits_for_the_counter(trio: Trio, open_client: Open) -> None:
     clients = [open_client() for _ in range(6)]
     for number, client in enumerate(clients, start=1):
         client.run("BEGIN")
-        client.connection.execute("SET LOCAL lock_timeout = 1")
+        client.connection.execute(NO_WAIT)
         for _ in range(3):
             assert client.run(f"UPDATE old_thing SET note = coalesce(note, '') || 'x' WHERE id = {number}") == 1
     assert counted(trio) == 18
@@ -148,7 +149,7 @@ def test_a_writer_never_waits_for_whoever_holds_the_same_key(trio: Trio, open_cl
     ((oid,),) = trio.lab.sql("SELECT 'old_thing'::regclass::oid::bigint")
     holder, writer = open_client(), open_client()
     holder.run("SELECT pg_advisory_lock(%s, %s::bigint::integer)", writes.WRITERS, oid)
-    writer.connection.execute("SET lock_timeout = 1")
+    writer.connection.execute(NO_WAIT)
     assert writer.run("UPDATE old_thing SET note = 'x' WHERE id = 1") == 1
     assert counted(trio) == 1
 

@@ -1,13 +1,12 @@
 """A copy that gives way: to writers, to many sessions, to a replica that falls behind, and to what it can't see."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connections, models
+from django.db import models
 from pytest_django import DjangoDbBlocker
 
 from core.embedded import programs, server
@@ -16,8 +15,10 @@ from rehome.errors import Refused
 from rehome.postgres import waiting
 from rehome.postgres.session import Session
 from rehome.terminal import Progress
+from tests.apart import server_apart
 from tests.rehome.support.clients import Client
 from tests.rehome.support.lab import Lab
+from tests.waiting import LIMIT_S, until
 
 MOVE = Move("old.Thing", "new.Thing", online=True)
 
@@ -145,27 +146,14 @@ def test_what_was_waited_for_is_not_slept_again(
 @pytest.fixture
 def replicated(django_db_blocker: DjangoDbBlocker) -> Iterator[tuple[Lab, "psycopg.Connection[Any]"]]:
     """A server of its own, and a connection to a replica that follows it."""
-    with tempfile.TemporaryDirectory(prefix="rehome-") as folder, django_db_blocker.unblock():
-        primary, standby = Path(folder) / "primary", Path(folder) / "standby"
-        server.hold(primary)
-        socket = str(server.socket_folder(primary))
-        follow(socket, standby)
-        connections.databases["followed"] = connections.databases["default"] | {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": server.DATABASE,
-            "HOST": socket,
-            "PORT": server.PORT,
-            "USER": server.SUPERUSER,
-            "PASSWORD": "",
-        }
+    with django_db_blocker.unblock(), server_apart("followed") as primary:
+        standby = primary.with_name("standby")
+        follow(str(server.socket_folder(primary)), standby)
         try:
             with psycopg.connect(f"host={standby} user={server.SUPERUSER} dbname=postgres", autocommit=True) as replica:
                 yield Lab("followed"), replica
         finally:
-            connections["followed"].close()
-            del connections["followed"], connections.databases["followed"]
-            for data in (standby, primary):
-                programs.run("pg_ctl", "stop", "-D", str(data), "-m", "immediate", cwd=data)
+            programs.run("pg_ctl", "stop", "-D", str(standby), "-m", "immediate", cwd=standby)
 
 
 def follow(socket: str, standby: Path) -> None:
@@ -177,7 +165,11 @@ def follow(socket: str, standby: Path) -> None:
     # The primary listens in its own folder, and what locks its socket was copied with everything else.
     (standby / f".s.PGSQL.{server.PORT}.lock").unlink(missing_ok=True)
     listen = f"-h '' -k {standby}"
-    programs.run("pg_ctl", "start", "-w", "-D", str(standby), "-l", str(standby / "log"), "-o", listen, cwd=standby)
+    start = ["-w", "-t", str(LIMIT_S), "-D", str(standby), "-l", str(standby / "log"), "-o", listen]
+    programs.run("pg_ctl", "start", *start, cwd=standby)
+    following = "SELECT FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn IS NOT NULL"
+    with psycopg.connect(f"host={socket} user={server.SUPERUSER} dbname=postgres", autocommit=True) as primary:
+        until(lambda: primary.execute(following).rowcount, "the replica does not follow")
 
 
 def test_the_copy_waits_for_a_replica_that_has_fallen_behind(

@@ -2,17 +2,13 @@
 
 import re
 import textwrap
-import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 
 from tests.rehome.support.lab import Lab
-
-DEADLINE_S = 10
-"""Until something that must happen has happened; nothing is asserted about how long it took."""
-POLL_S = 0.002
+from tests.waiting import LIMIT_S, until
 
 
 class Client:
@@ -46,10 +42,7 @@ class Client:
     def start(self, statement: str) -> "Future[Any]":
         """Send a statement; return as soon as it has ended or waits for another session's lock."""
         future = self.thread.submit(self.run, statement)
-        deadline = time.monotonic() + DEADLINE_S
-        while not future.done() and not self.is_blocked():
-            assert time.monotonic() < deadline, f"neither done nor blocked: {statement}"
-            wait([future], timeout=POLL_S)
+        until(lambda: future.done() or self.is_blocked(), f"neither done nor blocked: {statement}")
         return future
 
     def start_blocked(self, statement: str) -> "Future[Any]":
@@ -79,14 +72,13 @@ def connect(lab: Lab) -> "psycopg.Connection[Any]":
 
 def await_end(onlooker: "psycopg.Connection[Any]", pid: int) -> None:
     """Until a backend that was told to end holds no lock any more."""
-    deadline = time.monotonic() + DEADLINE_S
-    while onlooker.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [pid]).rowcount:
-        assert time.monotonic() < deadline, f"still there: {pid}"
+    question = "SELECT FROM pg_stat_activity WHERE pid = %s"
+    until(lambda: not onlooker.execute(question, [pid]).rowcount, f"still there: {pid}")
 
 
 def outcome(future: "Future[Any]") -> Any:
     """What the statement returned, or the SQLSTATE with which PostgreSQL refused it."""
     try:
-        return future.result(timeout=DEADLINE_S)
+        return future.result(timeout=LIMIT_S)
     except psycopg.Error as error:
         return error.sqlstate
