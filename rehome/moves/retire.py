@@ -68,7 +68,9 @@ def finish(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
     session = steps.open_session(plan)
     progress = Progress(f"{plan}: retired, database {plan.connection.alias!r}", steps=1)
     with progress.step("views and foreign keys"), steps.explained(plan, "The move is retired.", again=AGAIN):
-        session.run(*standins.mend(plan, Record.of(run)))
+        with session.transaction():
+            session.run(*standins.mend(plan, Record.of(run)))
+            ledger.advance(run, Phase.RETIRED, record=standins.read_again(plan, Record.of(run)))
         settle(ledger, run, session)
 
 
@@ -214,7 +216,8 @@ def drop(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
         session.transaction(),
     ):
         session.run(*drop_aside(plan, run))
-        ledger.advance(run, Phase.RETIRED, record=Record.of(run).keeping(foreign_keys=None, aside={}))
+        record = standins.read_again(plan, Record.of(run))
+        ledger.advance(run, Phase.RETIRED, record=record.keeping(foreign_keys=None, aside={}))
 
 
 def drop_aside(plan: Plan, run: MoveRun) -> list[Statement]:
