@@ -83,6 +83,19 @@ def test_a_damaged_view_is_reported_and_made_again(retired: None, damage: str, s
     assert call("verifymoves").endswith("\nEqual.\n")
 
 
+@pytest.mark.parametrize("options", [{}, {"drop": True, "interactive": False}], ids=["retiremoves", "--drop"])
+def test_a_view_that_a_newer_server_prints_in_other_words_is_made_again_once(
+    retired: None, options: dict[str, bool]
+) -> None:
+    farm.sql(
+        "UPDATE rehome_moverun SET kept = jsonb_set(kept, '{views,public.portal_printer,definition}', "
+        """'"SELECT XMLSERIALIZE ( CONTENT id AS text NO INDENT )"') WHERE source_table = 'public.portal_printer'"""
+    )
+    assert "is not the view" in failed("verifymoves")
+    call("retiremoves", "printers.Printer", **options)
+    assert call("verifymoves").endswith("\nEqual.\n")
+
+
 def failed(*arguments: str, **options: Any) -> str:
     stdout = StringIO()
     with pytest.raises(CommandError, match=f"Not in order: {farm.MOVES[1]}"):
