@@ -11,6 +11,8 @@ from django.db import connection
 
 from tests.farm import farm
 
+pytestmark = pytest.mark.server
+
 LOOKUP = 10
 """Rows that a lookup by index may come across; the tables here have more."""
 # What a reader of rows takes, and a writer of single rows.

@@ -14,6 +14,8 @@ from rehome.checkschema.comparing import compare
 from rehome.checkschema.report import Difference, Report
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 
 def fields() -> dict[str, models.Field]:
     return {

@@ -23,6 +23,8 @@ from tests.farm.conftest import database
 from tests.manage import command
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 PROFILE, PRINTER = "portal.Profile -> accounts.Profile", "portal.Printer -> printers.Printer"
 HEADINGS = [
     "move", "source rows", "target rows", "missing", "extra", "different", "orphans", "unvalidated", "sequence",

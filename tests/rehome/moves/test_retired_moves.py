@@ -10,6 +10,8 @@ from django.core.management import CommandError, call_command
 from tests.database import psql
 from tests.farm import farm
 
+pytestmark = pytest.mark.server
+
 VIEW = "DROP VIEW portal_printer CASCADE"
 
 

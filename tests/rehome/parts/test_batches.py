@@ -13,6 +13,8 @@ from rehome.parts.batches import (
     Pace,
 )
 
+pytestmark = pytest.mark.server
+
 HUGE = 10**9
 
 

@@ -6,6 +6,8 @@ from rehome.parts import old_names
 from rehome.postgres import catalog
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 COLUMNS = {"id": "id", "name": "title", "order": "order", "new": "new_1", "new_1": "two  spaces"}
 PRINTED = {
     "15": """ SELECT new_1.id,

@@ -15,6 +15,8 @@ from tests.database import dump
 from tests.rehome.moves.test_in_place import RECORD, drop_traces, structure
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing", in_place=True)
 
 

@@ -10,6 +10,8 @@ from rehome import Move
 from tests.rehome.support.clients import DEADLINE_S, POLL_S
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 AT_WORK = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND query LIKE '%old_thing%'"
 # So slow that it would outlast every try of a lock: a page for each ten milliseconds.
 SLOWLY = """

@@ -19,6 +19,8 @@ from rehome.terminal import Progress
 from tests.rehome.support.clients import Client
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing", online=True)
 
 

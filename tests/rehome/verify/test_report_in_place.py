@@ -12,6 +12,8 @@ from rehome.verify.report import Report
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.people import register
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing", in_place=True)
 KEY = ("new", "0002")
 
