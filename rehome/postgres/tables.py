@@ -4,6 +4,9 @@ import dataclasses
 import functools
 import re
 
+REFERENCED = re.compile(r' REFERENCES (?:"(?:[^"]|"")*"|[^"(])+\((?:"(?:[^"]|"")*"|[^")])+\)')
+"""What a foreign key points at, in words of pg_get_constraintdef."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Column:
@@ -58,6 +61,11 @@ class Constraint:
     referenced_oid: int
     plain: bool = True
     """Whether its definition says everything, and no view depends on it."""
+
+    @property
+    def options(self) -> str:
+        """Of a foreign key: what it says behind what it points at; it may name columns there too."""
+        return REFERENCED.split(self.definition.removesuffix(" NOT VALID"), maxsplit=1)[-1]
 
     @property
     def acts(self) -> bool:
