@@ -2,7 +2,8 @@
 
 import pytest
 
-from rehome.parts import old_names
+from rehome.parts import old_names, standins
+from rehome.plan.record import View
 from rehome.postgres import catalog
 from tests.rehome.support.lab import Lab
 
@@ -51,6 +52,15 @@ def test_the_words_of_every_version(lab: Lab, printed: str) -> None:
         assert old_names.in_short(text) in expected(lab, COLUMNS)
         assert old_names.in_short(text) not in expected(lab, COLUMNS | {"new": "new"})
         assert old_names.in_short(text) not in expected(lab, COLUMNS | {"new_1": "two spaces"})
+
+
+@pytest.mark.parametrize("printed", PRINTED.values(), ids=PRINTED)
+def test_what_version_0_1_kept_of_a_retired_table_is_known(printed: str) -> None:
+    kept = "SELECT id, title AS name, order,  AS , two spaces AS  FROM {} "
+    place = "public.new_thing" if "public" in printed else "new_thing"
+    assert standins.is_kept(printed, View((), kept.format(place), {}))
+    assert standins.is_kept(printed, View((), old_names.in_short(printed), {}))
+    assert not standins.is_kept(printed, View((), kept.replace("title", "id").format(place), {}))
 
 
 OTHERS = {
