@@ -18,6 +18,7 @@ pytest_plugins = ["tests.servers.plugin"]
 ROOT = Path(__file__).parent.parent
 CONTRIB = ["citext", "hstore"]
 WITHOUT_CONTRIB = f"this server lacks {' and '.join(CONTRIB)}"
+TOO_OLD = "needs PostgreSQL "
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,16 +68,33 @@ def _contrib(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker)
         (pytest.fail if os.environ.get("REQUIRE_CONTRIB") == "1" else pytest.skip)(WITHOUT_CONTRIB)
 
 
+@pytest.fixture(autouse=True)
+def _since(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> None:
+    """Skip tests marked since(version) where the server is older."""
+    marker = request.node.get_closest_marker("since")
+    if marker is None:
+        return
+    request.getfixturevalue("django_db_setup")
+    (version,) = marker.args
+    with django_db_blocker.unblock():
+        connection.ensure_connection()
+        if connection.pg_version < version * 10_000:
+            pytest.skip(f"{TOO_OLD}{version}")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = [
-        report for report in terminalreporter.stats.get("skipped", []) if WITHOUT_CONTRIB in str(report.longrepr)
-    ]
-    if skipped:
+    skipped = terminalreporter.stats.get("skipped", [])
+    without = [report for report in skipped if WITHOUT_CONTRIB in str(report.longrepr)]
+    if without:
         terminalreporter.write_line(
-            f"Not run: {len(skipped)} tests, because {WITHOUT_CONTRIB}. "
-            "Run them with: scripts/postgres17.sh make pytest",
+            f"Not run: {len(without)} tests, because {WITHOUT_CONTRIB}. "
+            "Run them with: scripts/postgres.sh 17 make pytest",
             yellow=True,
         )
+    for report in skipped:
+        _, found, version = str(report.longrepr[-1]).partition(TOO_OLD)
+        if found:
+            terminalreporter.write_line(f"Not run: {report.nodeid}, which {TOO_OLD}{version}.", yellow=True)
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ def dump(
         capture_output=True,
         text=True,
     )
-    text = re.sub(r"(?m)^-- (Dumped|Started|Completed).*\n", "", done.stdout)
+    # pg_dump sets the timeout of PostgreSQL 17 for every server.
+    text = re.sub(r"(?m)^(-- (Dumped|Started|Completed).*|SET transaction_timeout = 0;)\n", "", done.stdout)
     return re.sub(r"(?ms)^(COPY [^\n]+ FROM stdin;\n)(.*?)^(?=\\\.$)", sorted_rows, text)
 
 

@@ -72,13 +72,17 @@ class Retire(Way):
     def steps(self) -> Iterator[Step]:
         failed = "The move is retired."
         if state.is_retired(self.plan, self.run):
-            mended = Group(tuple(standins.mend(self.plan, self.record)))
-            yield Step("Mend", "", failed, lambda: [mended] if mended.statements else [])
+            yield Held("Mend", "", failed, self.mend)
             yield Step("Settle", "views and foreign keys", failed, lambda: self.validations(self.record.unvalidated))
         else:
             says = "put views in the old tables' places"
             yield Whole("Retire", says, "Nothing has been retired.", self.replace_by_views)
             yield Step("Settle", "validate foreign keys", failed, lambda: self.validations(self.record.unvalidated))
+
+    def mend(self) -> Iterator[Action]:
+        if mended := standins.mend(self.plan, self.record):
+            yield Group(tuple(mended))
+            yield Do(lambda: self.advance(Phase.RETIRED, standins.read_again(self.plan, self.record)))
 
     def refuse_unequal(self) -> None:
         found = report.verify(self.plan, self.session, self.record)

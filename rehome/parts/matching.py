@@ -176,7 +176,7 @@ def shape_of(constraint: Constraint, columns: Columns, targets: Targets) -> obje
         tuple(map(columns.get, constraint.columns)),
         place,
         tuple(there.get(column, column) for column in constraint.referenced_columns),
-        constraint.definition.rpartition(")")[2],
+        translate(constraint.options, columns),
     )
 
 

@@ -11,11 +11,14 @@ from rehome.plan.plan import GONE, Plan, TablePair
 from rehome.plan.record import Exchanged, Record
 from rehome.postgres import catalog, sql
 from rehome.postgres.session import Session
-from rehome.postgres.sql import SQL, Statement
+from rehome.postgres.sql import SQL, Identifier, Statement
 from rehome.postgres.tables import Grant, Table
 
 INSERT_UPDATE_DELETE = 8 | 16 | 4
 """Bits of pg_relation_is_updatable."""
+
+WORD = r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|\w+|[^\w\s]"
+"""A name in quotes, a text, a name, number or word of SQL, or a sign."""
 
 STANDING = """
 SELECT pg_get_viewdef(c.oid), pg_relation_is_updatable(c.oid, false),
@@ -62,21 +65,29 @@ def holds(table: Table, wanted: Grant) -> bool:
 
 
 def in_short(definition: str) -> str:
-    """What pg_get_viewdef prints, but for quotes and spaces."""
-    return re.sub(r"\s+", " ", definition.replace('"', "")).strip(" ;")
+    """The words of a view of one table, without what differs between versions of PostgreSQL.
+
+    It decides by version which names it puts in quotes. Version 15 writes the name of the table's row before each
+    column, and takes another name than the view was made with.
+    """
+    text = definition.strip(" ;")
+    row = re.escape(re.findall(WORD, text)[-1])
+    words = re.findall(rf"(?s)(?:{row}\.(?=.*\sFROM\s))?({WORD})", text)
+    return " ".join(re.sub(r'^"([a-z_][a-z0-9_]*)"$', r"\1", word) for word in words[:-1])
 
 
 def expected(view: Table, table: Table, columns: Mapping[str, str]) -> set[str]:
-    """What pg_get_viewdef may print: since PostgreSQL 16 without the row's name before each column."""
+    """What the view is in short, whether or not the search path finds its table."""
     if {column.name for column in view.columns} != columns.keys():
         return set()
-    found = set()
-    for row in ("", "new."):
-        listed = ", ".join(
-            f"{row}{columns[c.name]}" + ("" if columns[c.name] == c.name else f" AS {c.name}") for c in view.columns
-        )
-        found |= {f"SELECT {listed} FROM {place} new" for place in (table.name, str(table))}  # noqa: S608  Compared.
-    return {in_short(text) for text in found}
+    listed = SQL(", ").join(
+        Identifier(columns[c.name])
+        if columns[c.name] == c.name
+        else SQL("{} AS {}").format(Identifier(columns[c.name]), Identifier(c.name))
+        for c in view.columns
+    )
+    places = [Identifier(table.name), Identifier(table.schema, table.name)]
+    return {in_short(SQL("SELECT {} FROM {} new").format(listed, place).as_string()) for place in places}
 
 
 # ----- of a whole plan

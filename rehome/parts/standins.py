@@ -1,5 +1,6 @@
 """The views that stand in for the tables of a retired move: made, looked at, made again, dropped."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 
@@ -44,17 +45,34 @@ def to_keep(plan: Plan) -> dict[str, View]:
     return {
         str(pair.source): View(
             statements=tuple(statement.as_string() for statement in views.create(pair, plan.search_path)),
-            definition=read_definition(pair, plan),
+            definition=in_short(read_definition(pair, plan)),
             triggers={trigger.name: trigger.body for trigger in views.wanted(pair, plan.search_path)},
         )
         for pair in plan.pairs
     }
 
 
+def read_again(plan: Plan, record: Record) -> Record:
+    """With what PostgreSQL says of the views after `mend`: another version of it may use other words."""
+    return record.keeping(
+        views={
+            str(pair.source): dataclasses.replace(
+                record.views[str(pair.source)], definition=in_short(read_definition(pair, plan))
+            )
+            for pair in plan.pairs
+        }
+    )
+
+
 def read_definition(pair: TablePair, plan: Plan) -> str:
-    """Without what differs between versions of PostgreSQL."""
-    found = catalog.query(plan.connection, STANDING, [place(pair).as_string()])
-    return re.sub(r"\bnew(_\d+)?\b\.?", "", in_short(found[0][0])) if found else ""
+    ((definition, _),) = catalog.query(plan.connection, STANDING, [place(pair).as_string()])
+    return str(definition)
+
+
+def is_kept(definition: str, made: View) -> bool:
+    """Version 0.1 kept the text without quotes, and without the name of the row."""
+    text = re.sub(r"\s+", " ", definition.replace('"', "")).strip(" ;")
+    return made.definition in (in_short(definition), re.sub(r"\bnew(_\d+)?\b\.?", "", text))
 
 
 def find_defects(plan: Plan, record: Record) -> list[str]:
@@ -66,8 +84,8 @@ def find_in(pair: TablePair, plan: Plan, made: View) -> Iterator[str]:
     if pair.source.kind != "v":
         yield f"{pair.source}, a view of {pair.target} since it was retired, is gone."
         return
-    ((_, writable),) = catalog.query(plan.connection, STANDING, [place(pair).as_string()])
-    if read_definition(pair, plan) != made.definition:
+    ((definition, writable),) = catalog.query(plan.connection, STANDING, [place(pair).as_string()])
+    if not is_kept(definition, made):
         yield f"{pair.source} is not the view of {pair.target} that the retirement made."
     elif (
         writable & WRITABLE != WRITABLE

@@ -8,6 +8,8 @@ LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 """By type of a key column, the last key that it can hold."""
 PREFIX = "rehome_"
 """What the names of the triggers and functions begin with that rehome creates."""
+REFERENCED = re.compile(r' REFERENCES (?:"(?:[^"]|"")*"|[^"(])+\((?:"(?:[^"]|"")*"|[^")])+\)')
+"""What a foreign key points at, in words of pg_get_constraintdef."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Constraint:
     referenced_oid: int
     plain: bool = True
     """Whether its definition says everything, and no view depends on it."""
+
+    @property
+    def options(self) -> str:
+        """Of a foreign key: what it says behind what it points at; it may name columns there too."""
+        return REFERENCED.split(self.definition.removesuffix(" NOT VALID"), maxsplit=1)[-1]
 
     @property
     def acts(self) -> bool:

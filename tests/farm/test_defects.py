@@ -1,5 +1,6 @@
 """What a naive version of these moves gets wrong; each test is named after what must hold instead."""
 
+import pytest
 from django.core.management import call_command
 
 from accounts.models import Profile
@@ -7,6 +8,8 @@ from portal import models as portal
 from printers.models import Printer
 from scripts import seeding
 from tests.farm import farm
+
+pytestmark = pytest.mark.server
 
 
 def test_1_a_printer_whose_profile_has_no_user_keeps_its_owner(monolith: None) -> None:

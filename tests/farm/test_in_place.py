@@ -26,6 +26,8 @@ from tests.farm import farm
 from tests.farm.conftest import WORKER, Owned, connected_to, database
 from tests.farm.test_faults import Migration
 
+pytestmark = pytest.mark.server
+
 MODELS = {
     "accounts": import_module("accounts.migrations.0002_migrate_profile_data").profile,
     "printers": import_module("printers.migrations.0002_migrate_printer_data").printer,

@@ -12,6 +12,8 @@ from django.db import connection
 from tests.farm import farm
 from tests.waiting import NO_WAIT
 
+pytestmark = pytest.mark.server
+
 LOOKUP = 10
 """Rows that a lookup by index may come across; the tables here have more."""
 # What a reader of rows takes, and a writer of single rows.

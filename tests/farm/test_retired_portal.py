@@ -16,6 +16,8 @@ from portal import models as portal
 from printers.models import Printer
 from tests.farm import farm
 
+pytestmark = pytest.mark.server
+
 PROFILE, PRINTER = "accounts.Profile", "printers.Printer"
 FOREIGN_KEYS = """
 SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint

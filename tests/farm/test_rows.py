@@ -11,6 +11,8 @@ from scripts import seeding
 from scripts.record import Record
 from tests.farm import farm
 
+pytestmark = pytest.mark.server
+
 PORTAL = ("portal", "0001_initial")
 DJANGO = [("auth", "0012_alter_user_first_name_max_length"), ("admin", "0003_logentry_add_action_flag_choices")]
 AFTER = [("accounts", "0002_migrate_profile_data"), ("printers", "0002_migrate_printer_data")]

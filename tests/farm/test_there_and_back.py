@@ -8,6 +8,8 @@ from portal.models import Printer
 from scripts import seeding
 from tests.farm import farm
 
+pytestmark = pytest.mark.server
+
 KEYS = """
 SELECT c.relname::text, pg_get_expr(d.adbin, d.adrelid), a.attidentity::text, pg_get_serial_sequence(c.relname, 'id')
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'

@@ -5,6 +5,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.properties.machine import Copying, CopyingOnline, Moving, TakingPlace
 
+pytestmark = pytest.mark.server
+
 
 @pytest.mark.parametrize("machine", [Copying, pytest.param(CopyingOnline, marks=pytest.mark.long), TakingPlace])
 def test_both_sides_hold_what_was_written_to_either(transactional_db: None, machine: type[Moving]) -> None:

@@ -12,6 +12,8 @@ from rehome.constraints import DatabaseForeignKey
 from tests.rehome.checkschema.test_mariadb import Shop, shop  # noqa: F401
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 
 def cascade(**options: Any) -> DatabaseForeignKey:
     return DatabaseForeignKey(field="owner", name="thing_owner", on_delete="CASCADE", **options)

@@ -167,7 +167,7 @@ def describe_constraint(constraint: Constraint, places: Mapping[int, str]) -> Pa
     if constraint.kind == "f":
         place = places.get(constraint.referenced_oid, constraint.referenced)
         columns, referenced = map(listed, (constraint.columns, constraint.referenced_columns))
-        definition = f"FOREIGN KEY ({columns}) REFERENCES {place}({referenced}){definition.rpartition(')')[2]}"
+        definition = f"FOREIGN KEY ({columns}) REFERENCES {place}({referenced}){constraint.options}"
     flaw = "" if constraint.validated else "not validated"
     return Part(KINDS[constraint.kind], constraint.name, definition, constraint.columns, flaw)
 

@@ -14,6 +14,8 @@ from rehome.checkschema.comparing import compare
 from rehome.checkschema.report import Difference, Report
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 
 def fields() -> dict[str, models.Field]:
     return {
@@ -196,6 +198,11 @@ DRIFTS = {
         "ALTER TABLE thing DROP CONSTRAINT {owner_fk}, ADD CONSTRAINT f FOREIGN KEY (owner_id) REFERENCES old_owner "
         "ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED",
         'foreign key "f"', "definition", "DEFERRABLE", "ON DELETE CASCADE",
+    ),
+    "the database empties a column that it names": Drift(
+        "ALTER TABLE thing DROP CONSTRAINT {owner_fk}, ADD CONSTRAINT f FOREIGN KEY (owner_id) REFERENCES old_owner "
+        "ON DELETE SET NULL (owner_id) DEFERRABLE INITIALLY DEFERRED",
+        'foreign key "f"', "definition", "DEFERRABLE", "ON DELETE SET NULL (owner_id)",
     ),
     "checked at once": Drift(
         "ALTER TABLE thing ALTER CONSTRAINT {owner_fk} NOT DEFERRABLE",

@@ -13,6 +13,8 @@ from rehome.checkschema.report import Difference
 from tests.rehome.checkschema.test_mariadb import Shop, shop  # noqa: F401
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 KNOWN = {"Decimal": Decimal, "models": models, "RawSQL": RawSQL, "rehome": rehome}
 
 OLDER = """

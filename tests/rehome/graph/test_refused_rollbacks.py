@@ -14,6 +14,8 @@ from rehome.errors import Irreversible, LockNotObtained
 from rehome.parts.sync import wanted
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 Refusal = Callable[..., str]
 Another = Callable[[str], BaseDatabaseWrapper]

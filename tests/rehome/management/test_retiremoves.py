@@ -17,6 +17,8 @@ from tests.farm import farm
 from tests.farm.test_locks import other_session
 from tests.manage import manage
 
+pytestmark = pytest.mark.server
+
 SOURCES = ["portal_profile", "portal_printer"]
 WRITE = "UPDATE portal_printer SET printing = NOT printing WHERE id = %s"
 

@@ -14,6 +14,8 @@ from tests.database import psql
 from tests.farm import farm
 from tests.farm.conftest import connected_to, database
 
+pytestmark = pytest.mark.server
+
 PRINTERS, PROFILES = ("printers", "0002"), ("accounts", "0002")
 
 

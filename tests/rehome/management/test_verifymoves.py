@@ -23,6 +23,8 @@ from tests.manage import command
 from tests.rehome.support.lab import Lab
 from tests.waiting import LIMIT_S, until
 
+pytestmark = pytest.mark.server
+
 PROFILE, PRINTER = "portal.Profile -> accounts.Profile", "portal.Printer -> printers.Printer"
 HEADINGS = [
     "move", "source rows", "target rows", "missing", "extra", "different", "orphans", "unvalidated", "sequence",

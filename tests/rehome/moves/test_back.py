@@ -15,6 +15,8 @@ from tests.rehome.parts.test_sync_moves import just_before
 from tests.rehome.support.clients import Client, await_end, connect
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 Open = Callable[..., Client]
 MOVE = Move("old.Thing", "new.Thing")
 TABLES = ("thing", "thing_tags")

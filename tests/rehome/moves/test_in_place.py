@@ -18,6 +18,8 @@ from rehome.plan.plan import Plan
 from tests.database import dump
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Gadget", fields={"title": "name", "labels": "tags"}, in_place=True)
 
 RECORD = ["rehome_moverun"]

@@ -11,6 +11,8 @@ from tests.rehome.moves.test_in_place import RECORD, drop_traces
 from tests.rehome.parts.test_renaming import make_serial
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing", in_place=True)
 BY_COPYING = Move("old.Thing", "new.Thing")
 

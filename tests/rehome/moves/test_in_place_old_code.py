@@ -10,6 +10,8 @@ from django.db.models import F
 from rehome import Move
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Gadget", fields={"title": "name"}, in_place=True)
 
 

@@ -13,6 +13,8 @@ from rehome import Move
 from tests.rehome.support.clients import Client, connect, outcome
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing", fields={"title": "name"}, in_place=True)
 NOT_IN_USE = {"55000", "42703", "42P01"}
 """What new code gets while the old table is the live one: the fence, and before it a column or table of that name."""

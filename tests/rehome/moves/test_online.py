@@ -16,6 +16,8 @@ from tests.rehome.support.clients import Client, outcome
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.stopping import MOVE, assert_live, stop_at
 
+pytestmark = pytest.mark.server
+
 
 def test_online_leaves_the_database_as_the_default_way_does(
     planned_house: str, monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker

@@ -15,6 +15,8 @@ from tests.rehome.support.clients import Client, outcome
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.stopping import MOVE, POINTS, ROWS, assert_live, phase, rows, stop_at
 
+pytestmark = pytest.mark.server
+
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_run_that_was_stopped_goes_on(things: Lab, point: str) -> None:

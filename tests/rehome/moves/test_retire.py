@@ -22,6 +22,8 @@ from tests.database import dump
 from tests.rehome.support.clients import Client, outcome
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 
 

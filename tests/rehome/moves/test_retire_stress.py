@@ -11,6 +11,8 @@ from rehome import Move
 from tests.rehome.parts.test_stress import STATEMENTS, Farm, Writer, rows_of
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 WRITES = 2500
 ROUNDS = 3
 TABLES = ["old_thing", "old_thing", "old_thing", "new_thing"]

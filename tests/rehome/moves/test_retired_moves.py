@@ -10,6 +10,8 @@ from django.core.management import CommandError, call_command
 from tests.database import psql
 from tests.farm import farm
 
+pytestmark = pytest.mark.server
+
 VIEW = "DROP VIEW portal_printer CASCADE"
 
 
@@ -80,6 +82,19 @@ def test_a_damaged_view_is_reported_and_made_again(retired: None, damage: str, s
         assert call("retiremoves", "printers.Printer") == f"{farm.MOVES[1]} is retired already.\n"
 
     assert farm.picture() == whole
+    assert call("verifymoves").endswith("\nEqual.\n")
+
+
+@pytest.mark.parametrize("options", [{}, {"drop": True, "interactive": False}], ids=["retiremoves", "--drop"])
+def test_a_view_that_a_newer_server_prints_in_other_words_is_made_again_once(
+    retired: None, options: dict[str, bool]
+) -> None:
+    farm.sql(
+        "UPDATE rehome_moverun SET kept = jsonb_set(kept, '{views,public.portal_printer,definition}', "
+        """'"SELECT XMLSERIALIZE ( CONTENT id AS text NO INDENT )"') WHERE source_table = 'public.portal_printer'"""
+    )
+    assert "is not the view" in failed("verifymoves")
+    call("retiremoves", "printers.Printer", **options)
     assert call("verifymoves").endswith("\nEqual.\n")
 
 

@@ -11,6 +11,8 @@ from rehome.parts.batches import (
     BatchSize,
 )
 
+pytestmark = pytest.mark.server
+
 HUGE = 10**9
 
 

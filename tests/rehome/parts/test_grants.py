@@ -8,6 +8,8 @@ from django.db import ProgrammingError, models, transaction
 from rehome import Move
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Gadget", fields={"title": "name"})
 # As pg_dump sees them: no privileges are the owner's own.
 ACL = """

@@ -11,6 +11,8 @@ from rehome.errors import MoveFailed
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.people import ACTIONS, Everything, grant, label_of, may, permission, register
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 
 

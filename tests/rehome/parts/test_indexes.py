@@ -15,6 +15,8 @@ from django.db.models.functions import Collate, Lower, Upper
 from rehome import Move
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 
 DEFINITIONS = """

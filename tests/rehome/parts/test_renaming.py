@@ -13,6 +13,8 @@ from rehome.postgres import anatomy, catalog, tables
 from tests.database import dump
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Gadget", fields={"title": "name"}, in_place=True)
 SAME = Move("old.Thing", "new.Thing", in_place=True)
 

@@ -15,6 +15,8 @@ from tests.database import dump
 from tests.rehome.moves.test_in_place import RECORD, drop_traces, structure
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing", in_place=True)
 
 
@@ -130,6 +132,19 @@ def test_two_parts_of_one_definition(lab: Lab) -> None:
     assert len({name for (name,) in lab.sql(indexes, ["new_thing"])} - twin) == 1
     lab.back(MOVE)
     assert {name for (name,) in lab.sql(indexes, ["old_thing"])} == own
+
+
+def test_a_foreign_key_that_empties_a_column_which_it_names(lab: Lab) -> None:
+    for app, column in (("old", "user (x)"), ("new", "reader")):
+        to = models.ForeignKey("auth.User", models.CASCADE, null=True, related_name="+", db_column=column)
+        lab.model(f"{app}.Thing", {"user": to})
+    find = "SELECT conname FROM pg_constraint WHERE contype = 'f' AND conrelid = 'old_thing'::regclass"
+    ((name,),) = lab.sql(find)
+    lab.sql(
+        f"""ALTER TABLE old_thing DROP CONSTRAINT "{name}", ADD FOREIGN KEY ("user (x)") REFERENCES auth_user """
+        """ON DELETE SET NULL ("user (x)") DEFERRABLE INITIALLY DEFERRED"""
+    )
+    go_there_and_back(lab)
 
 
 def test_a_parent_and_its_child(lab: Lab) -> None:

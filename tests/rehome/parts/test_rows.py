@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pytest
 from django.db import models
 
 from rehome.parts import rows, triggers
@@ -9,6 +10,8 @@ from rehome.parts.sequences import create
 from rehome.plan.plan import Assignment, Flow, TablePair, read_column
 from rehome.postgres import sql
 from rehome.postgres.tables import Column, Constraint, Sequence, Table
+
+pytestmark = pytest.mark.server
 
 
 def column(name: str, kind: str = "bigint", *, identity: str = "") -> Column:

@@ -11,6 +11,8 @@ from tests.database import dump
 from tests.rehome.support.clients import Client
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 OLD, NEW = "old_thing", "new_thing"
 

@@ -17,6 +17,8 @@ from rehome import Move
 from tests.rehome.support.clients import connect
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 KEYS = 60
 WRITES = 4000

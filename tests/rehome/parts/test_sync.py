@@ -9,6 +9,8 @@ from tests.rehome.support.clients import Client
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.trio import ALONE, MOVE, SIDES, Trio
 
+pytestmark = pytest.mark.server
+
 SCRIPTS = {
     "insert": """
         INSERT INTO {t} (name) VALUES ('a'), ('b')

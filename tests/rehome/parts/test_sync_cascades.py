@@ -11,6 +11,8 @@ from tests.rehome.support.clients import Client
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.trio import ALONE, MOVE, SIDES, Trio, trigger
 
+pytestmark = pytest.mark.server
+
 LATER = "DEFERRABLE INITIALLY DEFERRED"
 BOXES = Move("old.Box", "new.Box")
 SCRIPT = """

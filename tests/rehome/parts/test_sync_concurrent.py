@@ -9,6 +9,8 @@ import pytest
 from tests.rehome.support.clients import Client, outcome
 from tests.rehome.support.trio import ALONE, SIDES, Trio
 
+pytestmark = pytest.mark.server
+
 Open = Callable[..., Client]
 Rows = list[tuple[Any, ...]]
 

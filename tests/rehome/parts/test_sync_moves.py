@@ -11,6 +11,8 @@ from tests.rehome.support.clients import Client, outcome
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.trio import ALONE, MOVE, Trio
 
+pytestmark = pytest.mark.server
+
 Open = Callable[..., Client]
 FENCED = "55000"
 

@@ -9,6 +9,8 @@ from tests.rehome.support.clients import Client
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.trio import MOVE, Trio
 
+pytestmark = pytest.mark.server
+
 Open = Callable[..., Client]
 
 WHOLE_READS = """

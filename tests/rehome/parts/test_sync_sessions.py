@@ -13,6 +13,8 @@ from tests.rehome.support.clients import Client, outcome
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.trio import ALONE, MOVE, SIDES, Trio
 
+pytestmark = pytest.mark.server
+
 Open = Callable[..., Client]
 
 

@@ -22,6 +22,8 @@ from rehome import Move
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.witness import Plain, Witness
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 UTC = datetime.UTC
 # Nothing that PostgreSQL could compress, so that it is stored outside the row.

@@ -14,6 +14,8 @@ from rehome.parts import sync, views
 from tests.rehome.support.clients import Client, outcome
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 
 

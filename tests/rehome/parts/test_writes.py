@@ -17,6 +17,8 @@ from tests.rehome.support.lab import Lab
 from tests.rehome.support.trio import MOVE, Trio
 from tests.waiting import NO_WAIT
 
+pytestmark = pytest.mark.server
+
 Open = Callable[..., Client]
 LOCKS = """
 SELECT mode, count(*) FROM pg_locks

@@ -19,6 +19,8 @@ from tests.database import dump
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.witness import Plain
 
+pytestmark = pytest.mark.server
+
 Refusal = Callable[..., str]
 
 

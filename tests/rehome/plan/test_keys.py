@@ -13,6 +13,8 @@ from rehome import Move
 from rehome.errors import Refused
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 
 

@@ -10,6 +10,8 @@ from psycopg import sql
 from rehome import Move
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 LONG = "ü" * 30 + "xyz"
 """As many bytes as a name can have."""

@@ -50,6 +50,8 @@ def test_an_autovacuum_gives_way(lab: Lab, open_client: Callable[..., Client], o
     assert lab.sql("SELECT name FROM new_thing ORDER BY id") == [("meanwhile",), ("before",)]
 
 
+pytestmark = pytest.mark.server
+
 AT_WORK = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND query LIKE '%old_thing%'"
 # So slow that it would outlast every try of a lock: a page for each ten milliseconds.
 SLOWLY = """

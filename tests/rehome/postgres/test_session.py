@@ -10,6 +10,8 @@ from rehome import Move
 from rehome.postgres.session import Session
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 TIMEOUTS = {"statement_timeout": "1h", "idle_in_transaction_session_timeout": "2h"}
 IN_FORCE = "SELECT name, current_setting(name) FROM pg_settings WHERE name IN ('{}') AND setting <> '0'"

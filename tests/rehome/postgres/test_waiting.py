@@ -20,6 +20,8 @@ from tests.rehome.support.clients import Client
 from tests.rehome.support.lab import Lab
 from tests.waiting import LIMIT_S, until
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing", online=True)
 
 

@@ -11,6 +11,8 @@ from rehome import Move
 from rehome.errors import Refused
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 Refusal = Callable[..., str]
 MOVE = Move("old.Thing", "new.Thing", in_place=True)
 

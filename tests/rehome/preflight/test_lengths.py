@@ -10,6 +10,8 @@ from rehome import Move
 from rehome.errors import Refused
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 SHORT, LONG = models.CharField(max_length=3), models.TextField()
 

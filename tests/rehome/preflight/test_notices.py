@@ -6,6 +6,8 @@ from django.db import models
 from rehome import Move
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 
 

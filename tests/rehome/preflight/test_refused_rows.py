@@ -13,6 +13,8 @@ from rehome import Move
 from rehome.errors import MoveFailed
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 Refusal = Callable[..., str]
 

