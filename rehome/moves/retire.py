@@ -198,7 +198,8 @@ class Unretire(Way):
         """Each in a transaction of its own; until then the target's foreign keys speak for both tables."""
         own, returning = self.own_keys(), self.returning_keys()
         for key in own:
-            added = foreign_keys.add(key, foreign_keys.find_end(key, self.ledger))
+            end = key.end if str(key.end) in foreign_keys.sources(self.old) else foreign_keys.find_end(key, self.ledger)
+            added = foreign_keys.add(key, end)
             yield Group(tuple(added), unless=functools.partial(foreign_keys.stands, self.session, key))
         for key in returning:
             yield Group(tuple(foreign_keys.move(key, key.home)))
