@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def test_the_wheel_holds_the_engine_and_nothing_else(wheel: zipfile.ZipFile) -> None:
-    packaged = {name for name in wheel.namelist() if not name.startswith("rehome-")}
+    packaged = {name for name in wheel.namelist() if not name.startswith("django_rehome-")}
 
     assert packaged == {
         str(path.relative_to(ROOT))
@@ -40,9 +40,14 @@ def test_the_wheel_holds_the_engine_and_nothing_else(wheel: zipfile.ZipFile) -> 
 
 
 def test_the_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
-    metadata = message_from_bytes(wheel.read("rehome-0.1.0.dist-info/METADATA"))
+    metadata = message_from_bytes(wheel.read("django_rehome-0.2.0.dist-info/METADATA"))
 
-    assert (metadata["Name"], metadata["Version"]) == ("rehome", "0.1.0")
+    assert (metadata["Name"], metadata["Version"]) == ("django-rehome", "0.2.0")
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert sorted(metadata.get_all("Requires-Dist")) == ["Django<6.2,>=5.2", "psycopg>=3.2"]
+    assert metadata.get_all("Provides-Extra") == ["mysql"]
+    assert sorted(metadata.get_all("Requires-Dist")) == [
+        "Django<6.2,>=5.2",
+        'mysqlclient>=2.2; extra == "mysql"',
+        "psycopg>=3.2",
+    ]

@@ -12,7 +12,7 @@ from rehome.parts import standins, sync, writes
 from rehome.plan import resolve
 from rehome.plan.historical import is_allowed
 from rehome.plan.ledger import Ledger
-from rehome.plan.phases import LIVE
+from rehome.plan.phases import LIVE, standing
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 
@@ -43,7 +43,7 @@ class Status:
     @property
     def verifiable(self) -> bool:
         """Whether rows can be read under both names."""
-        return self.live or self.phase == Phase.IN_PLACE or (self.phase == Phase.RETIRED and not self.ended)
+        return self.run is not None and bool(standing(self.run).compared) and not self.ended
 
     @property
     def ended(self) -> bool:

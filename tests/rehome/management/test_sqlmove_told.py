@@ -47,9 +47,10 @@ def essence(statements: Iterable[str]) -> list[str]:
     found: list[str] = []
     for statement in statements:
         text = BLOCKS.sub(r"ctid \1 ...", statement.strip().rstrip(";"))
-        if text and not LEFT_OUT.match(text) and not READ.match(text) and "rehome_moverun" not in text:
-            if not ("ctid" in text and found and found[-1] == text):
-                found.append(text)
+        if not text or LEFT_OUT.match(text) or READ.match(text) or "rehome_moverun" in text:
+            continue
+        if "ctid" not in text or text not in found[-1:]:
+            found.append(text)
     return found
 
 
@@ -92,6 +93,10 @@ def lose_what_is_repaired(lab: Lab, move: Move) -> None:
     lab.sql("SELECT setval('new_thing_id_seq', 1)")
 
 
+def lose_the_view(lab: Lab, move: Move) -> None:
+    lab.sql("DROP VIEW old_thing")
+
+
 DEFAULT = Move("old.Thing", "new.Thing", online=False)
 ONLINE = Move("old.Thing", "new.Thing", online=True)
 IN_PLACE = Move("old.Thing", "new.Thing", in_place=True)
@@ -102,7 +107,7 @@ WAYS: dict[str, tuple[Move, list[Act], Steps, Act]] = {
     "repair": (DEFAULT, [Lab.forward, lose_what_is_repaired], forward, Lab.forward),
     "repair in place": (
         IN_PLACE,
-        [Lab.forward, lambda lab, move: lab.sql("DROP VIEW old_thing")],
+        [Lab.forward, lose_the_view],
         forward,
         Lab.forward,
     ),
