@@ -130,7 +130,7 @@ def main(rows: int) -> None:
     benching.introduce(rows)
     print(f"Filling {rows:,} printers and {rows // 10:,} profiles ...", flush=True)
     with farm.filled("bench_base", rows) as base:
-        print("Measuring, each way on its own copy:")
+        print("Measuring, each way on its own copy:", flush=True)
         figures = measure_ways(base, rows) | measure_in_place(base, rows)
     benching.report(TABLE, figures)
 

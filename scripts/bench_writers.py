@@ -194,6 +194,7 @@ def main(rows: int) -> None:
     benching.introduce(rows)
     print(f"Filling {rows:,} printers and {rows // 10:,} profiles ...", flush=True)
     with farm.filled("bench_base", rows) as base:
+        print("Measuring, on copies of it:", flush=True)
         measured = measure_writers(base, rows) | measure_sync(base, rows)
     benching.report(TABLE, measured)
 

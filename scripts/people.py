@@ -84,7 +84,7 @@ def filled(servers: dict[str, Any], rows: int) -> Iterator[dict[str, Database]]:
             with older.alias("older"), connections["older"].cursor() as cursor:
                 for statement in statements:
                     cursor.execute(statement.format(rows=rows), [])
-        print("Measuring, each way into its own copy of the target:")
+        print("Measuring, each way into its own copy of the target:", flush=True)
         yield {"postgresql": postgresql, "mariadb": mysql}
 
 

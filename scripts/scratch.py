@@ -23,40 +23,50 @@ def use(name: str) -> None:
     connection.settings_dict["NAME"] = name
 
 
-def make(purpose: str, *, template: str = "template1") -> str:
+def make(purpose: str) -> str:
     """Make a database anew, and return its name, which is the project's with the purpose behind it.
 
     Raises CommandError when the name is taken by a database that no script made.
     """
-    name = f"{PROJECT[: LONGEST_NAME - 1 - len(purpose)]}_{purpose}"
-    drop(name)
-    comment = f"{MARK}{Path(sys.argv[0]).name}, which drops it when it runs again."
-    on_server(
-        SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)),
-        SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(name), Literal(comment)),
-    )
+    name = name_for(purpose)
+    create(name)
     return name
 
 
-def drop(name: str) -> None:
-    """Drop the database, if there is one, whoever is connected. Raises CommandError when no script made it."""
+@contextmanager
+def made(purpose: str, *, template: str = "template1") -> Iterator[str]:
+    """The same, from a template, and gone afterwards."""
+    name = name_for(purpose)
+    try:
+        create(name, template)
+        yield name
+    finally:
+        drop(name)
+
+
+def name_for(purpose: str) -> str:
+    name = f"{PROJECT[: LONGEST_NAME - 1 - len(purpose)]}_{purpose}"
     use(PROJECT)
     with connection.cursor() as cursor:
         cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [name])
         found = cursor.fetchone()
     if found and not str(found[0]).startswith(MARK):
         raise CommandError(f"There is a database {name!r} that this script did not make; rename it first.")
+    return name
+
+
+def create(name: str, template: str = "template1") -> None:
+    drop(name)
+    comment = f"{MARK}{Path(sys.argv[0]).name}, which drops it when it runs again."
+    on_server(
+        SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)),
+        SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(name), Literal(comment)),
+    )
+
+
+def drop(name: str) -> None:
+    """Whoever is connected to it."""
     on_server(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
-
-
-@contextmanager
-def made(purpose: str, *, template: str = "template1") -> Iterator[str]:
-    """A database that is gone afterwards."""
-    name = make(purpose, template=template)
-    try:
-        yield name
-    finally:
-        drop(name)
 
 
 def on_server(*statements: Composable) -> None:

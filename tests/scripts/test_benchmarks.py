@@ -4,6 +4,7 @@ import importlib
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 from argparse import ArgumentTypeError
@@ -51,6 +52,11 @@ def databases(prefix: str) -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
+def require_programs(name: str) -> None:
+    if name == "bench_imports" and (missing := bench_imports.missing_programs()):
+        refuse(NotInstalled(", ".join(missing)))
+
+
 @pytest.fixture
 def project(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     """The name of a database beside which the scripts make theirs."""
@@ -61,8 +67,7 @@ def project(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
 @each
 @pytest.mark.timeout(600)  # Up to twenty processes, one after the other.
 def test_it_ends_and_prints_every_line_of_its_table(name: str, project: str) -> None:
-    if name == "bench_imports" and (missing := bench_imports.missing_programs()):
-        refuse(NotInstalled(", ".join(missing)))
+    require_programs(name)
 
     done = bench(name, "--rows", "400", DATABASE_URL=url_of(project))
 
@@ -70,6 +75,30 @@ def test_it_ends_and_prints_every_line_of_its_table(name: str, project: str) -> 
     printed = re.findall(r"^(\S.*?) +(\S+)   \(goal (.+)\)$", done.stdout, re.MULTILINE)
     assert [(label, goal) for label, _, goal in printed] == [(line.label, line.goal) for line in MODULES[name].TABLE]
     assert [figure for _, figure, _ in printed if not math.isfinite(float(figure))] == []
+    assert databases(project) == [project]
+
+
+@each
+def test_ctrl_c_ends_it_with_a_word_and_leaves_no_database(name: str, project: str) -> None:
+    require_programs(name)
+
+    with subprocess.Popen(
+        [sys.executable, SCRIPTS[name], "--rows", "400"],
+        env=os.environ | {"DATABASE_URL": url_of(project)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as process:
+        for line in process.stdout:
+            if line.startswith("Measuring"):
+                break
+        os.killpg(process.pid, signal.SIGINT)  # As a terminal does it.
+        _, err = process.communicate()
+
+    assert process.returncode == 130, err
+    assert err.endswith("\nInterrupted.\n")
+    assert "Traceback" not in err
     assert databases(project) == [project]
 
 
@@ -106,8 +135,7 @@ def test_no_other_text_is_a_number_of_rows(text: str) -> None:
 
 @each
 def test_a_server_that_does_not_answer_is_one_line(name: str) -> None:
-    if name == "bench_imports" and (missing := bench_imports.missing_programs()):
-        refuse(NotInstalled(", ".join(missing)))
+    require_programs(name)
 
     done = bench(name, "--rows", "400", DATABASE_URL="postgres://farm:secret@127.0.0.1:1/farm")
 

@@ -153,6 +153,8 @@ def running(*command: str | Path, cwd: Path, connects: Callable[[], bool]) -> It
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # Ctrl-C is for this process, which still needs the server to clean up.
+            process_group=0,
         )
     try:
         until(lambda: process.poll() is not None or connects(), f"{command[0]} lets nobody in")
