@@ -2,6 +2,7 @@
 # make servers  the database servers that older databases run on, for the tests of imports and make bench
 # make test     lint, types, missing migrations, tests
 # make rooms    docs/architecture.svg, drawn from the code
+# make messages docs/messages.md, every sentence that rehome says
 # make demo     the farm moves house and back, on a database of its own
 
 VENV ?= .venv
@@ -13,7 +14,7 @@ ifndef SEED
 SEED := $(shell date +%s)
 endif
 
-.PHONY: help setup servers test lint types check-migrations pytest long properties chaos demo bench rooms clean
+.PHONY: help setup servers test lint types check-migrations pytest long properties chaos demo bench rooms messages clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +30,7 @@ help:
 	@echo "make chaos             half a million writes, 200 kills and 30 crashes beside moves; ARGS='--chaos-seed 7'"
 	@echo "make bench             measure moves, writers and imports; ARGS='--rows 5000000' passes arguments on"
 	@echo "make rooms             draw docs/architecture.svg from the code"
+	@echo "make messages          list in docs/messages.md every sentence that rehome says"
 	@echo "make clean             remove what the tools left behind (not var/, which holds databases)"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter, VENV=folder the environment, DATABASE_URL the server."
@@ -81,6 +83,9 @@ bench: $(SETUP)
 
 rooms: $(SETUP)
 	$(BIN)/python -m scripts.draw_rooms
+
+messages: $(SETUP)
+	$(BIN)/python -m scripts.list_messages
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -65,7 +65,7 @@ def test_what_checkschema_suggests_is_what_is_there(lab: Lab, options: dict[str,
 
     (change,) = changes(lab)
 
-    suggested = change.partition("rehome.constraints.")[2]
+    _, _, suggested = change.partition("rehome.constraints" + ".")
     assert eval(suggested) == cascade(**options)  # noqa: S307
 
 
