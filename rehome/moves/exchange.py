@@ -51,7 +51,7 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
         *(statement for pair in plan.pairs for statement in views.create(as_view(pair), plan.search_path)),
         *identity.carry(names),
         *(statement for parts in found for statement in renaming.add_foreign_keys(parts.renaming)),
-        *(sql.add_incoming(key) for key in foreign_keys.other_incoming(plan)),
+        *(statement for key in foreign_keys.other_incoming(plan) for statement in foreign_keys.add(key)),
     ]
 
 
@@ -95,7 +95,7 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
     moved = [(parts.renaming.schema, *parts.renaming.table, parts.renaming.foreign_keys) for parts in found]
     twins_keys = foreign_keys.other_incoming(plan)
     replaced = {before.name for parts in found for before, _ in parts.renaming.foreign_keys}
-    own_keys = [key for key in foreign_keys.own(foreign_keys.read(plan), plan) if key.name in replaced]
+    own_keys = [key for pair in plan.pairs for key in pair.source.foreign_keys if key.name in replaced]
     return InPlace(
         pairs=tuple(
             Exchanged(
@@ -110,7 +110,7 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
             )
             for pair, parts in zip(plan.pairs, found, strict=True)
         ),
-        keys=tuple(key.as_json() for key in own_keys),
+        keys=tuple(map(foreign_keys.as_json, own_keys)),
         stay=tuple((key.schema, key.table, key.name) for pair in plan.pairs for key in pair.source.incoming),
         validate=(
             *((schema, table, after.name) for schema, _, table, keys in moved for _, after in keys),

@@ -118,7 +118,7 @@ def validations(plan: Plan, record: Record) -> Iterator[Group]:
 
 
 def is_settled(plan: Plan, schema: str, table: str, name: str) -> bool:
-    return not foreign_keys.is_unvalidated(plan, sql.Identifier(schema, table), name)
+    return catalog.is_validated(plan.connection, schema, table, name) is not False
 
 
 # ----- and back

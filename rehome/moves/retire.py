@@ -1,5 +1,6 @@
 """Retire: the old table becomes a view of the new one, with its rows set aside, and can come back."""
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
 
@@ -8,14 +9,14 @@ from rehome.models import MoveRun, Phase
 from rehome.moves import state, steps
 from rehome.moves.steps import Action, Do, Held, Step, Whole
 from rehome.parts import aside, foreign_keys, grants, rows, standins, sync, writes
-from rehome.parts.foreign_keys import Key
 from rehome.plan import resolve
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
 from rehome.plan.record import Json, Record
-from rehome.postgres import locks, sql
+from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Group
 from rehome.postgres.sql import Statement
+from rehome.postgres.tables import ForeignKey
 from rehome.preflight import retirement
 from rehome.terminal import Progress
 from rehome.verify import comparison, report
@@ -59,11 +60,14 @@ class Way:
         """Validate the foreign keys that were added, as far as they are still there; blocks nobody."""
         for key in map(foreign_keys.from_json, keys or ()):
             gone = functools.partial(self.is_gone, key)
-            yield Group((sql.validate(key.schema, key.table, key.name),), patient=True, unless=gone)
+            yield dataclasses.replace(foreign_keys.validate(key), unless=gone)
         yield Do(lambda: self.advance(Phase(self.run.phase), self.record.keeping(unvalidated=None)))
 
-    def is_gone(self, key: Key) -> bool:
-        return not foreign_keys.stands(self.session, key)
+    def is_gone(self, key: ForeignKey) -> bool:
+        return not self.stands(key)
+
+    def stands(self, key: ForeignKey) -> bool:
+        return catalog.is_validated(self.session.connection, key.schema, key.table, key.name) is not None
 
 
 class Retire(Way):
@@ -108,7 +112,7 @@ class Retire(Way):
         yield from aside.put_away(plan)
         yield from standins.create(plan)
         self.record = Record.of(self.run).keeping(
-            foreign_keys=tuple(key.as_json() for key in foreign_keys.own(keys, plan)),
+            foreign_keys=tuple(map(foreign_keys.as_json, foreign_keys.own(keys, plan))),
             unvalidated=validated(*incoming),
         )
         yield Do(lambda: self.advance(Phase.RETIRED, self.record | self.to_keep()))
@@ -198,26 +202,26 @@ class Unretire(Way):
         """Each in a transaction of its own; until then the target's foreign keys speak for both tables."""
         own, returning = self.own_keys(), self.returning_keys()
         for key in own:
-            end = key.end if str(key.end) in foreign_keys.sources(self.old) else foreign_keys.find_end(key, self.ledger)
-            added = foreign_keys.add(key, end)
-            yield Group(tuple(added), unless=functools.partial(foreign_keys.stands, self.session, key))
+            ours = str(key.end) in foreign_keys.sources(self.old)
+            added = foreign_keys.add(key if ours else foreign_keys.at_its_end(key, self.ledger))
+            yield Group(tuple(added), unless=functools.partial(self.stands, key))
         for key in returning:
-            yield Group(tuple(foreign_keys.move(key, key.home)))
+            yield Group(tuple(foreign_keys.move(key, foreign_keys.home_of(key))))
         # What a run has recorded when it put the tables back.
         unvalidated = self.record.unvalidated
         yield from self.validations(validated(*own, *returning) if unvalidated is None else unvalidated)
         yield Do(lambda: self.advance(Phase.LIVE, self.record.keeping(foreign_keys=None)))
 
-    def own_keys(self) -> list[Key]:
+    def own_keys(self) -> list[ForeignKey]:
         return [foreign_keys.from_json(record) for record in self.record.foreign_keys or ()]
 
-    def returning_keys(self) -> list[Key]:
+    def returning_keys(self) -> list[ForeignKey]:
         return foreign_keys.returning(foreign_keys.read(self.old), self.old)
 
 
-def validated(*keys: Key) -> tuple[Json, ...]:
+def validated(*keys: ForeignKey) -> tuple[Json, ...]:
     """Of those that have been validated, what a run keeps until they are again."""
-    return tuple(key.as_json() for key in keys if key.validated)
+    return tuple(foreign_keys.as_json(key) for key in keys if key.validated)
 
 
 def refill(plan: Plan) -> Iterator[Statement]:

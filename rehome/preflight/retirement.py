@@ -3,13 +3,12 @@
 from rehome.errors import Irreversible, Refused
 from rehome.models import MoveRun, Phase
 from rehome.parts import foreign_keys, sync
-from rehome.parts.foreign_keys import End, Key
 from rehome.plan.phases import describe
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.postgres import catalog
 from rehome.postgres.sql import Identifier, readable
-from rehome.postgres.tables import PREFIX, Table
+from rehome.postgres.tables import PREFIX, End, ForeignKey, Table
 from rehome.preflight import rights, tables
 
 # Whatever knows the table, or its row type, by its oid would go on reading what nobody writes to any more.
@@ -86,12 +85,12 @@ def refuse_dependents(table: Table, plan: Plan) -> None:
         )
 
 
-def refuse_strangers_key(key: Key, plan: Plan) -> None:
+def refuse_strangers_key(key: ForeignKey, plan: Plan) -> None:
     if table := catalog.read_table(plan.connection, Identifier(key.schema, key.table).as_string()):
         rights.refuse_strangers_table(table, plan.connection)
 
 
-def refuse_lost_end(key: Key, end: End | None, plan: Plan) -> None:
+def refuse_lost_end(key: ForeignKey, end: End | None, plan: Plan) -> None:
     """A foreign key can lead to unique columns alone."""
     target = next((pair.target for pair in plan.pairs if str(pair.source) == str(key.end)), None)
     if end is None or target is None or not is_unique(end, target):

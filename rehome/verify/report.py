@@ -7,9 +7,8 @@ from typing import Any
 from rehome.parts import foreign_keys, identity, old_names, sequences, standins, sync
 from rehome.plan.plan import GONE, Plan
 from rehome.plan.record import Record
-from rehome.postgres import sql
+from rehome.postgres import catalog
 from rehome.postgres.session import Session
-from rehome.postgres.sql import Identifier
 from rehome.verify.comparison import Comparison, compare
 
 
@@ -77,10 +76,8 @@ def verify_table(plan: Plan, session: Session, record: Record, comparison: Compa
     return Report(
         move=str(plan),
         comparison=comparison,
-        unvalidated=tuple(
-            constraint.name for pair in plan.pairs for constraint in pair.target.constraints if not constraint.validated
-        ),
-        dropped=tuple(sql.add_constraint(pair.target, key).as_string() for pair in plan.pairs for key in pair.dropped),
+        unvalidated=tuple(one.name for pair in plan.pairs for one in pair.target.all_constraints if not one.validated),
+        dropped=tuple(foreign_keys.add_checked(key).as_string() for pair in plan.pairs for key in pair.dropped),
         sequence_ok=all(sequences.is_ahead(session, pair) for pair in plan.pairs),
         sync=None,
         identity_ok=identity.is_intact(plan, session, record),
@@ -105,8 +102,8 @@ def verify_in_place(plan: Plan, session: Session, record: Record, *, limit: int 
         ]
         elsewhere = [
             name
-            for *place, name in (record.in_place.validate if record.in_place else ())
-            if foreign_keys.is_unvalidated(plan, Identifier(*place), name)
+            for schema, table, name in (record.in_place.validate if record.in_place else ())
+            if catalog.is_validated(plan.connection, schema, table, name) is False
         ]
         return dataclasses.replace(
             report,
