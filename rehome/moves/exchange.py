@@ -1,11 +1,9 @@
 """The SQL of a move in place: a table and its twin change places, and what the run keeps of it."""
 
-import dataclasses
-
 from rehome.moves import steps
 from rehome.parts import foreign_keys, grants, identity, matching, renaming, sync, views
 from rehome.parts.matching import Counterparts
-from rehome.plan.plan import Assignment, Plan, TablePair, read_column
+from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Exchanged, InPlace
 from rehome.postgres import anatomy, locks, sql
 from rehome.postgres.sql import SQL, Statement
@@ -48,7 +46,7 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
             for pair, parts in zip(plan.pairs, found, strict=True)
             for privilege in added_grants(pair, parts)
         ),
-        *(statement for pair in plan.pairs for statement in views.create(as_view(pair), plan.search_path)),
+        *(statement for pair in plan.pairs for statement in views.create(views.as_renamed(pair), plan.search_path)),
         *identity.carry(names),
         *(statement for parts in found for statement in renaming.add_foreign_keys(parts.renaming)),
         *(statement for key in foreign_keys.other_incoming(plan) for statement in foreign_keys.add(key)),
@@ -58,29 +56,6 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
 def is_fenced(table: Table) -> bool:
     """An earlier way back, of a move by copying, leaves a fence behind."""
     return len(table.triggers) > len(sync.of_user(table))
-
-
-def as_view(pair: TablePair) -> TablePair:
-    """The pair that the view is made of. The table's own sequence and its generated columns are the view's too."""
-    columns = {
-        column.name: dataclasses.replace(column, default=None, identity="", generated=False)
-        if column.name in pair.source.sequences or column.generated
-        else column
-        for column in pair.source.columns
-    }
-    assignments = [
-        *(dataclasses.replace(a, column=columns[a.column.name]) for a in pair.backward.assignments),
-        *(
-            Assignment(columns[column.name], read_column(column.name), frozenset({column.name}))
-            for column in pair.source.columns
-            if column.generated
-        ),
-    ]
-    return dataclasses.replace(
-        pair,
-        source=dataclasses.replace(pair.source, columns=tuple(columns.values())),
-        backward=dataclasses.replace(pair.backward, assignments=tuple(assignments)),
-    )
 
 
 def added_grants(pair: TablePair, found: Counterparts) -> list[Grant]:
@@ -100,9 +75,7 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
         pairs=tuple(
             Exchanged(
                 renaming=parts.renaming,
-                view=tuple(
-                    s.as_string() for s in views.create(as_view(pair), plan.search_path) if not is_grant(s, pair)
-                ),
+                view=tuple(s.as_string() for s in views.make(views.as_renamed(pair), plan.search_path)),
                 added_grants=tuple(added_grants(pair, parts)),
                 grants=pair.source.grants,
                 twin_grants=pair.target.grants,
@@ -117,7 +90,3 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
             *((key.schema, key.table, key.name) for key in twins_keys if key.validated),
         ),
     )
-
-
-def is_grant(statement: Statement, pair: TablePair) -> bool:
-    return statement in [grants.grant("TABLE", sql.name(pair.source), privilege) for privilege in pair.source.grants]

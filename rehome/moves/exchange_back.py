@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from rehome.moves import steps
-from rehome.parts import foreign_keys, grants, identity, old_names, renaming, sync
+from rehome.parts import foreign_keys, grants, identity, renaming, sync, views
 from rehome.parts.grants import renamed
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import GONE, Plan, TablePair
@@ -33,7 +33,7 @@ def switch(plan: Plan, names: identity.Identity | None, record: Record) -> list[
     ledger = Ledger(plan.connection.alias)
     own = [foreign_keys.at_its_end(foreign_keys.from_json(key), ledger) for key in in_place_of(record).keys]
     return [
-        *(statement for pair in plan.pairs for statement in old_names.drop(pair)),
+        *(statement for pair in plan.pairs for statement in views.drop(pair)),
         *(foreign_keys.drop(key) for key in keys),
         *(statement for pair, kept in pairs for statement in take_grants_away(pair, kept)),
         *(statement for one in back for statement in renaming.rename(one)),

@@ -7,7 +7,7 @@ from rehome.errors import MoveFailed
 from rehome.models import MoveRun, Phase
 from rehome.moves import exchange, exchange_back, resume, state, steps
 from rehome.moves.steps import Action, Do, Step, Whole
-from rehome.parts import foreign_keys, identity, old_names
+from rehome.parts import foreign_keys, identity, sequences, standing_views
 from rehome.parts.matching import Counterparts
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan, TablePair
@@ -72,7 +72,8 @@ class Forward:
             yield Whole("Move in place", "rename the table and all that it has", nothing, self.take_place)
         else:
             failed = "The move stands, and what it lacks is not mended."
-            mended = Group(tuple(old_names.mend(self.plan, self.session, self.record)))
+            repaired = [*standing_views.repair(self.plan, self.record), *sequences.repair(self.plan, self.session)]
+            mended = Group(tuple(repaired))
             yield Step("Mend", "", failed, lambda: [mended] if mended.statements else [])
         settling = "The move is complete; only the settling is left."
         yield Step("Settle", "validate foreign keys", settling, lambda: validations(self.plan, self.record))

@@ -8,7 +8,7 @@ from rehome.errors import MoveFailed, Refused
 from rehome.models import MoveRun, Phase
 from rehome.moves import state, steps
 from rehome.moves.steps import Action, Do, Held, Step, Whole
-from rehome.parts import aside, foreign_keys, grants, rows, standins, sync, writes
+from rehome.parts import aside, foreign_keys, grants, rows, standing_views, sync, views, writes
 from rehome.plan import resolve
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
@@ -84,9 +84,9 @@ class Retire(Way):
             yield Step("Settle", "validate foreign keys", failed, lambda: self.validations(self.record.unvalidated))
 
     def mend(self) -> Iterator[Action]:
-        if mended := standins.mend(self.plan, self.record):
+        if mended := standing_views.repair(self.plan, self.record):
             yield Group(tuple(mended))
-            yield Do(lambda: self.advance(Phase.RETIRED, standins.read_again(self.plan, self.record)))
+            yield Do(lambda: self.advance(Phase.RETIRED, standing_views.to_keep_repaired(self.plan, self.record)))
 
     def refuse_unequal(self) -> None:
         found = report.verify(self.plan, self.session, self.record)
@@ -110,7 +110,8 @@ class Retire(Way):
         yield from sync.take_off(plan)
         yield from grants.carry(plan)
         yield from aside.put_away(plan)
-        yield from standins.create(plan)
+        for pair in plan.pairs:
+            yield from views.create(pair, plan.search_path)
         self.record = Record.of(self.run).keeping(
             foreign_keys=tuple(map(foreign_keys.as_json, foreign_keys.own(keys, plan))),
             unvalidated=validated(*incoming),
@@ -126,7 +127,7 @@ class Retire(Way):
             aside=aside.to_keep(self.plan),
             grants=granted,
             ends=foreign_keys.ends(self.plan),
-            views=standins.to_keep(self.plan),
+            views=standing_views.to_keep(self.plan),
         )
 
 
@@ -177,12 +178,13 @@ class Unretire(Way):
 
     def replace_views(self) -> Iterator[Statement]:
         """The views are dropped before their targets are locked: a writer has them in this order too."""
-        views = {str(pair.source): pair.source for pair in self.plan.pairs if pair.source.kind == "v"}
-        yield from standins.drop(self.plan)
+        stood = {str(pair.source): pair.source for pair in self.plan.pairs if pair.source.kind == "v"}
+        for pair in self.plan.pairs:
+            yield from views.drop(pair)
         yield from locks.lock([pair.target for pair in self.plan.pairs], "SHARE ROW EXCLUSIVE")
         yield from aside.put_back(self.old)
         for pair in self.old.pairs:
-            if view := views.get(str(pair.source)):
+            if view := stood.get(str(pair.source)):
                 yield from grants.follow(view, pair.source)
 
     def refuse_unequal(self) -> None:
@@ -249,9 +251,9 @@ class Drop(Way):
     def drop_aside(self) -> Iterator[Action]:
         """A sequence that the view's new rows are numbered by is the view's from now on."""
         old = resolve.plan_of(self.plan, self.run, own_names=False)
-        statements = standins.mend(self.plan, self.record)
+        statements = standing_views.repair(self.plan, self.record)
         for named, pair in zip(self.plan.pairs, old.pairs, strict=True):
-            statements += standins.keep_sequences(named.source, pair.source)
+            statements += views.keep_sequences(named.source, pair.source)
         statements += [sql.drop_tables(pair.source for pair in old.pairs), *writes.forget(self.plan)]
         yield Group(tuple(statements))
         dropped = self.record.keeping(foreign_keys=None, aside={})

@@ -100,15 +100,18 @@ def draw_from(place: Statement, table: Table, column: str) -> list[Statement]:
     ]
 
 
-def mend(pair: TablePair) -> list[Statement]:
-    """What `is_ahead` looks for in a live move: both tables draw from the target's sequence, after the largest key."""
+def repair(plan: Plan, session: Session) -> list[Statement]:
+    """What `is_ahead` looks for in a move that stands: both tables draw from the target's sequence, after the largest
+    key.
+    """
     statements: list[Statement] = []
-    for source_column, target_column in pair.forward.key:
-        if sequence := pair.target.sequences.get(target_column):
-            place = Identifier(sequence.schema, sequence.name)
-            statements.append(continue_from(place, place, pair.source, source_column, sequence))
-            if source_column in pair.source.sequences:
-                statements += draw_from(place, pair.source, source_column)
+    for pair in plan.pairs:
+        for source_column, target_column in () if is_ahead(session, pair) else pair.forward.key:
+            if sequence := pair.target.sequences.get(target_column):
+                place = Identifier(sequence.schema, sequence.name)
+                statements.append(continue_from(place, place, pair.source, source_column, sequence))
+                if source_column in pair.source.sequences:
+                    statements += draw_from(place, pair.source, source_column)
     return statements
 
 
