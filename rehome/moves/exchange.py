@@ -32,7 +32,7 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
     """From here the table has its twin's name. Foreign keys are last: their lock reaches other tables."""
     twins = SQL(", ").join(sql.name(pair.target) for pair in plan.pairs)
     return [
-        *foreign_keys.let_go(plan),
+        *foreign_keys.drop_incoming(plan),
         *(
             statement
             for pair in plan.pairs
@@ -49,7 +49,7 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
         *(statement for pair in plan.pairs for statement in views.create(views.as_renamed(pair), plan.search_path)),
         *identity.carry(names),
         *(statement for parts in found for statement in renaming.add_foreign_keys(parts.renaming)),
-        *(statement for key in foreign_keys.other_incoming(plan) for statement in foreign_keys.add(key)),
+        *(statement for key in foreign_keys.to_targets(plan) for statement in foreign_keys.add(key)),
     ]
 
 
@@ -68,7 +68,7 @@ def added_grants(pair: TablePair, found: Counterparts) -> list[Grant]:
 def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
     """What the way back and the settling need."""
     moved = [(parts.renaming.schema, *parts.renaming.table, parts.renaming.foreign_keys) for parts in found]
-    twins_keys = foreign_keys.other_incoming(plan)
+    twins_keys = foreign_keys.to_targets(plan)
     replaced = {before.name for parts in found for before, _ in parts.renaming.foreign_keys}
     own_keys = [key for pair in plan.pairs for key in pair.source.foreign_keys if key.name in replaced]
     return InPlace(

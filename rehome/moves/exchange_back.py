@@ -39,7 +39,7 @@ def switch(plan: Plan, names: identity.Identity | None, record: Record) -> list[
         *(statement for one in back for statement in renaming.rename(one)),
         *make_twins(plan),
         *(statement for pair, kept in pairs for statement in grant_again(pair, kept)),
-        *identity.give_back(names, record),
+        *identity.revert(names, record),
         *sync.raise_fence(plan),
         *(statement for key in (*own, *keys) for statement in foreign_keys.add(key)),
     ]

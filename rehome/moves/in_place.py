@@ -83,7 +83,7 @@ class Forward:
         plan = renew(self.plan)
         found = exchange.find(plan)
         twins = [anatomy.read_anatomy(pair.target, plan.connection) for pair in plan.pairs]
-        self.record = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.ends(plan))
+        self.record = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.new_ends(plan))
         names = identity.read_identity(plan, self.session)
         yield from exchange.enter(plan)
         yield Do(lambda: checks.check_target_empty(plan))

@@ -120,7 +120,7 @@ class Online:
     def whole_copy(self) -> Iterator[Action]:
         """As one batch of all blocks."""
         for pair in self.plan.pairs:
-            yield rows.let_pass()
+            yield rows.pass_fence()
             yield rows.copy_blocks(pair.forward, 0, batches.start(self.session, pair).blocks)
 
     def copy(self) -> None:

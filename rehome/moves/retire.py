@@ -76,16 +76,16 @@ class Retire(Way):
     def steps(self) -> Iterator[Step]:
         failed = "The move is retired."
         if state.is_retired(self.plan, self.run):
-            yield Held("Mend", "", failed, self.mend)
+            yield Held("Mend", "", failed, self.repair)
             yield Step("Settle", "views and foreign keys", failed, lambda: self.validations(self.record.unvalidated))
         else:
             says = "put views in the old tables' places"
             yield Whole("Retire", says, "Nothing has been retired.", self.replace_by_views)
             yield Step("Settle", "validate foreign keys", failed, lambda: self.validations(self.record.unvalidated))
 
-    def mend(self) -> Iterator[Action]:
-        if mended := standing_views.repair(self.plan, self.record):
-            yield Group(tuple(mended))
+    def repair(self) -> Iterator[Action]:
+        if repaired := standing_views.repair(self.plan, self.record):
+            yield Group(tuple(repaired))
             yield Do(lambda: self.advance(Phase.RETIRED, standing_views.to_keep_repaired(self.plan, self.record)))
 
     def refuse_unequal(self) -> None:
@@ -101,32 +101,32 @@ class Retire(Way):
         """All locks first: nobody waits for longer than the catalog takes to change."""
         plan = self.plan
         keys = foreign_keys.read(plan)
-        incoming = foreign_keys.incoming(keys, plan)
+        incoming = foreign_keys.to_sources(keys, plan)
         yield from locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")
-        yield sync.insist(plan)
-        yield from (foreign_keys.drop(key) for key in foreign_keys.own(keys, plan))
+        yield sync.require(plan)
+        yield from (foreign_keys.drop(key) for key in foreign_keys.of_sources(keys, plan))
         for key, end in foreign_keys.counterparts(incoming, plan):
             yield from foreign_keys.move(key, end) if end else ()
-        yield from sync.take_off(plan)
+        yield from sync.drop_triggers(plan)
         yield from grants.carry(plan)
         yield from aside.put_away(plan)
         for pair in plan.pairs:
             yield from views.create(pair, plan.search_path)
         self.record = Record.of(self.run).keeping(
-            foreign_keys=tuple(map(foreign_keys.as_json, foreign_keys.own(keys, plan))),
+            foreign_keys=tuple(map(foreign_keys.as_json, foreign_keys.of_sources(keys, plan))),
             unvalidated=validated(*incoming),
         )
         yield Do(lambda: self.advance(Phase.RETIRED, self.record | self.to_keep()))
 
     def to_keep(self) -> Record:
-        """When the views stand, what `bring_back` and the verification need."""
+        """When the views stand, what `unretire` and the verification need."""
         granted = dict(self.record.grants)
         for table, added in grants.to_keep(self.plan).grants.items():
             granted[table] = (*granted.get(table, ()), *added)
         return Record(
             aside=aside.to_keep(self.plan),
             grants=granted,
-            ends=foreign_keys.ends(self.plan),
+            ends=foreign_keys.new_ends(self.plan),
             views=standing_views.to_keep(self.plan),
         )
 
@@ -134,7 +134,7 @@ class Retire(Way):
 # ----- and back
 
 
-def bring_back(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
+def unretire(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     """Fill the old tables with what was written since, and give them their names, triggers and foreign keys again.
 
     Raises Refused, or MoveFailed with the move as retired as before. Where the move is live already, only what a
@@ -182,7 +182,7 @@ class Unretire(Way):
         for pair in self.plan.pairs:
             yield from views.drop(pair)
         yield from locks.lock([pair.target for pair in self.plan.pairs], "SHARE ROW EXCLUSIVE")
-        yield from aside.put_back(self.old)
+        yield from aside.revert(self.old)
         for pair in self.old.pairs:
             if view := stood.get(str(pair.source)):
                 yield from grants.follow(view, pair.source)
@@ -204,7 +204,7 @@ class Unretire(Way):
         """Each in a transaction of its own; until then the target's foreign keys speak for both tables."""
         own, returning = self.own_keys(), self.returning_keys()
         for key in own:
-            ours = str(key.end) in foreign_keys.sources(self.old)
+            ours = str(key.end) in foreign_keys.source_names(self.old)
             added = foreign_keys.add(key if ours else foreign_keys.at_its_end(key, self.ledger))
             yield Group(tuple(added), unless=functools.partial(self.stands, key))
         for key in returning:
@@ -218,7 +218,7 @@ class Unretire(Way):
         return [foreign_keys.from_json(record) for record in self.record.foreign_keys or ()]
 
     def returning_keys(self) -> list[ForeignKey]:
-        return foreign_keys.returning(foreign_keys.read(self.old), self.old)
+        return foreign_keys.moved_off(foreign_keys.read(self.old), self.old)
 
 
 def validated(*keys: ForeignKey) -> tuple[Json, ...]:

@@ -126,24 +126,24 @@ def has_constraint(table: Table, name: str) -> bool:
 # ----- of other tables, to the targets
 
 
-def let_go(plan: Plan) -> list[Statement]:
+def drop_incoming(plan: Plan) -> list[Statement]:
     """Foreign keys of other tables that point at a target step aside, for TRUNCATE refuses a table that one
     points at, even from a table without rows. Their tables stay locked until the commit.
     """
-    return [drop(key) for key in other_incoming(plan)]
+    return [drop(key) for key in to_targets(plan)]
 
 
-def empty(plan: Plan) -> list[Statement]:
+def empty_targets(plan: Plan) -> list[Statement]:
     """Truncate the targets, and let foreign keys point at them again."""
     targets = [pair.target for pair in plan.pairs]
-    return [sql.truncate(targets), *(statement for key in other_incoming(plan) for statement in add(key))]
+    return [sql.truncate(targets), *(statement for key in to_targets(plan) for statement in add(key))]
 
 
-def settle_back(plan: Plan) -> list[Group]:
-    return [validate(key) for key in other_incoming(plan)]
+def validate_incoming(plan: Plan) -> list[Group]:
+    return [validate(key) for key in to_targets(plan)]
 
 
-def other_incoming(plan: Plan) -> list[ForeignKey]:
+def to_targets(plan: Plan) -> list[ForeignKey]:
     """Foreign keys that point at a target from tables that are no target of this move."""
     own = {str(pair.target) for pair in plan.pairs}
     return [key for pair in plan.pairs for key in pair.target.incoming if str(key) not in own]
@@ -159,23 +159,23 @@ def read(plan: Plan) -> list[ForeignKey]:
     return sorted(found, key=lambda key: (key.schema, key.table, key.name))
 
 
-def own(keys: Iterable[ForeignKey], plan: Plan) -> list[ForeignKey]:
+def of_sources(keys: Iterable[ForeignKey], plan: Plan) -> list[ForeignKey]:
     """Those of the sources."""
-    return [key for key in keys if str(key) in sources(plan)]
+    return [key for key in keys if str(key) in source_names(plan)]
 
 
-def incoming(keys: Iterable[ForeignKey], plan: Plan) -> list[ForeignKey]:
+def to_sources(keys: Iterable[ForeignKey], plan: Plan) -> list[ForeignKey]:
     """Those of other tables that point at a source."""
-    return [key for key in keys if str(key) not in sources(plan) and str(key.end) in sources(plan)]
+    return [key for key in keys if str(key) not in source_names(plan) and str(key.end) in source_names(plan)]
 
 
-def returning(keys: Iterable[ForeignKey], plan: Plan) -> list[ForeignKey]:
+def moved_off(keys: Iterable[ForeignKey], plan: Plan) -> list[ForeignKey]:
     """Those that point at a target because a source was retired."""
     targets = {str(pair.target) for pair in plan.pairs}
-    return [key for key in keys if str(key.end) in targets and str(origin_of(key)) in sources(plan)]
+    return [key for key in keys if str(key.end) in targets and str(origin_of(key)) in source_names(plan)]
 
 
-def sources(plan: Plan) -> set[str]:
+def source_names(plan: Plan) -> set[str]:
     return {str(pair.source) for pair in plan.pairs}
 
 
@@ -199,7 +199,7 @@ def columns_there(pair: TablePair) -> dict[str, str]:
     return {a.column.name: next(iter(a.reads)) for a in pair.backward.assignments if a.plain}
 
 
-def ends(plan: Plan) -> dict[str, record.End]:
+def new_ends(plan: Plan) -> dict[str, record.End]:
     """What a foreign key to a source leads to while that is a view."""
     return {
         str(pair.source): record.End(pair.target.schema, pair.target.name, columns_there(pair)) for pair in plan.pairs

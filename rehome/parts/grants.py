@@ -51,7 +51,7 @@ def carry(plan: Plan) -> list[Statement]:
     return [grant("TABLE", place(pair.target), privilege) for pair in plan.pairs for privilege in missing(pair)]
 
 
-def give_back(record: Record, plan: Plan) -> list[Statement]:
+def revert(record: Record, plan: Plan) -> list[Statement]:
     """Take away from the target what `carry` added.
 
     That also takes a weaker grant of the same privilege, so what was there before, and that nobody revoked

@@ -47,7 +47,7 @@ def rebuilt_constraints(plan: Plan, *, beside_writers: bool = False) -> list[tup
     Beside writers, only those that an index can bear which is built meanwhile, as a deferrable one's would check at
     once; and not the key, which batches rely on.
     """
-    needed = {incoming.index for incoming in foreign_keys.other_incoming(plan)}
+    needed = {incoming.index for incoming in foreign_keys.to_targets(plan)}
     return [
         (pair.target, c)
         for pair in plan.pairs
@@ -57,7 +57,7 @@ def rebuilt_constraints(plan: Plan, *, beside_writers: bool = False) -> list[tup
     ]
 
 
-def put_back(record: Record, connection: BaseDatabaseWrapper) -> list[Statement]:
+def revert(record: Record, connection: BaseDatabaseWrapper) -> list[Statement]:
     """Restore what is missing of what `put_away` dropped, from the record that `to_keep` made; safe to repeat.
 
     What still stands is left alone: to drop it again would wait for the very lock that was not granted.
@@ -82,7 +82,7 @@ def lacks(schema: str, table: str, name: str, connection: BaseDatabaseWrapper) -
 
 
 def rebuilt_indexes(plan: Plan) -> list[tuple[Table, Index]]:
-    needed = {incoming.index for incoming in foreign_keys.other_incoming(plan)}
+    needed = {incoming.index for incoming in foreign_keys.to_targets(plan)}
     return [
         (pair.target, index)
         for pair in plan.pairs
@@ -128,7 +128,7 @@ def wanted_indexes(plan: Plan, record: Record) -> Iterator[tuple[Table, str, str
 
 
 def invalid_indexes(plan: Plan, record: Record, session: Session) -> list[Statement]:
-    """Drop what a build left that was cut short, for `put_back` takes every index that it finds for a whole one."""
+    """Drop what an interrupted build left, for `revert` takes every index that it finds for a whole one."""
     return [
         SQL("DROP INDEX {}").format(Identifier(table.schema, name))
         for table, name, _ in wanted_indexes(plan, record)

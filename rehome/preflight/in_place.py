@@ -224,5 +224,5 @@ def check_unreferenced(plan: Plan, ours: Iterable[tuple[str, str, str]]) -> None
 
 def foreign(pair: TablePair, plan: Plan, ours: Iterable[tuple[str, str, str]]) -> list[ForeignKey]:
     """Foreign keys of other tables that belong to the target's model, and not to the source's."""
-    stay, others = set(ours), foreign_keys.other_incoming(plan)
+    stay, others = set(ours), foreign_keys.to_targets(plan)
     return [key for key in pair.target.incoming if key in others and (key.schema, key.table, key.name) not in stay]

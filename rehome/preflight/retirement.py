@@ -40,7 +40,7 @@ def check(plan: Plan, run: MoveRun | None) -> MoveRun:
         for table in (pair.source, pair.target):
             rights.refuse_strangers_table(table, plan.connection)
             rights.refuse_closed_schema(plan.connection, table.schema, "views")
-    for key, end in foreign_keys.counterparts(foreign_keys.incoming(foreign_keys.read(plan), plan), plan):
+    for key, end in foreign_keys.counterparts(foreign_keys.to_sources(foreign_keys.read(plan), plan), plan):
         refuse_strangers_key(key, plan)
         refuse_lost_end(key, end, plan)
     return run
@@ -109,7 +109,7 @@ def is_unique(end: End, table: Table) -> bool:
 
 
 def check_retired(plan: Plan, run: MoveRun | None) -> MoveRun:
-    """There is something to bring back, and it is still there; returns the run."""
+    """There is something to unretire, and it is still there; returns the run."""
     if run is None or run.phase != Phase.RETIRED:
         raise Refused(
             f"{plan} is not retired on database {plan.connection.alias!r}: {describe(run)}.", "Nothing is set aside."

@@ -23,7 +23,7 @@ class Report:
     """Statements that would add the foreign keys which the target's model has and its table lacks."""
     sequence_ok: bool
     sync: sync.State | None
-    """None of a move in place, where there is nothing to keep in step."""
+    """None of a move in place, where there is nothing to keep in sync."""
     identity_ok: bool
     seconds: float
     view: tuple[str, ...] = ()
