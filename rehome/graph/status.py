@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome.errors import Refused
 from rehome.graph.discovery import DeclaredMove
 from rehome.models import MoveRun, Phase
-from rehome.parts import standins, sync, writes
+from rehome.parts import standing_views, sync, writes
 from rehome.plan import resolve
 from rehome.plan.historical import is_allowed
 from rehome.plan.ledger import Ledger
@@ -57,7 +57,7 @@ class Status:
         """What is wrong with the views of a retired move."""
         if self.plan is None or self.run is None or self.phase != Phase.RETIRED:
             return []
-        return standins.find_defects(self.plan, Record.of(self.run))
+        return standing_views.find_defects(self.plan, Record.of(self.run))
 
     @property
     def sync(self) -> sync.State | None:

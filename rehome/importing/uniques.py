@@ -37,7 +37,12 @@ def find_uniques(table: Table) -> Iterator[Unique]:
     """Those over columns alone: an expression or a condition is PostgreSQL's own business."""
     relied_on = {incoming.index for incoming in table.incoming}
     found: list[tuple[Constraint | Index, bool, Statement, Statement]] = [
-        (c, c.deferrable, sql.drop_constraint(table, c.name), sql.add_constraint(table, c))
+        (
+            c,
+            c.deferrable,
+            sql.drop_constraint(table.schema, table.name, c.name),
+            sql.add_constraint(table.schema, table.name, c.name, c.definition),
+        )
         for c in table.constraints
         if c.kind in "pu"
     ]

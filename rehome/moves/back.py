@@ -100,7 +100,7 @@ class Back:
     def revert(self, plan: Plan) -> Iterator[Action]:
         """From here only the source lives; the target wins where a trigger had been missing."""
         names = identity.read_identity(plan, self.session)
-        yield Group(tuple(foreign_keys.let_go(plan)))
+        yield Group(tuple(foreign_keys.drop_incoming(plan)))
         yield Do(lambda: checks.check_unreferenced(plan))
         yield from sync.remove(plan)
         corrections = [statement for pair in plan.pairs for statement in rows.reconcile(pair)]
@@ -108,10 +108,10 @@ class Back:
         # Deferred checks that the corrections queued would forbid the ALTER TABLEs that follow.
         yield sql.check_now()
         switched = [
-            *sequences.give_back(self.record, plan),
-            *grants.give_back(self.record, plan),
-            *identity.give_back(names, self.record),
-            *foreign_keys.empty(plan),
+            *sequences.revert(self.record, plan),
+            *grants.revert(self.record, plan),
+            *identity.revert(names, self.record),
+            *foreign_keys.empty_targets(plan),
             *sync.raise_fence(plan),
         ]
         yield Group(tuple(switched))
@@ -126,7 +126,7 @@ class Back:
     def settle(self) -> Iterator[Step]:
         settling = "The rows are back in the source; only the settling is left."
         says = "validate foreign keys that point here"
-        yield Step("Settle", says, settling, lambda: foreign_keys.settle_back(self.plan))
+        yield Step("Settle", says, settling, lambda: foreign_keys.validate_incoming(self.plan))
 
 
 def refuse_emptied_target(plan: Plan) -> None:

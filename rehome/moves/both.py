@@ -23,9 +23,8 @@ def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
 def repair(plan: Plan) -> list[Statement]:
     """What a live move lacks of its triggers and its sequences; rows that were written without them stay."""
     session = steps.open_session(plan)
-    statements = sync.install(plan) if sync.state(plan) != "installed" else []
-    for pair in plan.pairs:
-        statements += [] if sequences.is_ahead(session, pair) else sequences.mend(pair)
+    installed = sync.install(plan) if sync.state(plan) != "installed" else []
+    statements = [*installed, *sequences.repair(plan, session)]
     return [*lock_both(plan), *statements] if statements else []
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from rehome.moves import steps
-from rehome.parts import foreign_keys, grants, identity, old_names, renaming, sync
+from rehome.parts import foreign_keys, grants, identity, renaming, sync, views
 from rehome.parts.grants import renamed
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import GONE, Plan, TablePair
@@ -12,7 +12,7 @@ from rehome.plan.record import Exchanged, InPlace, Place, Record
 from rehome.plan.renaming import Renaming
 from rehome.postgres import anatomy, locks, sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
-from rehome.postgres.tables import Grant, Incoming
+from rehome.postgres.tables import ForeignKey, Grant
 from rehome.preflight import in_place
 
 
@@ -30,18 +30,18 @@ def switch(plan: Plan, names: identity.Identity | None, record: Record) -> list[
     pairs = list(zip(plan.pairs, in_place_of(record).pairs, strict=True))
     back = [own_names(plan, pair, kept) for pair, kept in pairs]
     keys = twins_keys(plan, record)
-    own, ledger = map(foreign_keys.from_json, in_place_of(record).keys), Ledger(plan.connection.alias)
+    ledger = Ledger(plan.connection.alias)
+    own = [foreign_keys.at_its_end(foreign_keys.from_json(key), ledger) for key in in_place_of(record).keys]
     return [
-        *(statement for pair in plan.pairs for statement in old_names.drop(pair)),
-        *(sql.drop_incoming(key) for key in keys),
+        *(statement for pair in plan.pairs for statement in views.drop(pair)),
+        *(foreign_keys.drop(key) for key in keys),
         *(statement for pair, kept in pairs for statement in take_grants_away(pair, kept)),
         *(statement for one in back for statement in renaming.rename(one)),
         *make_twins(plan),
         *(statement for pair, kept in pairs for statement in grant_again(pair, kept)),
-        *identity.give_back(names, record),
+        *identity.revert(names, record),
         *sync.raise_fence(plan),
-        *(statement for key in own for statement in foreign_keys.add(key, foreign_keys.find_end(key, ledger))),
-        *(sql.add_incoming(key) for key in keys),
+        *(statement for key in (*own, *keys) for statement in foreign_keys.add(key)),
     ]
 
 
@@ -63,7 +63,7 @@ def in_place_of(record: Record) -> InPlace:
     return record.in_place
 
 
-def twins_keys(plan: Plan, record: Record) -> list[Incoming]:
+def twins_keys(plan: Plan, record: Record) -> list[ForeignKey]:
     """Those of other tables that go back to the empty twin."""
     return [key for pair in plan.pairs for key in in_place.foreign(pair, plan, stay(record))]
 

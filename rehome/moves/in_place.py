@@ -7,7 +7,7 @@ from rehome.errors import MoveFailed
 from rehome.models import MoveRun, Phase
 from rehome.moves import exchange, exchange_back, resume, state, steps
 from rehome.moves.steps import Action, Do, Step, Whole
-from rehome.parts import foreign_keys, identity, old_names
+from rehome.parts import foreign_keys, identity, sequences, standing_views
 from rehome.parts.matching import Counterparts
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan, TablePair
@@ -72,7 +72,8 @@ class Forward:
             yield Whole("Move in place", "rename the table and all that it has", nothing, self.take_place)
         else:
             failed = "The move stands, and what it lacks is not mended."
-            mended = Group(tuple(old_names.mend(self.plan, self.session, self.record)))
+            repaired = [*standing_views.repair(self.plan, self.record), *sequences.repair(self.plan, self.session)]
+            mended = Group(tuple(repaired))
             yield Step("Mend", "", failed, lambda: [mended] if mended.statements else [])
         settling = "The move is complete; only the settling is left."
         yield Step("Settle", "validate foreign keys", settling, lambda: validations(self.plan, self.record))
@@ -82,7 +83,7 @@ class Forward:
         plan = renew(self.plan)
         found = exchange.find(plan)
         twins = [anatomy.read_anatomy(pair.target, plan.connection) for pair in plan.pairs]
-        self.record = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.ends(plan))
+        self.record = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.new_ends(plan))
         names = identity.read_identity(plan, self.session)
         yield from exchange.enter(plan)
         yield Do(lambda: checks.check_target_empty(plan))
@@ -118,7 +119,7 @@ def validations(plan: Plan, record: Record) -> Iterator[Group]:
 
 
 def is_settled(plan: Plan, schema: str, table: str, name: str) -> bool:
-    return not foreign_keys.is_unvalidated(plan, sql.Identifier(schema, table), name)
+    return catalog.is_validated(plan.connection, schema, table, name) is not False
 
 
 # ----- and back

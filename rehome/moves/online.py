@@ -69,7 +69,7 @@ class Online:
         self.ledger = ledger
         self.run = run
         self.progress = progress
-        self.record = Record.of(run) if run else indexes.to_keep_beside_writers(plan)
+        self.record = Record.of(run) if run else indexes.to_keep(plan, beside_writers=True)
         self.session = steps.open_session(plan)
         self.session.waits = progress.waits
         self.stamps: object = None
@@ -91,7 +91,7 @@ class Online:
         self.plan = renew(self.plan)
 
     def begin(self) -> Iterator[Step]:
-        put_away = indexes.put_away_beside_writers(self.plan)
+        put_away = indexes.put_away(self.plan, beside_writers=True)
         yield Step("Prepare", "put the target's indexes and foreign keys away", NOTHING, lambda: put_away)
         yield Whole("Carry", "carry new writes", NOTHING, self.enter)
 
@@ -120,7 +120,7 @@ class Online:
     def whole_copy(self) -> Iterator[Action]:
         """As one batch of all blocks."""
         for pair in self.plan.pairs:
-            yield rows.let_pass()
+            yield rows.pass_fence()
             yield rows.copy_blocks(pair.forward, 0, batches.start(self.session, pair).blocks)
 
     def copy(self) -> None:

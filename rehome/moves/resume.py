@@ -47,10 +47,10 @@ def fingerprint(plan: Plan) -> str:
 def undo_preparation(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
     """Touches only what was changed, for the lock that was not granted may be the reason."""
     sharing = sequences.is_sharing(Record.of(run), plan)
-    unshared = sequences.stop_sharing(Record.of(run), plan) if sharing else []
+    unshared = sequences.unshare(Record.of(run), plan) if sharing else []
     locked = locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE") if sharing else []
     with session.transaction():
-        session.run(*locked, *unshared, *indexes.put_back(Record.of(run), session.connection))
+        session.run(*locked, *unshared, *indexes.revert(Record.of(run), session.connection))
         ledger.forget(run)
 
 
@@ -62,12 +62,12 @@ def undo_copy(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> Non
         [
             *locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"),
             *sync.remove_for_copying(plan),
-            *foreign_keys.let_go(plan),
-            *foreign_keys.empty(plan),
+            *foreign_keys.drop_incoming(plan),
+            *foreign_keys.empty_targets(plan),
             *indexes.invalid_indexes(plan, Record.of(run), session),
         ]
     )
-    session.execute_all(indexes.put_back(Record.of(run), session.connection))
+    session.execute_all(indexes.revert(Record.of(run), session.connection))
     ledger.forget(run)
     before = ledger.current(plan)
     if before and before.phase == Phase.BACK:
@@ -87,5 +87,5 @@ def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
         return
     checks.check_unreferenced(plan)
     session.retry_transaction(lambda: undo_copy(plan, ledger, run, session))
-    for group in foreign_keys.settle_back(plan):
+    for group in foreign_keys.validate_incoming(plan):
         session.run_group(group)

@@ -1,5 +1,6 @@
 """Retire: the old table becomes a view of the new one, with its rows set aside, and can come back."""
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
 
@@ -7,15 +8,15 @@ from rehome.errors import MoveFailed, Refused
 from rehome.models import MoveRun, Phase
 from rehome.moves import state, steps
 from rehome.moves.steps import Action, Do, Held, Step, Whole
-from rehome.parts import aside, foreign_keys, grants, rows, standins, sync, writes
-from rehome.parts.foreign_keys import Key
+from rehome.parts import aside, foreign_keys, grants, rows, standing_views, sync, views, writes
 from rehome.plan import resolve
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
 from rehome.plan.record import Json, Record
-from rehome.postgres import locks, sql
+from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Group
 from rehome.postgres.sql import Statement
+from rehome.postgres.tables import ForeignKey
 from rehome.preflight import retirement
 from rehome.terminal import Progress
 from rehome.verify import comparison, report
@@ -59,11 +60,14 @@ class Way:
         """Validate the foreign keys that were added, as far as they are still there; blocks nobody."""
         for key in map(foreign_keys.from_json, keys or ()):
             gone = functools.partial(self.is_gone, key)
-            yield Group((sql.validate(key.schema, key.table, key.name),), patient=True, unless=gone)
+            yield dataclasses.replace(foreign_keys.validate(key), unless=gone)
         yield Do(lambda: self.advance(Phase(self.run.phase), self.record.keeping(unvalidated=None)))
 
-    def is_gone(self, key: Key) -> bool:
-        return not foreign_keys.stands(self.session, key)
+    def is_gone(self, key: ForeignKey) -> bool:
+        return not self.stands(key)
+
+    def stands(self, key: ForeignKey) -> bool:
+        return catalog.is_validated(self.session.connection, key.schema, key.table, key.name) is not None
 
 
 class Retire(Way):
@@ -72,17 +76,17 @@ class Retire(Way):
     def steps(self) -> Iterator[Step]:
         failed = "The move is retired."
         if state.is_retired(self.plan, self.run):
-            yield Held("Mend", "", failed, self.mend)
+            yield Held("Mend", "", failed, self.repair)
             yield Step("Settle", "views and foreign keys", failed, lambda: self.validations(self.record.unvalidated))
         else:
             says = "put views in the old tables' places"
             yield Whole("Retire", says, "Nothing has been retired.", self.replace_by_views)
             yield Step("Settle", "validate foreign keys", failed, lambda: self.validations(self.record.unvalidated))
 
-    def mend(self) -> Iterator[Action]:
-        if mended := standins.mend(self.plan, self.record):
-            yield Group(tuple(mended))
-            yield Do(lambda: self.advance(Phase.RETIRED, standins.read_again(self.plan, self.record)))
+    def repair(self) -> Iterator[Action]:
+        if repaired := standing_views.repair(self.plan, self.record):
+            yield Group(tuple(repaired))
+            yield Do(lambda: self.advance(Phase.RETIRED, standing_views.to_keep_repaired(self.plan, self.record)))
 
     def refuse_unequal(self) -> None:
         found = report.verify(self.plan, self.session, self.record)
@@ -97,39 +101,40 @@ class Retire(Way):
         """All locks first: nobody waits for longer than the catalog takes to change."""
         plan = self.plan
         keys = foreign_keys.read(plan)
-        incoming = foreign_keys.incoming(keys, plan)
+        incoming = foreign_keys.to_sources(keys, plan)
         yield from locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")
-        yield sync.insist(plan)
-        yield from (foreign_keys.drop(key) for key in foreign_keys.own(keys, plan))
+        yield sync.require(plan)
+        yield from (foreign_keys.drop(key) for key in foreign_keys.of_sources(keys, plan))
         for key, end in foreign_keys.counterparts(incoming, plan):
             yield from foreign_keys.move(key, end) if end else ()
-        yield from sync.take_off(plan)
+        yield from sync.drop_triggers(plan)
         yield from grants.carry(plan)
         yield from aside.put_away(plan)
-        yield from standins.create(plan)
+        for pair in plan.pairs:
+            yield from views.create(pair, plan.search_path)
         self.record = Record.of(self.run).keeping(
-            foreign_keys=tuple(key.as_json() for key in foreign_keys.own(keys, plan)),
+            foreign_keys=tuple(map(foreign_keys.as_json, foreign_keys.of_sources(keys, plan))),
             unvalidated=validated(*incoming),
         )
         yield Do(lambda: self.advance(Phase.RETIRED, self.record | self.to_keep()))
 
     def to_keep(self) -> Record:
-        """When the views stand, what `bring_back` and the verification need."""
+        """When the views stand, what `unretire` and the verification need."""
         granted = dict(self.record.grants)
         for table, added in grants.to_keep(self.plan).grants.items():
             granted[table] = (*granted.get(table, ()), *added)
         return Record(
             aside=aside.to_keep(self.plan),
             grants=granted,
-            ends=foreign_keys.ends(self.plan),
-            views=standins.to_keep(self.plan),
+            ends=foreign_keys.new_ends(self.plan),
+            views=standing_views.to_keep(self.plan),
         )
 
 
 # ----- and back
 
 
-def bring_back(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
+def unretire(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     """Fill the old tables with what was written since, and give them their names, triggers and foreign keys again.
 
     Raises Refused, or MoveFailed with the move as retired as before. Where the move is live already, only what a
@@ -173,12 +178,13 @@ class Unretire(Way):
 
     def replace_views(self) -> Iterator[Statement]:
         """The views are dropped before their targets are locked: a writer has them in this order too."""
-        views = {str(pair.source): pair.source for pair in self.plan.pairs if pair.source.kind == "v"}
-        yield from standins.drop(self.plan)
+        stood = {str(pair.source): pair.source for pair in self.plan.pairs if pair.source.kind == "v"}
+        for pair in self.plan.pairs:
+            yield from views.drop(pair)
         yield from locks.lock([pair.target for pair in self.plan.pairs], "SHARE ROW EXCLUSIVE")
-        yield from aside.put_back(self.old)
+        yield from aside.revert(self.old)
         for pair in self.old.pairs:
-            if view := views.get(str(pair.source)):
+            if view := stood.get(str(pair.source)):
                 yield from grants.follow(view, pair.source)
 
     def refuse_unequal(self) -> None:
@@ -198,26 +204,26 @@ class Unretire(Way):
         """Each in a transaction of its own; until then the target's foreign keys speak for both tables."""
         own, returning = self.own_keys(), self.returning_keys()
         for key in own:
-            end = key.end if str(key.end) in foreign_keys.sources(self.old) else foreign_keys.find_end(key, self.ledger)
-            added = foreign_keys.add(key, end)
-            yield Group(tuple(added), unless=functools.partial(foreign_keys.stands, self.session, key))
+            ours = str(key.end) in foreign_keys.source_names(self.old)
+            added = foreign_keys.add(key if ours else foreign_keys.at_its_end(key, self.ledger))
+            yield Group(tuple(added), unless=functools.partial(self.stands, key))
         for key in returning:
-            yield Group(tuple(foreign_keys.move(key, key.home)))
+            yield Group(tuple(foreign_keys.move(key, foreign_keys.home_of(key))))
         # What a run has recorded when it put the tables back.
         unvalidated = self.record.unvalidated
         yield from self.validations(validated(*own, *returning) if unvalidated is None else unvalidated)
         yield Do(lambda: self.advance(Phase.LIVE, self.record.keeping(foreign_keys=None)))
 
-    def own_keys(self) -> list[Key]:
+    def own_keys(self) -> list[ForeignKey]:
         return [foreign_keys.from_json(record) for record in self.record.foreign_keys or ()]
 
-    def returning_keys(self) -> list[Key]:
-        return foreign_keys.returning(foreign_keys.read(self.old), self.old)
+    def returning_keys(self) -> list[ForeignKey]:
+        return foreign_keys.moved_off(foreign_keys.read(self.old), self.old)
 
 
-def validated(*keys: Key) -> tuple[Json, ...]:
+def validated(*keys: ForeignKey) -> tuple[Json, ...]:
     """Of those that have been validated, what a run keeps until they are again."""
-    return tuple(key.as_json() for key in keys if key.validated)
+    return tuple(foreign_keys.as_json(key) for key in keys if key.validated)
 
 
 def refill(plan: Plan) -> Iterator[Statement]:
@@ -245,9 +251,9 @@ class Drop(Way):
     def drop_aside(self) -> Iterator[Action]:
         """A sequence that the view's new rows are numbered by is the view's from now on."""
         old = resolve.plan_of(self.plan, self.run, own_names=False)
-        statements = standins.mend(self.plan, self.record)
+        statements = standing_views.repair(self.plan, self.record)
         for named, pair in zip(self.plan.pairs, old.pairs, strict=True):
-            statements += standins.keep_sequences(named.source, pair.source)
+            statements += views.keep_sequences(named.source, pair.source)
         statements += [sql.drop_tables(pair.source for pair in old.pairs), *writes.forget(self.plan)]
         yield Group(tuple(statements))
         dropped = self.record.keeping(foreign_keys=None, aside={})

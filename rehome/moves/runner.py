@@ -50,7 +50,7 @@ def backward(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> 
         if run and state.is_retired(plan, run):
             # A way back that ends here must not have brought the old table back for nothing.
             checks.check_nothing_lost(plan)
-            retiring.bring_back(plan, ledger, run)
+            retiring.unretire(plan, ledger, run)
             plan, run = renew(plan), ledger.current(plan)
         if run and state.went_in_place(run):
             in_place.backward(plan, ledger, run)
@@ -99,10 +99,10 @@ def retire(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> No
         retiring.retire(plan, ledger, ledger.current(plan))
 
 
-def bring_back(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> None:
+def unretire(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> None:
     """Undo `retire`: the old tables are there again, with everything that was written since; nothing where they are."""
     with alone(move, apps, connection) as (plan, ledger):
-        retiring.bring_back(plan, ledger, ledger.current(plan))
+        retiring.unretire(plan, ledger, ledger.current(plan))
 
 
 def drop(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> None:
@@ -161,7 +161,7 @@ def retire_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
     return retiring.Retire(plan, Ledger(plan.connection.alias), retirement.check(plan, run)).steps()
 
 
-def bring_back_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
+def unretire_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
     return retiring.Unretire(plan, Ledger(plan.connection.alias), retirement.check_retired(plan, run)).steps()
 
 

@@ -1,7 +1,7 @@
 """Where a run stands, as its record says and as the tables agree; which phases there are says `plan.phases`."""
 
 from rehome.models import MoveRun, Phase
-from rehome.parts import sequences, standins, sync
+from rehome.parts import sequences, standing_views, sync
 from rehome.plan import resolve
 from rehome.plan.phases import LIVE
 from rehome.plan.plan import Plan
@@ -47,4 +47,4 @@ def needs_work(plan: Plan, run: MoveRun) -> bool:
     """Whether a crash left foreign keys undone behind the commit of either way, or a view is not what it was."""
     record = Record.of(run)
     undone = record.unvalidated is not None or (run.phase == Phase.LIVE and record.foreign_keys is not None)
-    return undone or (is_retired(plan, run) and bool(standins.find_defects(plan, record)))
+    return undone or (is_retired(plan, run) and bool(standing_views.find_defects(plan, record)))

@@ -21,7 +21,7 @@ def put_away(plan: Plan) -> list[Statement]:
     return [rename(pair.source, trigger_name("aside", pair)) for pair in plan.pairs]
 
 
-def put_back(plan: Plan) -> list[Statement]:
+def revert(plan: Plan) -> list[Statement]:
     """`plan` has the tables under their own names."""
     return [rename(resolve.renamed(pair.source, trigger_name("aside", pair)), pair.source.name) for pair in plan.pairs]
 

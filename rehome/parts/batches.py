@@ -112,7 +112,7 @@ def copy_batch(
 def settings(*, limited: bool) -> list[sql.Statement]:
     """For the transaction of a batch: it may pass the fence, and what a crash takes of it goes with its checkpoint."""
     found = [
-        rows.let_pass(),
+        rows.pass_fence(),
         sql.set_local("synchronous_commit", "off"),
         sql.set_local("lock_timeout", LOCK_TIMEOUT_MS),
     ]

@@ -1,6 +1,6 @@
 """PL/pgSQL of the trigger that carries a written row to the other table: pure functions from a TablePair."""
 
-from rehome.parts.rows import changed, changes, in_step, names, same_key, values
+from rehome.parts.rows import changed, changes, in_sync, names, same_key, values
 from rehome.plan.plan import Assignment, Flow, TablePair
 from rehome.postgres.sql import OTHER_RECORD, SAME_RECORD, SQL, Identifier, Literal, Statement, columns, name, of, typed
 
@@ -117,8 +117,8 @@ END
             old_key=same_key(flow, "old", "kept"),
             new_key=same_key(flow, "new", "kept"),
             written_key=same_key(flow, "written", "kept"),
-            settled=in_step(pair, **{side: "written", other: "kept"}),
-            as_deleted=in_step(pair, **{side: "old", other: "kept"}),
+            settled=in_sync(pair, **{side: "written", other: "kept"}),
+            as_deleted=in_sync(pair, **{side: "old", other: "kept"}),
             defer=defer_unique(flow),
             changes=changes(flow, pair),
             differences=SQL(", ").join(difference(assignment, flow, pair) for assignment in flow.carried),
@@ -211,12 +211,12 @@ def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
         changes=changes(flow, pair),
         old_key=same_key(flow, "old", "kept"),
         key=same_key(flow, row, "kept"),
-        settled=in_step(pair, **{side: row, other: "kept"}),
+        settled=in_sync(pair, **{side: row, other: "kept"}),
     )
 
 
 def sides(flow: Flow, pair: TablePair) -> tuple[str, str]:
-    """Of the origin and of the destination, as the setting and `in_step` call them."""
+    """Of the origin and of the destination, as the setting and `in_sync` call them."""
     return ("source", "target") if flow is pair.forward else ("target", "source")
 
 

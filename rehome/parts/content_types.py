@@ -5,7 +5,7 @@ import dataclasses
 from rehome.plan.plan import Model, Plan
 from rehome.postgres import catalog
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
-from rehome.postgres.tables import Incoming, Table
+from rehome.postgres.tables import ForeignKey, Table
 
 CONTENT_TYPES = "django_content_type"
 PERMISSIONS = "auth_permission"
@@ -105,13 +105,13 @@ def read_registry(plan: Plan) -> Registry | None:
     )
 
 
-def read_referrer(plan: Plan, key: Incoming) -> Table:
+def read_referrer(plan: Plan, key: ForeignKey) -> Table:
     table = catalog.read_table(plan.connection, Identifier(key.schema, key.table).as_string())
     assert table is not None  # noqa: S101  The catalog has just named it.
     return table
 
 
-def find_holder(table: Table, key: Incoming) -> str | None:
+def find_holder(table: Table, key: ForeignKey) -> str | None:
     """The one other foreign key of a table that Django made for a many-to-many field to permissions."""
     names = {column.name for column in table.columns}
     holders = names - {"id", *key.columns}
@@ -122,7 +122,7 @@ def find_holder(table: Table, key: Incoming) -> str | None:
     return holder if once and any(c.columns == (holder,) for c in table.foreign_keys) else None
 
 
-def make_pointer(table: Table, key: Incoming) -> Pointer:
+def make_pointer(table: Table, key: ForeignKey) -> Pointer:
     (column,) = key.columns
     primary = next((c.columns for c in table.constraints if c.kind == "p"), ())
     return Pointer(

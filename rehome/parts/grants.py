@@ -13,13 +13,23 @@ ALL = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGE
 
 def missing(pair: TablePair) -> list[Grant]:
     """Grants on the source, in the target's columns, that the target does not have yet."""
-    renamed = {a.reads: a.column.name for a in pair.forward.carried}
-    wanted = rights_of_owner(pair)
-    for privilege in pair.source.grants:
-        column = renamed.get(frozenset({privilege.column}), "") if privilege.column else ""
-        if column or not privilege.column:
-            wanted.append(dataclasses.replace(privilege, column=column))
-    return [privilege for privilege in wanted if privilege not in pair.target.grants]
+    columns = {"": "", **columns_there(pair)}
+    carried = [renamed(privilege, columns) for privilege in pair.source.grants if privilege.column in columns]
+    return [privilege for privilege in (*rights_of_owner(pair), *carried) if privilege not in pair.target.grants]
+
+
+def columns_there(pair: TablePair) -> dict[str, str]:
+    """By the source's column: the target's that is made of it alone."""
+    return {column: a.column.name for a in pair.forward.carried if len(a.reads) == 1 for column in a.reads}
+
+
+def holds(table: Table, wanted: Grant) -> bool:
+    """Whether a role may do what `wanted` says with a table or a view."""
+    return wanted.grantee == table.owner or any(
+        (held.grantee, held.privilege, held.column) == (wanted.grantee, wanted.privilege, wanted.column)
+        and held.grantable >= wanted.grantable
+        for held in table.grants
+    )
 
 
 def rights_of_owner(pair: TablePair) -> list[Grant]:
@@ -41,7 +51,7 @@ def carry(plan: Plan) -> list[Statement]:
     return [grant("TABLE", place(pair.target), privilege) for pair in plan.pairs for privilege in missing(pair)]
 
 
-def give_back(record: Record, plan: Plan) -> list[Statement]:
+def revert(record: Record, plan: Plan) -> list[Statement]:
     """Take away from the target what `carry` added.
 
     That also takes a weaker grant of the same privilege, so what was there before, and that nobody revoked

@@ -68,7 +68,7 @@ def carry(identity: Identity | None) -> list[Statement]:
     ]
 
 
-def give_back(identity: Identity | None, record: Record) -> list[Statement]:
+def revert(identity: Identity | None, record: Record) -> list[Statement]:
     """Backwards: the labels change places again, and what came to either row since is merged.
 
     A grant stands afterwards unless it was revoked on either side since the move; a copy that the move made
@@ -94,7 +94,7 @@ def give_back(identity: Identity | None, record: Record) -> list[Statement]:
 
 
 def to_keep(identity: Identity | None, session: Session) -> Record:
-    """After `carry`, in its transaction: what `give_back` and the verification need."""
+    """After `carry`, in its transaction: what `revert` and the verification need."""
     if identity is None or identity.source_id is None:
         return Record()
     named_before = dict(permissions.renamed_codenames(identity.source, identity.target))

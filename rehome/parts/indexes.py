@@ -15,47 +15,49 @@ from rehome.postgres.sql import SQL, Identifier, Statement
 from rehome.postgres.tables import Constraint, Index, Table
 
 
-def put_away(plan: Plan) -> list[Statement]:
+def put_away(plan: Plan, *, beside_writers: bool = False) -> list[Statement]:
     """Drop what a bulk copy pays for row by row; each statement is short and for a transaction of its own.
 
     Dropping a foreign key takes ACCESS EXCLUSIVE on the table it points at as well: inside the long
     transaction nobody could log in until it ended.
     """
-    foreign_keys = [
-        sql.drop_constraint(pair.target, key.name) for pair in plan.pairs for key in pair.target.foreign_keys
-    ]
-    constraints = [sql.drop_constraint(table, c.name) for table, c in rebuilt_constraints(plan)]
-    return foreign_keys + constraints + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
+    keys = [foreign_keys.drop(key) for key in foreign_keys.of_targets(plan)]
+    constraints = rebuilt_constraints(plan, beside_writers=beside_writers)
+    dropped = [sql.drop_constraint(table.schema, table.name, c.name) for table, c in constraints]
+    return keys + dropped + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
 
 
-def put_away_beside_writers(plan: Plan) -> list[Statement]:
-    """Like `put_away`, but only what can come back while everybody writes, and not the key that batches rely on."""
-    foreign_keys = [
-        sql.drop_constraint(pair.target, key.name) for pair in plan.pairs for key in pair.target.foreign_keys
-    ]
-    constraints = [sql.drop_constraint(table, c.name) for table, c in concurrent_constraints(plan)]
-    return foreign_keys + constraints + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
-
-
-def concurrent_constraints(plan: Plan) -> list[tuple[Table, Constraint]]:
-    """Unique constraints that an index built beside writers can bear: a deferrable one's would check at once."""
-    return [(t, c) for t, c in rebuilt_constraints(plan) if c.kind == "u" and not c.deferrable]
-
-
-def to_keep_beside_writers(plan: Plan) -> Record:
-    """The definitions of everything that `put_away_beside_writers` drops."""
-    foreign_keys = [(pair.target, key) for pair in plan.pairs for key in pair.target.foreign_keys]
-    unique = concurrent_constraints(plan)
+def to_keep(plan: Plan, *, beside_writers: bool = False) -> Record:
+    """The definitions of everything that `put_away` drops; a foreign key after what it points at."""
+    constraints = rebuilt_constraints(plan, beside_writers=beside_writers)
+    keys = map(foreign_keys.definition_of, foreign_keys.of_targets(plan))
+    borne = constraints if beside_writers else []
     return Record(
-        constraints=tuple((t.schema, t.name, c.name, c.definition) for t, c in unique + foreign_keys),
+        constraints=(*((t.schema, t.name, c.name, c.definition) for t, c in constraints), *keys),
         indexes=tuple((t.schema, t.name, i.name, i.definition) for t, i in rebuilt_indexes(plan)),
         unique_indexes=tuple(
-            (t.schema, t.name, c.name, catalog.index_definition(plan.connection, t, c.name)) for t, c in unique
+            (t.schema, t.name, c.name, catalog.index_definition(plan.connection, t, c.name)) for t, c in borne
         ),
     )
 
 
-def put_back(record: Record, connection: BaseDatabaseWrapper) -> list[Statement]:
+def rebuilt_constraints(plan: Plan, *, beside_writers: bool = False) -> list[tuple[Table, Constraint]]:
+    """Primary keys, unique and exclusion constraints that nothing relies on, and that come back as they were.
+
+    Beside writers, only those that an index can bear which is built meanwhile, as a deferrable one's would check at
+    once; and not the key, which batches rely on.
+    """
+    needed = {incoming.index for incoming in foreign_keys.to_targets(plan)}
+    return [
+        (pair.target, c)
+        for pair in plan.pairs
+        for c in pair.target.constraints
+        if c.plain and c.name not in needed
+        if (c.kind == "u" and not c.deferrable if beside_writers else c.kind in "pux")
+    ]
+
+
+def revert(record: Record, connection: BaseDatabaseWrapper) -> list[Statement]:
     """Restore what is missing of what `put_away` dropped, from the record that `to_keep` made; safe to repeat.
 
     What still stands is left alone: to drop it again would wait for the very lock that was not granted.
@@ -66,9 +68,7 @@ def put_back(record: Record, connection: BaseDatabaseWrapper) -> list[Statement]
         if lacks(schema, table, name, connection)
     ]
     constraints = [
-        sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
-            sql.Identifier(schema, table), sql.Identifier(name), sql.SQL(definition)
-        )
+        sql.add_constraint(schema, table, name, definition)
         for schema, table, name, definition in record.constraints
         if lacks(schema, table, name, connection)
     ]
@@ -78,33 +78,11 @@ def put_back(record: Record, connection: BaseDatabaseWrapper) -> list[Statement]
 def lacks(schema: str, table: str, name: str, connection: BaseDatabaseWrapper) -> bool:
     """Whether the table is there, and its constraint or index of this name is not."""
     found = catalog.read_table(connection, sql.Identifier(schema, table).as_string())
-    return found is not None and name not in {c.name for c in found.constraints} | {i.name for i in found.indexes}
-
-
-def to_keep(plan: Plan) -> Record:
-    """The definitions of everything that `put_away` drops; a foreign key after what it points at."""
-    foreign_keys = [(pair.target, key) for pair in plan.pairs for key in pair.target.foreign_keys]
-    return Record(
-        constraints=tuple(
-            (t.schema, t.name, c.name, c.definition) for t, c in rebuilt_constraints(plan) + foreign_keys
-        ),
-        indexes=tuple((t.schema, t.name, i.name, i.definition) for t, i in rebuilt_indexes(plan)),
-    )
-
-
-def rebuilt_constraints(plan: Plan) -> list[tuple[Table, Constraint]]:
-    """Primary keys, unique and exclusion constraints that nothing relies on, and that come back as they were."""
-    needed = {incoming.index for incoming in foreign_keys.other_incoming(plan)}
-    return [
-        (pair.target, constraint)
-        for pair in plan.pairs
-        for constraint in pair.target.constraints
-        if constraint.kind in "pux" and constraint.plain and constraint.name not in needed
-    ]
+    return found is not None and name not in {c.name for c in found.all_constraints} | {i.name for i in found.indexes}
 
 
 def rebuilt_indexes(plan: Plan) -> list[tuple[Table, Index]]:
-    needed = {incoming.index for incoming in foreign_keys.other_incoming(plan)}
+    needed = {incoming.index for incoming in foreign_keys.to_targets(plan)}
     return [
         (pair.target, index)
         for pair in plan.pairs
@@ -115,7 +93,7 @@ def rebuilt_indexes(plan: Plan) -> list[tuple[Table, Index]]:
 
 def build(plan: Plan) -> list[Statement]:
     """Indexes and unique constraints over the copied rows, each sorted once."""
-    constraints = [sql.add_constraint(table, constraint) for table, constraint in rebuilt_constraints(plan)]
+    constraints = [sql.add_constraint(t.schema, t.name, c.name, c.definition) for t, c in rebuilt_constraints(plan)]
     return constraints + [sql.SQL(index.definition) for _, index in rebuilt_indexes(plan)]
 
 
@@ -150,7 +128,7 @@ def wanted_indexes(plan: Plan, record: Record) -> Iterator[tuple[Table, str, str
 
 
 def invalid_indexes(plan: Plan, record: Record, session: Session) -> list[Statement]:
-    """Drop what a build left that was cut short, for `put_back` takes every index that it finds for a whole one."""
+    """Drop what an interrupted build left, for `revert` takes every index that it finds for a whole one."""
     return [
         SQL("DROP INDEX {}").format(Identifier(table.schema, name))
         for table, name, _ in wanted_indexes(plan, record)

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from rehome.plan.plan import TablePair
 from rehome.plan.renaming import Key, Part, Renaming
 from rehome.postgres.sql import Identifier
-from rehome.postgres.tables import Anatomy, Constraint, Grant, Index, Sequence, Table
+from rehome.postgres.tables import Anatomy, Constraint, ForeignKey, Grant, Index, Sequence, Table
 
 # A literal, a cast, or an identifier that is no call of a function.
 TOKENS = re.compile(r"'(?:[^']|'')*'|::\s*\w+|\"(?:[^\"]|\"\")+\"(?!\()|\b[a-z_][\w$]*\b(?!\()")
@@ -16,7 +16,7 @@ TOKENS = re.compile(r"'(?:[^']|'')*'|::\s*\w+|\"(?:[^\"]|\"\")+\"(?!\()|\b[a-z_]
 Columns = Mapping[str, str]
 Targets = Mapping[int, tuple[str, Columns]]
 """By the oid of each table of the plan: the place it is at afterwards, and the names that its columns get."""
-Found = TypeVar("Found", Constraint, Index)
+Found = TypeVar("Found", Constraint, ForeignKey, Index)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +33,19 @@ def find(pair: TablePair, source: Anatomy, twin: Anatomy, targets: Targets) -> C
     back = {new: old for old, new in columns.items()}
     same = {column.name: column.name for column in twin.table.columns}
     constraints = match(
-        [(shape_of(c, columns, targets), c) for c in source.table.constraints],
-        [(shape_of(c, same, targets), c) for c in twin.table.constraints],
+        [(shape_of(c, columns), c) for c in source.table.constraints],
+        [(shape_of(c, same), c) for c in twin.table.constraints],
+    )
+    keys = match(
+        [(shape_of_key(key, columns, targets), key) for key in source.table.foreign_keys],
+        [(shape_of_key(key, same, targets), key) for key in twin.table.foreign_keys],
     )
     indexes = match(
         [(translate(nameless(i), columns), i) for i in source.table.indexes],
         [(translate(nameless(i), same), i) for i in twin.table.indexes],
     )
-    replaced = find_replaced(constraints, columns)
-    gone, come = {before.name for before, _ in replaced}, {after.name for _, after in replaced}
+    replaced = find_replaced(keys, columns)
+    gone, come = [before for before, _ in replaced], [after for _, after in replaced]
     not_nulls = {
         name: twin.not_nulls[columns[column]]
         for column, name in source.not_nulls.items()
@@ -53,19 +57,21 @@ def find(pair: TablePair, source: Anatomy, twin: Anatomy, targets: Targets) -> C
             owner=source.table.owner,
             table=(source.table.name, twin.table.name),
             columns=columns,
-            constraints={old.name: new.name for old, new in constraints.pairs} | not_nulls,
-            indexes={old.name: new.name for old, new in indexes.pairs},
+            constraints=renamed(constraints) | renamed(keys) | not_nulls,
+            indexes=renamed(indexes),
             keys=find_keys(source.table, twin.table, columns),
             foreign_keys=tuple((as_part(before), as_part(after)) for before, after in replaced),
             defaults=tuple(find_defaults(source.table, twin.table, columns)),
             comments=tuple(find_comments(source, twin, columns)),
         ),
         lacking=(
-            *(add(c, source.table, back) for c in constraints.lacking if c.name not in come),
+            *(add(c, source.table, back) for c in constraints.lacking),
+            *(add(key, source.table, back) for key in keys.lacking if key not in come),
             *(build(i, source.table, back) for i in indexes.lacking),
         ),
         own=(
-            *(f"constraint {c.name}" for c in constraints.own if c.name not in gone),
+            *(f"constraint {c.name}" for c in constraints.own),
+            *(f"constraint {key.name}" for key in keys.own if key not in gone),
             *(f"index {i.name}" for i in indexes.own),
         ),
     )
@@ -149,34 +155,36 @@ def match(source: Iterable[tuple[object, Found]], twin: Iterable[tuple[object, F
     return Match(pairs, lacking, [part for _, part in left])
 
 
-def find_replaced(found: Match[Constraint], columns: Columns) -> list[tuple[Constraint, Constraint]]:
+def renamed(found: Match[Found]) -> dict[str, str]:
+    return {before.name: after.name for before, after in found.pairs}
+
+
+def find_replaced(found: Match[ForeignKey], columns: Columns) -> list[tuple[ForeignKey, ForeignKey]]:
     """Foreign keys over the same columns that don't say the same; elsewhere they would stand beside each other."""
     replaced = []
     for after in found.lacking:
-        same = [c for c in found.own if c.kind == "f" and tuple(map(columns.get, c.columns)) == after.columns]
-        if after.kind == "f" and same:
+        same = [key for key in found.own if tuple(map(columns.get, key.columns)) == after.columns]
+        if same:
             replaced.append((same[0], after))
     return replaced
 
 
-def as_part(key: Constraint) -> Part:
-    return Part(key.name, defined(key))
+def as_part(key: ForeignKey) -> Part:
+    return Part(key.name, key.definition)
 
 
-def defined(constraint: Constraint) -> str:
-    return constraint.definition.removesuffix(" NOT VALID")
-
-
-def shape_of(constraint: Constraint, columns: Columns, targets: Targets) -> object:
+def shape_of(constraint: Constraint, columns: Columns) -> object:
     """What a constraint says, in the twin's names."""
-    if constraint.kind != "f":
-        return constraint.kind, translate(defined(constraint), columns)
-    place, there = targets.get(constraint.referenced_oid, (constraint.referenced, {}))
+    return constraint.kind, translate(constraint.definition, columns)
+
+
+def shape_of_key(key: ForeignKey, columns: Columns, targets: Targets) -> object:
+    place, there = targets.get(key.referenced_oid, (str(key.end), {}))
     return (
-        tuple(map(columns.get, constraint.columns)),
+        tuple(map(columns.get, key.columns)),
         place,
-        tuple(there.get(column, column) for column in constraint.referenced_columns),
-        translate(constraint.options, columns),
+        tuple(there.get(column, column) for column in key.end.columns),
+        translate(key.tail, columns),
     )
 
 
@@ -203,9 +211,13 @@ def translate(definition: str, columns: Columns) -> str:
     return TOKENS.sub(other, definition)
 
 
-def add(constraint: Constraint, table: Table, columns: Columns) -> str:
-    place = Identifier(table.schema, table.name).as_string()
-    return f"ALTER TABLE {place} ADD {translate(defined(constraint), columns)}"
+def add(constraint: Constraint | ForeignKey, table: Table, columns: Columns) -> str:
+    if isinstance(constraint, ForeignKey):
+        head, tail = translate(constraint.head, columns), translate(constraint.tail, columns)
+        definition = dataclasses.replace(constraint, head=head, tail=tail).definition
+    else:
+        definition = translate(constraint.definition, columns)
+    return f"ALTER TABLE {Identifier(table.schema, table.name).as_string()} ADD {definition}"
 
 
 def build(index: Index, table: Table, columns: Columns) -> str:

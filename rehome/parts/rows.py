@@ -98,7 +98,7 @@ def follows(assignments: Sequence[Assignment], origin: str, destination: str) ->
     )
 
 
-def in_step(pair: TablePair, source: str, target: str) -> Statement:
+def in_sync(pair: TablePair, source: str, target: str) -> Statement:
     """Whether two rows of one key say the same.
 
     What was written stays as it was written: a computed column of the target agrees if it is what `fields`
@@ -143,14 +143,14 @@ def changes(flow: Flow, pair: TablePair) -> Statement:
 
 
 def reconcile(pair: TablePair) -> list[Statement]:
-    """Make the source what the target says, touching only rows that are not in step."""
+    """Make the source what the target says, touching only rows that are not in sync."""
     return [delete_gone(pair.backward), update_changed(pair), insert_missing(pair.backward)]
 
 
 def refill(pair: TablePair) -> Statement:
     """The same in one statement, for a source that nobody else uses and that no foreign key leads to.
 
-    Rows may have changed their unique values with each other, so each row that is not in step is deleted before the
+    Rows may have changed their unique values with each other, so each row that is not in sync is deleted before the
     first is inserted: the INSERT waits for the count.
     """
     flow = pair.backward
@@ -174,7 +174,7 @@ def refill(pair: TablePair) -> Statement:
         target=sql.name(flow.origin),
         row=Identifier(ROW),
         same=same_key(flow, ROW, "kept"),
-        equal=in_step(pair, source="kept", target="written"),
+        equal=in_sync(pair, source="kept", target="written"),
         deleted=SQL(" AND ").join(
             SQL("{} = {}").format(Identifier("old", column), Identifier("changed", f"key {number}"))
             for number, (_, column) in enumerate(flow.key)
@@ -216,7 +216,7 @@ def update_changed(pair: TablePair) -> Statement:
         changes(flow, pair),
         row_twice(flow),
         same_key(flow, ROW, "kept"),
-        in_step(pair, source="kept", target="written"),
+        in_sync(pair, source="kept", target="written"),
     )
 
 
@@ -238,7 +238,7 @@ def insert_missing(flow: Flow) -> Statement:
     )
 
 
-def let_pass() -> Statement:
+def pass_fence() -> Statement:
     """This transaction may write to a target that is fenced while it is copied to, as the trigger may that carries.
 
     An ordinary role may make such a setting, but not for a function in its SET clause.

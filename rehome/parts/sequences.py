@@ -100,15 +100,18 @@ def draw_from(place: Statement, table: Table, column: str) -> list[Statement]:
     ]
 
 
-def mend(pair: TablePair) -> list[Statement]:
-    """What `is_ahead` looks for in a live move: both tables draw from the target's sequence, after the largest key."""
+def repair(plan: Plan, session: Session) -> list[Statement]:
+    """What `is_ahead` looks for in a move that stands: both tables draw from the target's sequence, after the largest
+    key.
+    """
     statements: list[Statement] = []
-    for source_column, target_column in pair.forward.key:
-        if sequence := pair.target.sequences.get(target_column):
-            place = Identifier(sequence.schema, sequence.name)
-            statements.append(continue_from(place, place, pair.source, source_column, sequence))
-            if source_column in pair.source.sequences:
-                statements += draw_from(place, pair.source, source_column)
+    for pair in plan.pairs:
+        for source_column, target_column in () if is_ahead(session, pair) else pair.forward.key:
+            if sequence := pair.target.sequences.get(target_column):
+                place = Identifier(sequence.schema, sequence.name)
+                statements.append(continue_from(place, place, pair.source, source_column, sequence))
+                if source_column in pair.source.sequences:
+                    statements += draw_from(place, pair.source, source_column)
     return statements
 
 
@@ -144,19 +147,19 @@ def follow(plan: Plan) -> list[Statement]:
     return [s for pair in plan.pairs if pair.shared_sequence is None for s in follow_largest_key(pair)]
 
 
-def give_back(record: Record, plan: Plan) -> list[Statement]:
+def revert(record: Record, plan: Plan) -> list[Statement]:
     """Undo `share` and `follow`: the source's own sequence goes on after the last key given out."""
     alone = [pair for pair in plan.pairs if str(pair.target) not in record.sequences]
-    return [*stop_sharing(record, plan), *(statement for pair in alone for statement in part(pair))]
+    return [*unshare(record, plan), *(statement for pair in alone for statement in revert_alone(pair))]
 
 
-def stop_sharing(record: Record, plan: Plan) -> list[Statement]:
+def unshare(record: Record, plan: Plan) -> list[Statement]:
     """Undo `share`."""
     statements = [generate(Identifier(schema, table), column, "ALWAYS") for schema, table, column in record.always]
     for pair in plan.pairs:
         if shared := record.sequences.get(str(pair.target)):
-            statements += give_source_back(shared, pair.source)
-            statements += give_target_back(shared.target, pair.target)
+            statements += revert_source(shared, pair.source)
+            statements += revert_target(shared.target, pair.target)
     return statements
 
 
@@ -166,7 +169,7 @@ def is_sharing(record: Record, plan: Plan) -> bool:
     return relaxed or any(draw_from_one(pair) for pair in plan.pairs)
 
 
-def give_source_back(kept: SharedSequence, table: Table) -> list[Statement]:
+def revert_source(kept: SharedSequence, table: Table) -> list[Statement]:
     sequence, shared = kept.source.sequence, kept.target.sequence
     own, place, column = Identifier(sequence.schema, sequence.name), name(table), Identifier(kept.source.column)
     statements: list[Statement] = [SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(place, column)]
@@ -182,7 +185,7 @@ def give_source_back(kept: SharedSequence, table: Table) -> list[Statement]:
     return [*statements, continue_from(own, shared_place, table, kept.source.column, sequence)]
 
 
-def part(pair: TablePair) -> list[Statement]:
+def revert_alone(pair: TablePair) -> list[Statement]:
     """Where one side alone numbers its rows, a source goes on after the largest key, and a target begins again."""
     statements: list[Statement] = []
     for here, there in pair.forward.key:
@@ -194,7 +197,7 @@ def part(pair: TablePair) -> list[Statement]:
     return statements
 
 
-def give_target_back(kept: Numbered, table: Table) -> list[Statement]:
+def revert_target(kept: Numbered, table: Table) -> list[Statement]:
     sequence = kept.sequence
     place, column = Identifier(sequence.schema, sequence.name), Identifier(kept.column)
     statements: list[Statement] = [

@@ -57,12 +57,12 @@ def remove(plan: Plan) -> list[Statement]:
     return [statement for trigger in wanted(plan) for statement in trigger.drop()]
 
 
-def take_off(plan: Plan) -> list[Statement]:
+def drop_triggers(plan: Plan) -> list[Statement]:
     """Remove the triggers, and leave what was counted."""
-    return [statement for trigger in wanted(plan) for statement in trigger.take_off()]
+    return [statement for trigger in wanted(plan) for statement in trigger.drop_trigger()]
 
 
-def insist(plan: Plan) -> Statement:
+def require(plan: Plan) -> Statement:
     """An error where a wanted trigger is missing or disabled by now, before it is relied upon."""
     names = [trigger.name for trigger in wanted(plan)]
     return sql.SQL(

@@ -1,4 +1,4 @@
-"""SQL of the triggers that keep two tables in step, and of the fence: pure functions from a TablePair."""
+"""SQL of the triggers that keep two tables in sync, and of the fence: pure functions from a TablePair."""
 
 import dataclasses
 import hashlib
@@ -73,9 +73,9 @@ class Trigger:
         ]
 
     def drop(self) -> list[Statement]:
-        return [*self.take_off(), *([drop_counter(self.table.schema, self.counter)] if self.counter else [])]
+        return [*self.drop_trigger(), *([drop_counter(self.table.schema, self.counter)] if self.counter else [])]
 
-    def take_off(self) -> list[Statement]:
+    def drop_trigger(self) -> list[Statement]:
         """Leave the counter, which goes on from there when the trigger is created again."""
         return [
             SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(self.name), name(self.table)),
@@ -108,7 +108,7 @@ def trigger_name(kind: str, pair: TablePair) -> str:
 
 
 def sync_triggers(pair: TablePair, search_path: tuple[str, ...], *, copying: bool = False) -> list[Trigger]:
-    """What keeps both tables of a pair in step: one row trigger and one truncate trigger on each."""
+    """What keeps both tables of a pair in sync: one row trigger and one truncate trigger on each."""
     owner = pair.source.owner if pair.source.owner == pair.target.owner else None
     computed = not all(assignment.plain for flow in (pair.forward, pair.backward) for assignment in flow.assignments)
     settings = SETTINGS if computed else ()

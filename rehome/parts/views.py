@@ -5,12 +5,14 @@ A view whose columns are columns of the target is updatable by itself, and Postg
 and `ON CONFLICT` is refused by PostgreSQL.
 """
 
+import dataclasses
+
 from rehome.parts.grants import grant
 from rehome.parts.rows import changes, same_key, values
 from rehome.parts.triggers import VIEW_EVENTS, Trigger, trigger_name
-from rehome.plan.plan import Assignment, TablePair
+from rehome.plan.plan import GONE, Assignment, TablePair, read_column
 from rehome.postgres.sql import OTHER_RECORD, SQL, Identifier, Literal, Statement, columns, name, of, typed
-from rehome.postgres.tables import PREFIX, Column
+from rehome.postgres.tables import PREFIX, Column, Table
 
 
 def create(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:
@@ -18,6 +20,12 @@ def create(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:
 
     Who uses it needs rights on both the view and the target: see `grants.missing`.
     """
+    granted = [grant("TABLE", name(pair.source), privilege) for privilege in pair.source.grants]
+    return [*make(pair, search_path), *granted]
+
+
+def make(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:
+    """The same but for the grants."""
     view = name(pair.source)
     return [
         SQL("CREATE VIEW {} WITH (security_invoker = {}) AS {}").format(
@@ -25,7 +33,6 @@ def create(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:
         ),
         SQL("ALTER VIEW {} OWNER TO {}").format(view, Identifier(pair.source.owner)),
         SQL("COMMENT ON VIEW {} IS {}").format(view, Literal(comment(pair))),
-        *(grant("TABLE", view, privilege) for privilege in pair.source.grants),
         *(
             SQL("ALTER VIEW {} ALTER COLUMN {} SET DEFAULT {}").format(view, Identifier(column), SQL(default))
             for column, default in defaults(pair)
@@ -35,11 +42,24 @@ def create(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:
 
 
 def drop(pair: TablePair) -> list[Statement]:
+    """What stands under the source's name, if it is a view, and its trigger's function."""
+    stands = pair.source.kind == "v" and pair.source.oid != GONE
     function = Identifier(pair.source.schema, trigger_name("view", pair))
     return [
-        SQL("DROP VIEW {}").format(name(pair.source)),
+        *([SQL("DROP VIEW {}").format(name(pair.source))] if stands else []),
         SQL("DROP FUNCTION IF EXISTS {}()").format(function),
     ]
+
+
+def keep_sequences(view: Table, table: Table) -> list[Statement]:
+    """What numbers the rows that come through the view must not go with the table that owns it."""
+    statements: list[Statement] = []
+    for column, sequence in table.sequences.items():
+        default = view.column(column).default or ""
+        if f"{sequence.name}'" in default or f'{sequence.name}"' in default:
+            place, owner = Identifier(sequence.schema, sequence.name), Identifier(view.schema, view.name, column)
+            statements.append(SQL("ALTER SEQUENCE {} OWNED BY {}").format(place, owner))
+    return statements
 
 
 def comment(pair: TablePair) -> str:
@@ -70,6 +90,31 @@ def wanted(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger]:
     owner = pair.source.owner if pair.source.owner == pair.target.owner else None
     trigger = trigger_name("view", pair)
     return [Trigger(pair.source, trigger, VIEW_EVENTS, "ROW", body(pair), owner, search_path=search_path)]
+
+
+def as_renamed(pair: TablePair) -> TablePair:
+    """The pair that the view is made of where the table takes the target's name. The table's own sequence and its
+    generated columns are the view's too.
+    """
+    columns = {
+        column.name: dataclasses.replace(column, default=None, identity="", generated=False)
+        if column.name in pair.source.sequences or column.generated
+        else column
+        for column in pair.source.columns
+    }
+    assignments = [
+        *(dataclasses.replace(a, column=columns[a.column.name]) for a in pair.backward.assignments),
+        *(
+            Assignment(columns[column.name], read_column(column.name), frozenset({column.name}))
+            for column in pair.source.columns
+            if column.generated
+        ),
+    ]
+    return dataclasses.replace(
+        pair,
+        source=dataclasses.replace(pair.source, columns=tuple(columns.values())),
+        backward=dataclasses.replace(pair.backward, assignments=tuple(assignments)),
+    )
 
 
 # ----- the columns

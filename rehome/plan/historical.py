@@ -11,7 +11,7 @@ from rehome.errors import Refused
 from rehome.plan.declaration import Declaration
 from rehome.plan.plan import Field, Model
 from rehome.postgres import catalog, sql
-from rehome.postgres.tables import Column, Constraint, Table
+from rehome.postgres.tables import Column, ForeignKey, Table
 
 UNKNOWN = (
     "is no model that this migration knows.",
@@ -74,7 +74,7 @@ def refuse_unknown(names: Iterable[str], known: Collection[str], model: Model, n
             )
 
 
-def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) -> Iterator[Constraint]:
+def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) -> Iterator[ForeignKey]:
     """Foreign keys that Django made for `model` and that are no longer there."""
     field: Any
     for field in concrete_fields(model).values():
@@ -84,19 +84,7 @@ def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) ->
         parent = catalog.read_table(connection, connection.ops.quote_name(field.remote_field.model._meta.db_table))
         if parent is None:
             continue
-        key = str(field.target_field.column)
-        yield Constraint(
-            name=column,
-            kind="f",
-            definition=sql.foreign_key(column, parent, key).as_string(),
-            columns=(column,),
-            validated=False,
-            deferrable=True,
-            expression=None,
-            referenced=sql.name(parent).as_string(),
-            referenced_columns=(key,),
-            referenced_oid=parent.oid,
-        )
+        yield sql.foreign_key(table, column, parent, str(field.target_field.column))
 
 
 def concrete_fields(model: Model) -> dict[str, Field]:

@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome.plan.declaration import Declaration
 from rehome.plan.expressions import ROW
 from rehome.postgres.sql import Identifier
-from rehome.postgres.tables import Column, Constraint, Sequence, Table
+from rehome.postgres.tables import Column, ForeignKey, Sequence, Table
 
 if TYPE_CHECKING:
     Field = models.Field[Any, Any]
@@ -80,7 +80,7 @@ class TablePair:
     forward: Flow
     backward: Flow
     lost: tuple[LostColumn, ...]
-    dropped: tuple[Constraint, ...]
+    dropped: tuple[ForeignKey, ...]
     """Foreign keys that the target's model has and its table lacks."""
 
     def counterparts(self, assignment: Assignment, flow: Flow) -> tuple[Assignment, ...]:

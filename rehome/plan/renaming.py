@@ -57,7 +57,7 @@ class Renaming:
     def of_what_is_there(self, table: Table, not_nulls: Iterable[str]) -> "Renaming":
         """Without what somebody has dropped from `table` or revoked meanwhile."""
         columns = {column.name for column in table.columns}
-        constraints = {constraint.name for constraint in table.constraints} | set(not_nulls)
+        constraints = {constraint.name for constraint in table.all_constraints} | set(not_nulls)
         indexes = {index.name for index in table.indexes}
         return dataclasses.replace(
             self,

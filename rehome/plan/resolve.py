@@ -63,8 +63,8 @@ def find_lost_views(move: Declaration, connection: BaseDatabaseWrapper) -> dict[
 
 def as_view(table: Table, name: str, columns: Iterable[Column]) -> Table:
     return dataclasses.replace(
-        table, oid=GONE, name=name, kind="v", columns=tuple(columns), constraints=(), indexes=(), incoming=(),
-        triggers=(), grants=(), sequences={},
+        table, oid=GONE, name=name, kind="v", columns=tuple(columns), constraints=(), foreign_keys=(),
+        incoming=(), indexes=(), triggers=(), grants=(), sequences={},
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.postgres.tables import Column, Constraint, Grant, Incoming, Index, Sequence, Table, Trigger
+from rehome.postgres.tables import Column, Constraint, End, ForeignKey, Grant, Index, Sequence, Table, Trigger
 
 TABLE = """
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
@@ -34,15 +34,10 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, 
 """
 
 CONSTRAINTS = """
-SELECT c.conname, c.contype::text, pg_get_constraintdef(c.oid),
+SELECT c.conname, c.contype::text, regexp_replace(pg_get_constraintdef(c.oid), ' NOT VALID$', ''),
        ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k(num, pos)
                JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num ORDER BY k.pos),
        c.convalidated, c.condeferrable, pg_get_expr(c.conbin, c.conrelid),
-       CASE WHEN c.confrelid <> 0 THEN (SELECT format('%%I.%%I', fn.nspname, fc.relname)
-          FROM pg_class fc JOIN pg_namespace fn ON fn.oid = fc.relnamespace WHERE fc.oid = c.confrelid) END,
-       ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY k(num, pos)
-               JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num ORDER BY k.pos),
-       c.confrelid::bigint,
        obj_description(c.oid, 'pg_constraint') IS NULL
        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_constraint'::regclass AND d.refobjid = c.oid
                           AND d.classid = 'pg_rewrite'::regclass)
@@ -52,7 +47,7 @@ SELECT c.conname, c.contype::text, pg_get_constraintdef(c.oid),
   FROM pg_constraint c
   LEFT JOIN pg_index x ON x.indexrelid = c.conindid AND x.indrelid = c.conrelid
   LEFT JOIN pg_class i ON i.oid = x.indexrelid
- WHERE c.conrelid = %s AND c.contype IN ('p', 'u', 'x', 'c', 'f')
+ WHERE c.conrelid = %s AND c.contype IN ('p', 'u', 'x', 'c')
  ORDER BY c.contype, c.conname
 """
 
@@ -71,15 +66,24 @@ SELECT i.relname, pg_get_indexdef(i.oid), x.indisunique,
  ORDER BY i.relname
 """
 
-INCOMING = """
-SELECT n.nspname, t.relname, c.conname, pg_get_constraintdef(c.oid),
+# Of a partitioned table on either side, the whole speaks for its partitions.
+FOREIGN_KEYS = """
+SELECT c.conrelid = %(oid)s, pg_get_constraintdef(c.oid), n.nspname, t.relname, c.conname, c.convalidated,
        ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k(num, pos)
                JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num ORDER BY k.pos),
-       i.relname, c.convalidated
+       fn.nspname, ft.relname,
+       ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY k(num, pos)
+               JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num ORDER BY k.pos),
+       format('%%I.%%I', fn.nspname, ft.relname), c.confrelid::bigint, i.relname,
+       coalesce(obj_description(c.oid, 'pg_constraint'), '')
   FROM pg_constraint c
   JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+  JOIN pg_class ft ON ft.oid = c.confrelid JOIN pg_namespace fn ON fn.oid = ft.relnamespace
   JOIN pg_class i ON i.oid = c.conindid
- WHERE c.confrelid = %s AND c.conrelid <> c.confrelid AND c.contype = 'f' AND c.conparentid = 0
+ WHERE c.contype = 'f'
+   AND (c.confrelid = %(oid)s AND c.conparentid = 0
+        OR c.conrelid = %(oid)s AND NOT EXISTS (SELECT FROM pg_constraint whole
+                                                 WHERE whole.oid = c.conparentid AND whole.conrelid = c.conrelid))
  ORDER BY n.nspname, t.relname, c.conname
 """
 
@@ -127,6 +131,11 @@ SELECT format('SELECT set_config(%L, %L, false);', name, setting) FROM pg_settin
 """
 
 
+LIST = r'\((?:[^")]|"(?:[^"]|"")*")*\)'
+DEFINITION = re.compile(rf'(FOREIGN KEY {LIST}) REFERENCES (?:[^"(]|"(?:[^"]|"")*")+{LIST}(.*)', re.DOTALL)
+"""Of a foreign key: what comes before its other end, and what comes after it."""
+
+
 def query(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
     """Run one reading statement and return all of its rows."""
     with connection.cursor() as cursor:
@@ -146,6 +155,7 @@ def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | Non
     if not found:
         return None
     oid, schema, name, kind, owner, owned, row_security, persistence, partition, inherits = found[0]
+    foreign_keys, incoming = read_foreign_keys(connection, oid)
     rules = query(connection, "SELECT rulename FROM pg_rewrite WHERE ev_class = %s AND rulename <> '_RETURN'", [oid])
     return Table(
         oid=oid,
@@ -161,8 +171,9 @@ def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | Non
         rules=tuple(rule for (rule,) in rules),
         columns=tuple(Column(*row) for row in query(connection, COLUMNS, [oid])),
         constraints=tuple(Constraint(*frozen(row)) for row in query(connection, CONSTRAINTS, [oid])),
+        foreign_keys=foreign_keys,
+        incoming=incoming,
         indexes=tuple(Index(*frozen(row)) for row in query(connection, INDEXES, [oid])),
-        incoming=tuple(Incoming(*frozen(row)) for row in query(connection, INCOMING, [oid])),
         triggers=tuple(Trigger(*row) for row in query(connection, TRIGGERS, [oid])),
         grants=read_grants(connection, oid),
         sequences={
@@ -170,6 +181,37 @@ def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | Non
             for sequence, column, *row in query(connection, SEQUENCES, [oid])
         },
     )
+
+
+def read_foreign_keys(
+    connection: BaseDatabaseWrapper, oid: int
+) -> tuple[tuple[ForeignKey, ...], tuple[ForeignKey, ...]]:
+    """Those of a table, and those of others that point at it."""
+    rows = [frozen(row) for row in query(connection, FOREIGN_KEYS, {"oid": oid})]
+    found = [(own, make_foreign_key(*row)) for own, *row in rows]
+    return tuple(key for own, key in found if own), tuple(key for own, key in found if not own)
+
+
+def make_foreign_key(
+    definition: str, schema: str, table: str, name: str, validated: bool, columns: tuple[str, ...],
+    other_schema: str, other: str, other_columns: tuple[str, ...], *rest: Any,
+) -> ForeignKey:  # fmt: skip
+    parts = DEFINITION.fullmatch(definition)
+    assert parts is not None  # noqa: S101  PostgreSQL has printed it.
+    end = End(other_schema, other, other_columns)
+    head, tail = parts[1], parts[2].removesuffix(" NOT VALID")
+    return ForeignKey(schema, table, name, head, tail, end, validated, columns, *rest)
+
+
+def is_validated(connection: BaseDatabaseWrapper, schema: str, table: str, constraint: str) -> bool | None:
+    """Whether a constraint's rows have been looked at; None where there is none of the name."""
+    found = query(
+        connection,
+        "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) "
+        "AND conname = %s",
+        [schema, table, constraint],
+    )
+    return bool(found[0][0]) if found else None
 
 
 def read_grants(connection: BaseDatabaseWrapper, oid: int) -> tuple[Grant, ...]:

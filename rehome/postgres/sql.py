@@ -7,7 +7,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import ClientCursor, sql
 
-from rehome.postgres.tables import Column, Constraint, Incoming, Table
+from rehome.postgres.tables import Column, End, ForeignKey, Table
 
 SQL = sql.SQL
 Identifier = sql.Identifier
@@ -121,39 +121,32 @@ def lock(tables: Iterable[Table], mode: str) -> Statement:
 # ----- indexes and constraints
 
 
-def foreign_key(column: str, referenced: Table, key: str) -> Statement:
-    """The definition that Django gives to the foreign key of a column."""
-    return SQL("FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED").format(
-        Identifier(column), name(referenced), Identifier(key)
+def foreign_key(table: Table, column: str, referenced: Table, key: str) -> ForeignKey:
+    """The one that Django makes for a column, under the column's name."""
+    return ForeignKey(
+        table.schema,
+        table.name,
+        name=column,
+        head=SQL("FOREIGN KEY ({})").format(Identifier(column)).as_string(),
+        tail=" DEFERRABLE INITIALLY DEFERRED",
+        end=End(referenced.schema, referenced.name, (key,)),
+        validated=False,
+        columns=(column,),
+        referenced=name(referenced).as_string(),
+        referenced_oid=referenced.oid,
     )
 
 
-def drop_constraint(table: Table, constraint: str) -> Statement:
-    return SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(name(table), Identifier(constraint))
+def drop_constraint(schema: str, table: str, name: str) -> Statement:
+    return SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(Identifier(schema, table), Identifier(name))
 
 
-def add_constraint(table: Table, constraint: Constraint, *, validate: bool = True) -> Statement:
-    """Without validation only a foreign key or a check can be added."""
-    return SQL("ALTER TABLE {} ADD CONSTRAINT {} {}{}").format(
-        name(table),
-        Identifier(constraint.name),
-        SQL(constraint.definition.removesuffix(" NOT VALID")),
-        SQL("") if validate else SQL(" NOT VALID"),
-    )
-
-
-def drop_incoming(incoming: Incoming) -> Statement:
-    return SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(
-        Identifier(incoming.schema, incoming.table), Identifier(incoming.name)
-    )
-
-
-def add_incoming(incoming: Incoming) -> Statement:
-    return SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(
-        Identifier(incoming.schema, incoming.table),
-        Identifier(incoming.name),
-        SQL(incoming.definition.removesuffix(" NOT VALID")),
-    )
+def add_constraint(schema: str, table: str, name: str, definition: str, *, validate: bool = True) -> Statement:
+    """Without validation only a foreign key or a check can be added: it holds for every later write from then on,
+    and no row is looked at.
+    """
+    text = definition if validate else f"{definition.removesuffix(' NOT VALID')} NOT VALID"
+    return SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(Identifier(schema, table), Identifier(name), SQL(text))
 
 
 def validate(schema: str, table: str, constraint: str) -> Statement:

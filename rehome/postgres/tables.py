@@ -1,15 +1,17 @@
-"""Reads pg_catalog into frozen dataclasses; the only module that knows its tables, and it never writes."""
+"""What a table consists of, as PostgreSQL has it: frozen dataclasses, which catalog.py and anatomy.py read."""
 
 import dataclasses
 import functools
 import re
 
+from psycopg import sql
+
 LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 """By type of a key column, the last key that it can hold."""
 PREFIX = "rehome_"
 """What the names of the triggers and functions begin with that rehome creates."""
-REFERENCED = re.compile(r' REFERENCES (?:"(?:[^"]|"")*"|[^"(])+\((?:"(?:[^"]|"")*"|[^")])+\)')
-"""What a foreign key points at, in words of pg_get_constraintdef."""
+ACTS = re.compile(r" ON (DELETE|UPDATE) (CASCADE|SET )")
+PERIOD = re.compile(r", PERIOD ([\w$]+|\"([^\"]|\"\")+\")\)$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,44 +53,66 @@ class Index:
 
 @dataclasses.dataclass(frozen=True)
 class Constraint:
+    """Any but a foreign key. Whether it is validated is no part of its definition."""
+
     name: str
     kind: str
-    """p primary key, u unique, x exclusion, c check, f foreign key."""
+    """p primary key, u unique, x exclusion, c check."""
     definition: str
     columns: tuple[str, ...]
     validated: bool
     deferrable: bool
     expression: str | None
-    referenced: str | None
-    """Of a foreign key: the other table, qualified and quoted."""
-    referenced_columns: tuple[str, ...]
-    referenced_oid: int
     plain: bool = True
     """Whether its definition says everything, and no view depends on it."""
 
-    @property
-    def options(self) -> str:
-        """Of a foreign key: what it says behind what it points at; it may name columns there too."""
-        return REFERENCED.split(self.definition.removesuffix(" NOT VALID"), maxsplit=1)[-1]
 
-    @property
-    def acts(self) -> bool:
-        """Of a foreign key: whether the database itself deletes or changes rows for it."""
-        return re.search(r" ON (DELETE|UPDATE) (CASCADE|SET )", self.definition) is not None
+@dataclasses.dataclass(frozen=True)
+class End:
+    """What a foreign key points at."""
+
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Incoming:
-    """A foreign key of another table that points here."""
+class ForeignKey:
+    """Its definition reads `head`, the other end, `tail`."""
 
     schema: str
     table: str
     name: str
-    definition: str
-    columns: tuple[str, ...]
-    index: str
-    """The unique index here that it relies on."""
+    head: str
+    tail: str
+    end: End
     validated: bool
+    columns: tuple[str, ...] = ()
+    """Empty for one that only a run has kept, as are those that follow."""
+    referenced: str = ""
+    """The other table, qualified, and quoted where it must be."""
+    referenced_oid: int = 0
+    index: str = ""
+    """The unique index there that it relies on."""
+    comment: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+    @property
+    def definition(self) -> str:
+        *first, last = (sql.Identifier(column).as_string() for column in self.end.columns)
+        columns = ", ".join([*first, f"PERIOD {last}" if PERIOD.search(self.head) else last])
+        place = sql.Identifier(self.end.schema, self.end.table).as_string()
+        return f"{self.head} REFERENCES {place} ({columns}){self.tail}"
+
+    @property
+    def acts(self) -> bool:
+        """Whether the database itself deletes or changes rows for it."""
+        return ACTS.search(self.tail) is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,9 +169,11 @@ class Table:
     rules: tuple[str, ...]
     columns: tuple[Column, ...]
     constraints: tuple[Constraint, ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    incoming: tuple[ForeignKey, ...]
+    """Those of other tables that point here."""
     indexes: tuple[Index, ...]
     """Those that no constraint made."""
-    incoming: tuple[Incoming, ...]
     triggers: tuple[Trigger, ...]
     grants: tuple[Grant, ...]
     sequences: dict[str, Sequence]
@@ -163,8 +189,8 @@ class Table:
         return any(column.name == name for column in self.columns)
 
     @property
-    def foreign_keys(self) -> tuple[Constraint, ...]:
-        return tuple(constraint for constraint in self.constraints if constraint.kind == "f")
+    def all_constraints(self) -> tuple[Constraint | ForeignKey, ...]:
+        return (*self.constraints, *self.foreign_keys)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +209,7 @@ def describe(anatomy: Anatomy) -> set[tuple[object, ...]]:
     table = anatomy.table
     return {
         *(("column", *dataclasses.astuple(column)) for column in table.columns),
-        *(("constraint", c.name, c.kind, c.definition.removesuffix(" NOT VALID")) for c in table.constraints),
+        *(("constraint", c.name, c.definition) for c in table.all_constraints),
         *(("index", index.name, index.definition) for index in table.indexes),
         *(("sequence of", column, s.schema, s.name) for column, s in table.sequences.items()),
         *(("comment on", *item) for item in anatomy.comments.items()),

@@ -10,7 +10,7 @@ from rehome.plan.historical import implicit_many_to_many
 from rehome.plan.plan import Plan, TablePair
 from rehome.postgres import anatomy, catalog
 from rehome.postgres.sql import readable
-from rehome.postgres.tables import Incoming, Table
+from rehome.postgres.tables import ForeignKey, Table
 from rehome.preflight import rights, rows, tables
 
 COPY = "Leave in_place=True out, so that the rows are copied."
@@ -138,7 +138,7 @@ def refuse_lacking(pair: TablePair, found: Counterparts) -> None:
 
 
 def refuse_unvalidated(pair: TablePair) -> None:
-    for constraint in pair.source.constraints:
+    for constraint in pair.source.all_constraints:
         if not constraint.validated:
             name = readable(constraint.name)
             raise Refused(
@@ -222,12 +222,7 @@ def check_unreferenced(plan: Plan, ours: Iterable[tuple[str, str, str]]) -> None
             rows.refuse_references(key, pair, plan)
 
 
-def foreign(pair: TablePair, plan: Plan, ours: Iterable[tuple[str, str, str]]) -> list[Incoming]:
+def foreign(pair: TablePair, plan: Plan, ours: Iterable[tuple[str, str, str]]) -> list[ForeignKey]:
     """Foreign keys of other tables that belong to the target's model, and not to the source's."""
-    stay = set(ours)
-    others = {(key.schema, key.table, key.name) for key in foreign_keys.other_incoming(plan)}
-    return [
-        key
-        for key in pair.target.incoming
-        if (key.schema, key.table, key.name) in others and (key.schema, key.table, key.name) not in stay
-    ]
+    stay, others = set(ours), foreign_keys.to_targets(plan)
+    return [key for key in pair.target.incoming if key in others and (key.schema, key.table, key.name) not in stay]

@@ -17,7 +17,7 @@ from rehome.postgres.sql import (
     of,
     typed,
 )
-from rehome.postgres.tables import Column, Constraint, Table
+from rehome.postgres.tables import Column, ForeignKey, Table
 
 
 def projection(flow: Flow, *, typed_as_target: bool) -> Statement:
@@ -61,12 +61,12 @@ def rows_violating(flow: Flow, check: str) -> Statement:
     return projected(flow, keys_as_text(flow), SQL("NOT ({})").format(SQL(check)))
 
 
-def orphans_to_be(flow: Flow, foreign_key: Constraint, referenced: Statement) -> Statement:
+def orphans_to_be(flow: Flow, foreign_key: ForeignKey, referenced: Statement) -> Statement:
     """Projected rows whose foreign key would name a row that `referenced` does not have."""
     present = SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(c)) for c in foreign_key.columns)
     same = SQL(" AND ").join(
         SQL("parent.{} = projected.{}").format(Identifier(there), Identifier(here))
-        for here, there in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True)
+        for here, there in zip(foreign_key.columns, foreign_key.end.columns, strict=True)
     )
     missing = SQL("{} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(present, referenced, same)
     return projected(flow, keys_as_text(flow), missing)

@@ -3,13 +3,12 @@
 from rehome.errors import Irreversible, Refused
 from rehome.models import MoveRun, Phase
 from rehome.parts import foreign_keys, sync
-from rehome.parts.foreign_keys import End, Key
 from rehome.plan.phases import describe
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.postgres import catalog
 from rehome.postgres.sql import Identifier, readable
-from rehome.postgres.tables import PREFIX, Table
+from rehome.postgres.tables import PREFIX, End, ForeignKey, Table
 from rehome.preflight import rights, tables
 
 # Whatever knows the table, or its row type, by its oid would go on reading what nobody writes to any more.
@@ -41,7 +40,7 @@ def check(plan: Plan, run: MoveRun | None) -> MoveRun:
         for table in (pair.source, pair.target):
             rights.refuse_strangers_table(table, plan.connection)
             rights.refuse_closed_schema(plan.connection, table.schema, "views")
-    for key, end in foreign_keys.counterparts(foreign_keys.incoming(foreign_keys.read(plan), plan), plan):
+    for key, end in foreign_keys.counterparts(foreign_keys.to_sources(foreign_keys.read(plan), plan), plan):
         refuse_strangers_key(key, plan)
         refuse_lost_end(key, end, plan)
     return run
@@ -86,12 +85,12 @@ def refuse_dependents(table: Table, plan: Plan) -> None:
         )
 
 
-def refuse_strangers_key(key: Key, plan: Plan) -> None:
+def refuse_strangers_key(key: ForeignKey, plan: Plan) -> None:
     if table := catalog.read_table(plan.connection, Identifier(key.schema, key.table).as_string()):
         rights.refuse_strangers_table(table, plan.connection)
 
 
-def refuse_lost_end(key: Key, end: End | None, plan: Plan) -> None:
+def refuse_lost_end(key: ForeignKey, end: End | None, plan: Plan) -> None:
     """A foreign key can lead to unique columns alone."""
     target = next((pair.target for pair in plan.pairs if str(pair.source) == str(key.end)), None)
     if end is None or target is None or not is_unique(end, target):
@@ -110,7 +109,7 @@ def is_unique(end: End, table: Table) -> bool:
 
 
 def check_retired(plan: Plan, run: MoveRun | None) -> MoveRun:
-    """There is something to bring back, and it is still there; returns the run."""
+    """There is something to unretire, and it is still there; returns the run."""
     if run is None or run.phase != Phase.RETIRED:
         raise Refused(
             f"{plan} is not retired on database {plan.connection.alias!r}: {describe(run)}.", "Nothing is set aside."

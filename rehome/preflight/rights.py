@@ -74,7 +74,7 @@ def refuse_open_schemas(plan: Plan) -> None:
 def refuse_closed_tables(plan: Plan) -> None:
     """Tables that may belong to others: those that a foreign key points at, content types, permissions, grants."""
     keys = [key for pair in plan.pairs for key in pair.target.foreign_keys]
-    needed = [(str(key.referenced), right) for key in keys for right in ("SELECT", "REFERENCES")]
+    needed = [(key.referenced, right) for key in keys for right in ("SELECT", "REFERENCES")]
     if registry := read_registry(plan):
         for schema, name in registry.written:
             needed += [(readable(schema, name), right) for right in WRITING]

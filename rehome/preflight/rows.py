@@ -8,7 +8,7 @@ from rehome.errors import Refused, one_line
 from rehome.plan.plan import Assignment, Plan, TablePair
 from rehome.postgres import catalog
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
-from rehome.postgres.tables import Column, Constraint, Incoming, Table
+from rehome.postgres.tables import Column, ForeignKey, Table
 from rehome.preflight import questions
 
 NAMED = 3
@@ -146,23 +146,23 @@ def refuse_false_inverses(pair: TablePair, plan: Plan) -> None:
         ) from error
 
 
-def as_of_now(key: Constraint, plan: Plan) -> Statement:
+def as_of_now(key: ForeignKey, plan: Plan) -> Statement:
     """What a foreign key points at; a target of this same move is still empty, so its source answers."""
     for pair in plan.pairs:
         if key.referenced_oid == pair.target.oid:
             return SQL("({})").format(questions.projection(pair.forward, typed_as_target=True))
-    return SQL(str(key.referenced))
+    return SQL(key.referenced)
 
 
 def refuse_references_to_target(pair: TablePair, plan: Plan) -> None:
     """Rows of other tables that point at the target would be left without it."""
-    own = {(other.target.schema, other.target.name) for other in plan.pairs}
+    own = {str(other.target) for other in plan.pairs}
     for incoming in pair.target.incoming:
-        if (incoming.schema, incoming.table) not in own:
+        if str(incoming) not in own:
             refuse_references(incoming, pair, plan)
 
 
-def refuse_references(incoming: Incoming, pair: TablePair, plan: Plan) -> None:
+def refuse_references(incoming: ForeignKey, pair: TablePair, plan: Plan) -> None:
     refuse_rows(
         plan,
         SQL("SELECT {} FROM {} WHERE {} IS NOT NULL").format(
@@ -170,6 +170,6 @@ def refuse_references(incoming: Incoming, pair: TablePair, plan: Plan) -> None:
             Identifier(incoming.schema, incoming.table),
             Identifier(incoming.columns[0]),
         ),
-        f"{incoming.schema}.{incoming.table}.{incoming.columns[0]} still points at rows {{rows}} of {pair.target}.",
+        f"{incoming}.{incoming.columns[0]} still points at rows {{rows}} of {pair.target}.",
         "Roll back the migrations that made it point there first.",
     )

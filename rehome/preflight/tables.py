@@ -3,10 +3,10 @@
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import Refused
-from rehome.parts import sync
+from rehome.parts import foreign_keys, sync
 from rehome.plan.historical import concrete_fields
 from rehome.plan.plan import Field, Model, Plan, TablePair
-from rehome.postgres import catalog, sql
+from rehome.postgres import catalog
 from rehome.postgres.sql import readable
 from rehome.postgres.tables import Column, Table
 
@@ -144,7 +144,7 @@ def refuse_dropped_keys(pair: TablePair) -> None:
     for key in pair.dropped:
         raise Refused(
             f"{pair.target}.{key.name} has no foreign key, though {pair.target_model._meta.label} has one there.",
-            f"Run {sql.add_constraint(pair.target, key).as_string()} first.",
+            f"Run {foreign_keys.add_checked(key).as_string()} first.",
         )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from rehome.plan.plan import Plan, TablePair
 from rehome.postgres.session import Session
-from rehome.postgres.tables import Constraint, Table
+from rehome.postgres.tables import ForeignKey, Table
 from rehome.verify import queries
 
 
@@ -77,7 +77,7 @@ def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
     )
 
 
-def count_orphans(table: Table, foreign_key: Constraint, session: Session) -> int:
+def count_orphans(table: Table, foreign_key: ForeignKey, session: Session) -> int:
     """Rows are only counted where some value leads nowhere."""
     ((missing,),) = session.rows(queries.missing_parents(table, foreign_key))
     return int(session.rows(queries.orphans(table, foreign_key))[0][0]) if missing else 0

@@ -26,40 +26,40 @@ def find_problems(report: Report, plan: Plan, migration: tuple[str, str], record
 
     `migration` is the move's, and `record` what its run keeps.
     """
-    mending = mend(plan.connection.alias, migration)
+    command = repair_command(plan.connection.alias, migration)
     return [
-        *in_triggers(report, mending),
-        *in_view(report, mending),
+        *in_triggers(report, command),
+        *in_view(report, command),
         *(in_rows(report, plan) if report.sync else ()),
-        *in_foreign_keys(report, mending),
-        *in_sequence(report, mending),
+        *in_foreign_keys(report, command),
+        *in_sequence(report, command),
         *in_identity(report, plan, record),
     ]
 
 
-def mend(alias: str, migration: tuple[str, str]) -> str:
+def repair_command(alias: str, migration: tuple[str, str]) -> str:
     """The commands that run on a live move what its migration would run again."""
     chosen = "" if alias == DEFAULT_DB_ALIAS else f" --database {alias}"
     return f"`manage.py sqlmove {' '.join(migration)}{chosen} | manage.py dbshell{chosen} -- -v ON_ERROR_STOP=1`"
 
 
-def in_triggers(report: Report, mending: str) -> Iterator[Problem]:
+def in_triggers(report: Report, command: str) -> Iterator[Problem]:
     if report.sync == "missing":
         yield Problem(
             "A trigger that carries writes from one table to the other is missing or disabled: "
             "the tables drift apart with the next write.",
-            f"Create the triggers again with {mending}, then verify again.",
+            f"Create the triggers again with {command}, then verify again.",
         )
     if report.sync == "outdated":
         yield Problem(
             "A trigger is not the one that this version of rehome, or this declaration of the move, would create.",
-            f"Create the triggers again with {mending}.",
+            f"Create the triggers again with {command}.",
         )
 
 
-def in_view(report: Report, mending: str) -> Iterator[Problem]:
+def in_view(report: Report, command: str) -> Iterator[Problem]:
     for defect in report.view:
-        yield Problem(defect, f"Make the view again with {mending}.")
+        yield Problem(defect, f"Make the view again with {command}.")
 
 
 def in_rows(report: Report, plan: Plan) -> Iterator[Problem]:
@@ -90,7 +90,7 @@ def touching(pair: TablePair) -> str:
     return SQL("{} WHERE {}").format(rows.touch(pair.target, key), chosen).as_string()
 
 
-def in_foreign_keys(report: Report, mending: str) -> Iterator[Problem]:
+def in_foreign_keys(report: Report, command: str) -> Iterator[Problem]:
     if report.comparison.orphans:
         yield Problem(
             f"{report.comparison.orphans} rows of the target have a foreign key that leads to no row.",
@@ -104,15 +104,15 @@ def in_foreign_keys(report: Report, mending: str) -> Iterator[Problem]:
     if report.unvalidated:
         yield Problem(
             f"Constraints that PostgreSQL has not validated: {', '.join(report.unvalidated)}.",
-            f"Validate them with {mending}.",
+            f"Validate them with {command}.",
         )
 
 
-def in_sequence(report: Report, mending: str) -> Iterator[Problem]:
+def in_sequence(report: Report, command: str) -> Iterator[Problem]:
     if not report.sequence_ok:
         yield Problem(
             "The sequence stands behind the largest key, or the tables draw from two: the next insert repeats a key.",
-            f"Correct it with {mending}.",
+            f"Correct it with {command}.",
         )
 
 

@@ -3,7 +3,7 @@
 from rehome.plan.expressions import ROW
 from rehome.plan.plan import Assignment, Flow, TablePair
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, columns, name, of, typed
-from rehome.postgres.tables import Column, Constraint, Table
+from rehome.postgres.tables import Column, ForeignKey, Table
 
 # Types whose equality is identity, so that their hash speaks for every bit; all others are compared as text.
 EXACT = {
@@ -44,7 +44,7 @@ def fingerprint(flow: Flow, *, written: bool) -> Statement:
     )
 
 
-def missing_parents(table: Table, foreign_key: Constraint) -> Statement:
+def missing_parents(table: Table, foreign_key: ForeignKey) -> Statement:
     """The number of different values of a foreign key for which there is no row.
 
     Each value is looked up once, and read from the key's index where it has one.
@@ -55,23 +55,23 @@ def missing_parents(table: Table, foreign_key: Constraint) -> Statement:
     return SQL("SELECT count(*) FROM {} AS child WHERE {}").format(values, without_parent(foreign_key))
 
 
-def orphans(table: Table, foreign_key: Constraint) -> Statement:
+def orphans(table: Table, foreign_key: ForeignKey) -> Statement:
     """The number of rows whose foreign key leads nowhere."""
     return SQL("SELECT count(*) FROM {} AS child WHERE {} AND {}").format(
         name(table), all_present(foreign_key), without_parent(foreign_key)
     )
 
 
-def all_present(foreign_key: Constraint) -> Statement:
+def all_present(foreign_key: ForeignKey) -> Statement:
     return SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(column)) for column in foreign_key.columns)
 
 
-def without_parent(foreign_key: Constraint) -> Statement:
+def without_parent(foreign_key: ForeignKey) -> Statement:
     return SQL("NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(
-        SQL(foreign_key.referenced or ""),
+        SQL(foreign_key.referenced),
         SQL(" AND ").join(
             SQL("{} = {}").format(Identifier("parent", there), Identifier("child", here))
-            for here, there in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True)
+            for here, there in zip(foreign_key.columns, foreign_key.end.columns, strict=True)
         ),
     )
 
@@ -99,7 +99,7 @@ def differences(pair: TablePair) -> Statement:
         (a for a in flow.carried if a.column.name in key_columns), key=lambda a: key_columns.index(a.column.name)
     )
     rest = [a for a in flow.carried if a.column.name not in key_columns]
-    # Where an expression made a value, what the other way gives back is compared as well: see `in_step`.
+    # Where an expression made a value, what the other way gives back is compared as well: see `in_sync`.
     returned = {
         f"b{number}_{position}": counterpart
         for number, a in enumerate(rest)

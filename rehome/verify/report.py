@@ -4,12 +4,11 @@ import dataclasses
 import time
 from typing import Any
 
-from rehome.parts import foreign_keys, identity, old_names, sequences, standins, sync
-from rehome.plan.plan import GONE, Plan
+from rehome.parts import foreign_keys, identity, sequences, standing_views, sync
+from rehome.plan.plan import Plan
 from rehome.plan.record import Record
-from rehome.postgres import sql
+from rehome.postgres import catalog
 from rehome.postgres.session import Session
-from rehome.postgres.sql import Identifier
 from rehome.verify.comparison import Comparison, compare
 
 
@@ -24,7 +23,7 @@ class Report:
     """Statements that would add the foreign keys which the target's model has and its table lacks."""
     sequence_ok: bool
     sync: sync.State | None
-    """None of a move in place, where there is nothing to keep in step."""
+    """None of a move in place, where there is nothing to keep in sync."""
     identity_ok: bool
     seconds: float
     view: tuple[str, ...] = ()
@@ -77,10 +76,8 @@ def verify_table(plan: Plan, session: Session, record: Record, comparison: Compa
     return Report(
         move=str(plan),
         comparison=comparison,
-        unvalidated=tuple(
-            constraint.name for pair in plan.pairs for constraint in pair.target.constraints if not constraint.validated
-        ),
-        dropped=tuple(sql.add_constraint(pair.target, key).as_string() for pair in plan.pairs for key in pair.dropped),
+        unvalidated=tuple(one.name for pair in plan.pairs for one in pair.target.all_constraints if not one.validated),
+        dropped=tuple(foreign_keys.add_checked(key).as_string() for pair in plan.pairs for key in pair.dropped),
         sequence_ok=all(sequences.is_ahead(session, pair) for pair in plan.pairs),
         sync=None,
         identity_ok=identity.is_intact(plan, session, record),
@@ -88,41 +85,39 @@ def verify_table(plan: Plan, session: Session, record: Record, comparison: Compa
     )
 
 
-# ----- the view that stands
-
-
-def verify_in_place(plan: Plan, session: Session, record: Record, *, limit: int = 10) -> Report:
-    """Compare what old code reads with the table, in one snapshot, and look at everything that a rename may lose."""
-    started = time.monotonic()
-    with session.snapshot():
-        gone = any(pair.source.oid == GONE for pair in plan.pairs)
-        comparison = Comparison(0, 0) if gone else compare(plan, session, limit=limit)
-        report = verify_table(plan, session, record, comparison)
-        numbered = [
-            key in pair.target.sequences
-            for pair, kept in zip(plan.pairs, old_names.exchanged(record), strict=True)
-            for key in kept.renaming.reversed().keys
-        ]
-        elsewhere = [
-            name
-            for *place, name in (record.in_place.validate if record.in_place else ())
-            if foreign_keys.is_unvalidated(plan, Identifier(*place), name)
-        ]
-        return dataclasses.replace(
-            report,
-            unvalidated=tuple(dict.fromkeys([*report.unvalidated, *elsewhere])),
-            sequence_ok=report.sequence_ok and all(numbered),
-            view=tuple(defect for _, _, defects in old_names.find_defects(plan, record) for defect in defects),
-            seconds=time.monotonic() - started,
-        )
+# ----- the views that stand
 
 
 def verify_views(plan: Plan, session: Session, record: Record, *, limit: int = 10) -> Report:
     """Compare what old code reads with the target in one snapshot, and look at the views and at the target."""
     started = time.monotonic()
     with session.snapshot():
-        defects = standins.find_defects(plan, record)
-        # What is gone can't be read.
-        comparison = Comparison(0, 0) if defects else compare(plan, session, limit=limit)
-        report = verify_table(plan, session, record, comparison)
-        return dataclasses.replace(report, view=tuple(map(str, defects)), sync=None, seconds=time.monotonic() - started)
+        # What is gone, or something else, can't be compared.
+        whole = all(view.is_itself(plan.connection) for view in standing_views.find(plan, record))
+        comparison = compare(plan, session, limit=limit) if whole else Comparison(0, 0)
+        return dataclasses.replace(
+            verify_table(plan, session, record, comparison),
+            view=tuple(standing_views.find_defects(plan, record)),
+            seconds=time.monotonic() - started,
+        )
+
+
+def verify_in_place(plan: Plan, session: Session, record: Record, *, limit: int = 10) -> Report:
+    """The same, and a look at everything that a rename may lose."""
+    report = verify_views(plan, session, record, limit=limit)
+    assert record.in_place is not None  # noqa: S101  A move in place keeps it from its first moment.
+    numbered = [
+        key in pair.target.sequences
+        for pair, kept in zip(plan.pairs, record.in_place.pairs, strict=True)
+        for key in kept.renaming.reversed().keys
+    ]
+    elsewhere = [
+        name
+        for schema, table, name in record.in_place.validate
+        if catalog.is_validated(plan.connection, schema, table, name) is False
+    ]
+    return dataclasses.replace(
+        report,
+        unvalidated=tuple(dict.fromkeys([*report.unvalidated, *elsewhere])),
+        sequence_ok=report.sequence_ok and all(numbered),
+    )

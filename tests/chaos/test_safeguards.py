@@ -38,7 +38,7 @@ def remove_fence(patch: pytest.MonkeyPatch) -> None:
 
 def remove_value_guard(patch: pytest.MonkeyPatch) -> None:
     """Whatever the other side says, its row counts as another one."""
-    patch.setattr(carry, "in_step", lambda *args, **kw: composing.SQL("false"))
+    patch.setattr(carry, "in_sync", lambda *args, **kw: composing.SQL("false"))
 
 
 def remove_shared_sequence(patch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,8 @@ class Moving:
     def retire(self) -> None:
         runner.retire(MOVE, self.apps, connection)
 
-    def bring_back(self) -> None:
-        runner.bring_back(MOVE, self.apps, connection)
+    def unretire(self) -> None:
+        runner.unretire(MOVE, self.apps, connection)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_failure_at_any_statement_of_bringing_back(moving: Moving) -> None:
     before = farm.picture()
     moving.retire()
     # The first that runs when the old table is back.
-    statements = fail_until(moving.bring_back, until='ALTER TABLE "public"."portal_profile" ADD CONSTRAINT')
+    statements = fail_until(moving.unretire, until='ALTER TABLE "public"."portal_profile" ADD CONSTRAINT')
 
     assert len(statements) > 20
     assert phase() == "live"
@@ -93,9 +93,9 @@ def test_a_failure_at_any_statement_of_bringing_back(moving: Moving) -> None:
             fault(fail_in_the_process, lambda _, text, begin=begin: text.startswith(begin)) as failed,
             pytest.raises(KeyboardInterrupt),
         ):
-            moving.bring_back()
+            moving.unretire()
         assert failed
-    moving.bring_back()
+    moving.unretire()
     assert farm.sql(UNVALIDATED) == []
     assert farm.picture() == before
     farm.assert_in_step()
@@ -125,12 +125,12 @@ def test_a_connection_lost_while_bringing_back(moving: Moving, begin: str) -> No
         fault(lose_the_connection, lambda _, text: text.startswith(begin)) as failed,
         pytest.raises(MoveFailed) as lost,
     ):
-        moving.bring_back()
+        moving.unretire()
     assert failed
     assert "The move is still retired. Run the command again." in str(lost.value)
     connection.close()
     assert (farm.picture(), phase()) == (before, "retired")
-    moving.bring_back()
+    moving.unretire()
     farm.assert_in_step()
 
 
@@ -143,7 +143,7 @@ def test_a_lock_that_is_not_granted_stops_it_and_changes_nothing(moving: Moving,
     with other_session() as session, session.transaction():
         session.execute("SELECT FROM portal_profile")
         with pytest.raises(RehomeError, match="A lock was not granted in 2 tries .* uses .*_profile"):
-            (moving.bring_back if undo else moving.retire)()
+            (moving.unretire if undo else moving.retire)()
         # Nothing is held meanwhile that a writer would wait for.
         session.execute(NO_WAIT)
         session.execute("UPDATE portal_profile SET name = name")
@@ -176,6 +176,6 @@ def test_bringing_back_lets_new_code_read_and_everybody_log_in(moving: Moving) -
             visits.append(statement.text)
 
     with witness(visit):
-        moving.bring_back()
+        moving.unretire()
     assert any(text.startswith("WITH changed") for text in visits)
     assert any(text.startswith("SELECT count(*), ") for text in visits)

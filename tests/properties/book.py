@@ -141,7 +141,7 @@ class Book:
 
     def go_back(self) -> None:
         if self.retired:
-            self.bring_back()
+            self.unretire()
         self.live, self.taken = ("old",), self.taken and self.shape.way == "in place"
         extra = self.shape.extra
         if extra and not extra.discard and any(row.extra != extra.fill for row in self.rows.values()):
@@ -156,7 +156,7 @@ class Book:
         for row in self.rows.values():
             self.carry(row, "new")
 
-    def bring_back(self) -> None:
+    def unretire(self) -> None:
         """What was set aside stays as it was written, where it still says what the new side says."""
         self.retired = False
         for key, row in self.rows.items():

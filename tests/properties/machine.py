@@ -143,8 +143,8 @@ class Moving(RuleBasedStateMachine):
 
     @rule()
     @precondition(lambda self: self.book.retired)
-    def bring_back(self) -> None:
-        self.change(Book.bring_back, self.lab.bring_back)
+    def unretire(self) -> None:
+        self.change(Book.unretire, self.lab.unretire)
         if not self.book.retired:
             assert not (changed := definitions(of_rehome=True) ^ self.live_schema), changed
 

@@ -16,9 +16,9 @@ from rehome.errors import Refused
 from rehome.plan import historical
 from rehome.postgres import anatomy, catalog, tables
 from rehome.postgres.sql import Identifier
-from rehome.postgres.tables import Anatomy, Constraint, Table
+from rehome.postgres.tables import Anatomy, Constraint, ForeignKey, Table
 
-KINDS = {"p": "primary key", "u": "unique", "x": "exclusion", "c": "check", "f": "foreign key"}
+KINDS = {"p": "primary key", "u": "unique", "x": "exclusion", "c": "check"}
 RELATIONS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
 
 INVALID = """
@@ -116,7 +116,7 @@ class PostgreSQL(Server):
             kind=RELATIONS.get(table.kind, "relation of another kind"),
             columns=tuple(self.columns(whole)),
             parts=(
-                *(describe_constraint(c, self.places) for c in table.constraints),
+                *(describe_constraint(c, self.places) for c in table.all_constraints),
                 *(describe_index(i, invalid) for i in table.indexes),
             ),
             comment=whole.comments.get("", ""),
@@ -162,14 +162,14 @@ def generation(text: str) -> str:
     return f"{expression} {'VIRTUAL' if kind == 'v' else 'STORED'}" if kind else ""
 
 
-def describe_constraint(constraint: Constraint, places: Mapping[int, str]) -> Part:
-    definition = constraint.definition.removesuffix(" NOT VALID")
-    if constraint.kind == "f":
-        place = places.get(constraint.referenced_oid, constraint.referenced)
-        columns, referenced = map(listed, (constraint.columns, constraint.referenced_columns))
-        definition = f"FOREIGN KEY ({columns}) REFERENCES {place}({referenced}){constraint.options}"
+def describe_constraint(constraint: Constraint | ForeignKey, places: Mapping[int, str]) -> Part:
     flaw = "" if constraint.validated else "not validated"
-    return Part(KINDS[constraint.kind], constraint.name, definition, constraint.columns, flaw)
+    if isinstance(constraint, Constraint):
+        return Part(KINDS[constraint.kind], constraint.name, constraint.definition, constraint.columns, flaw)
+    place = places.get(constraint.referenced_oid, constraint.referenced)
+    columns, referenced = map(listed, (constraint.columns, constraint.end.columns))
+    definition = f"FOREIGN KEY ({columns}) REFERENCES {place}({referenced}){constraint.tail}"
+    return Part("foreign key", constraint.name, definition, constraint.columns, flaw)
 
 
 def listed(names: Iterable[str]) -> str:

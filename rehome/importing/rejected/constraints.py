@@ -11,7 +11,7 @@ from rehome.parts import rows
 from rehome.plan.plan import Flow
 from rehome.postgres import sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
-from rehome.postgres.tables import Constraint
+from rehome.postgres.tables import Constraint, ForeignKey
 
 
 def ask_constraints(
@@ -36,7 +36,7 @@ def ask_constraints(
             yield orphans(plan, flow, key, left)
 
 
-def is_plain(constraint: Constraint) -> bool:
+def is_plain(constraint: Constraint | ForeignKey) -> bool:
     """Whether it is enforced, and each of its values is by itself: both may be otherwise since PostgreSQL 18."""
     return re.search(r" NOT ENFORCED\b|[(,] ?PERIOD ", constraint.definition) is None
 
@@ -71,17 +71,17 @@ def exchanged(flow: Flow, unique: Unique) -> Statement:
     )
 
 
-def orphans(plan: ImportPlan, flow: Flow, key: Constraint, left: Sequence[tuple[ImportPlan, Flow]]) -> Statement:
+def orphans(plan: ImportPlan, flow: Flow, key: ForeignKey, left: Sequence[tuple[ImportPlan, Flow]]) -> Statement:
     def lead_to(relation: Statement) -> Statement:
         return SQL("EXISTS (SELECT FROM {} AS parent WHERE {})").format(
             relation,
             SQL(" AND ").join(
                 SQL("{} = {}").format(Identifier("parent", there), cell(here))
-                for here, there in zip(key.columns, key.referenced_columns, strict=True)
+                for here, there in zip(key.columns, key.end.columns, strict=True)
             ),
         )
 
-    held = [lead_to(SQL(str(key.referenced)))]
+    held = [lead_to(SQL(key.referenced))]
     if key.referenced_oid == plan.target.oid and gives(flow, key):
         held.append(lead_to(SQL("({})").format(projection(flow))))
     skipped = [
@@ -98,5 +98,5 @@ def orphans(plan: ImportPlan, flow: Flow, key: Constraint, left: Sequence[tuple[
     return ask(flow, ", ".join(key.columns), reason, together(key.columns), condition)
 
 
-def gives(flow: Flow, key: Constraint) -> bool:
-    return set(key.referenced_columns) <= {a.column.name for a in flow.carried}
+def gives(flow: Flow, key: ForeignKey) -> bool:
+    return set(key.end.columns) <= {a.column.name for a in flow.carried}

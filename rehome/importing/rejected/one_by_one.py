@@ -38,7 +38,7 @@ def check_at_once(plan: ImportPlan) -> list[Statement]:
     return [
         SQL("SET CONSTRAINTS {} IMMEDIATE").format(Identifier(plan.target.schema, constraint.name))
         for constraint in plan.target.constraints
-        if constraint.deferrable and constraint.kind != "f"
+        if constraint.deferrable
     ]
 
 

@@ -60,8 +60,8 @@ RETIRE = Way(
     "No move is live on this database that could be retired.",
 )
 UNDO = Way(
-    runner.bring_back,
-    runner.bring_back_steps,
+    runner.unretire,
+    runner.unretire_steps,
     is_aside,
     lambda plan, run: "",
     "{move} is live again: {sources}, with everything written since, and the triggers are back.",

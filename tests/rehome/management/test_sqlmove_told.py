@@ -71,7 +71,7 @@ def retire(lab: Lab, move: Move) -> Iterable[Step]:
 
 
 def unretire(lab: Lab, move: Move) -> Iterable[Step]:
-    return runner.bring_back_steps(resolve(move, lab.apps, lab.connection), run_of(lab, move))
+    return runner.unretire_steps(resolve(move, lab.apps, lab.connection), run_of(lab, move))
 
 
 def drop(lab: Lab, move: Move) -> Iterable[Step]:
@@ -115,7 +115,7 @@ WAYS: dict[str, tuple[Move, list[Act], Steps, Act]] = {
     "backwards, corrected": (DEFAULT, [Lab.forward, lose_a_trigger], backward, Lab.back),
     "backwards, in place": (IN_PLACE, [Lab.forward], backward, Lab.back),
     "retire": (DEFAULT, [Lab.forward], retire, Lab.retire),
-    "unretire": (DEFAULT, [Lab.forward, Lab.retire], unretire, Lab.bring_back),
+    "unretire": (DEFAULT, [Lab.forward, Lab.retire], unretire, Lab.unretire),
     "drop": (DEFAULT, [Lab.forward, Lab.retire], drop, drop_for_good),
 }
 """The move, what has happened to it, what `sqlmove` prints from, and what is run."""

@@ -71,7 +71,7 @@ def test_everything_comes_back_as_it_was(live: Lab) -> None:
     before = definitions(lab)
     lab.retire(MOVE)
     assert (phase(lab), kind(lab, "old_thing"), kind(lab, "old_thing_tags")) == ("retired", "v", "v")
-    lab.bring_back(MOVE)
+    lab.unretire(MOVE)
     assert (phase(lab), kind(lab, "old_thing"), kind(lab, "old_thing_tags")) == ("live", "r", "r")
     assert definitions(lab) == before
     assert lab.verify(MOVE).ok
@@ -94,7 +94,7 @@ def test_what_is_written_while_it_is_retired_is_there_afterwards(live: Lab) -> N
     # Unique values change places.
     for code, value in ((1, None), (3, 1), (None, 3)):
         old.objects.filter(code=code).update(code=value)
-    live.bring_back(MOVE)
+    live.unretire(MOVE)
     rows = list(old.objects.order_by("pk").values_list("name", "code", "parent"))
     assert rows == [("eins", 3, None), ("three", 1, None), ("four", 4, through_view.pk)]
     assert live.verify(MOVE).ok
@@ -112,7 +112,7 @@ SELECT conname, convalidated, confrelid::regclass::text FROM pg_constraint
 
 def test_foreign_keys_of_other_tables_hold_all_the_time(live: Lab) -> None:
     ((name, _, _),) = live.sql(KEY_OF_NOTE)
-    for step, table in ((live.retire, "new_thing"), (live.bring_back, "old_thing")):
+    for step, table in ((live.retire, "new_thing"), (live.unretire, "old_thing")):
         step(MOVE)
         assert live.sql(KEY_OF_NOTE) == [(name, True, table)]
         for orphan in ("INSERT INTO rest_note (thing_id) VALUES (999)", "DELETE FROM old_thing WHERE id = 1"):
@@ -126,7 +126,7 @@ def test_a_row_that_the_old_table_pointed_at_can_go_while_it_is_aside(live: Lab)
     live.retire(MOVE)
     live.get("old.Thing").objects.update(owner=None)
     live.get("rest.Owner").objects.get().delete()
-    live.bring_back(MOVE)
+    live.unretire(MOVE)
     assert live.get("old.Thing").objects.filter(owner=None).count() == 2
 
 
@@ -136,8 +136,8 @@ def test_both_can_be_done_any_number_of_times_and_twice_is_once(live: Lab) -> No
         live.retire(MOVE)
         live.forward(MOVE)
         assert phase(live) == "retired"
-        live.bring_back(MOVE)
-        live.bring_back(MOVE)
+        live.unretire(MOVE)
+        live.unretire(MOVE)
         assert phase(live) == "live"
     live.get("old.Thing").objects.create(name="x")
     assert live.verify(MOVE).ok
@@ -161,12 +161,12 @@ def test_a_snapshot_from_before_the_undo_overwrites_nothing(live: Lab, open_clie
     for write in ("UPDATE old_thing SET name = name || '!' WHERE id = 1", "INSERT INTO old_thing (name) VALUES ('x')"):
         client.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
         client.run("SELECT FROM rest_owner")
-        live.bring_back(MOVE)
+        live.unretire(MOVE)
         assert outcome(client.start(write)) == "40001"
         client.run("ROLLBACK")
         live.retire(MOVE)
         live.sql("UPDATE old_thing SET code = id")
-    live.bring_back(MOVE)
+    live.unretire(MOVE)
     assert live.verify(MOVE).ok
 
 
@@ -194,7 +194,7 @@ def test_rows_of_many_types_under_a_key_of_two_columns(lab: Lab) -> None:
     old.objects.filter(place="here").update(data=None, price="1.50")
     new.objects.filter(place="there").delete()
     old.objects.create(place="new", **values)
-    lab.bring_back(MOVE)
+    lab.unretire(MOVE)
     assert lab.verify(MOVE).ok
     rows = [lab.sql(f'SELECT * FROM {table} ORDER BY "the place"') for table in ("old_thing", "new_thing")]
     assert rows[0] == rows[1]
@@ -210,7 +210,7 @@ def test_what_was_moved_online_is_retired_like_anything_else(lab: Lab) -> None:
     assert writes.read(lab.plan(move), Ledger(lab.alias).current(lab.plan(move))).total == 1
     lab.retire(move)
     old.objects.create(name="three")
-    lab.bring_back(move)
+    lab.unretire(move)
     assert lab.verify(move).ok
     lab.retire(move)
     lab.back(move)
@@ -236,7 +236,7 @@ def test_what_only_the_source_has_is_kept(lab: Lab) -> None:
     old.objects.filter(pk=1).update(name="z")
     old.objects.filter(pk=2).delete()
     old.objects.create(name="d", fax="lost")
-    lab.bring_back(move)
+    lab.unretire(move)
     assert list(old.objects.order_by("pk").values_list("name", "fax")) == [("z", "1"), ("c", "3"), ("d", "none")]
 
 
@@ -249,7 +249,7 @@ def test_computed_values_stay_as_they_were_written(lab: Lab) -> None:
     lab.retire(move)
     old.objects.update(n=1)
     new.objects.create(email="Grace@Example")
-    lab.bring_back(move)
+    lab.unretire(move)
     assert list(old.objects.order_by("pk").values_list("email", "n")) == [("Ada@Example", 1), ("Grace@Example", 0)]
     assert new.objects.order_by("pk").last().email == "Grace@Example"
 

@@ -64,7 +64,7 @@ def test_what_the_writers_committed_is_there_and_nothing_else(
             farm.await_writes((2 * number + 1) * WRITES // (2 * ROUNDS + 1))
             lab.retire(move)
             farm.await_writes((2 * number + 2) * WRITES // (2 * ROUNDS + 1))
-            lab.bring_back(move)
+            lab.unretire(move)
         farm.await_writes(WRITES)
     finally:
         farm.stopped.set()

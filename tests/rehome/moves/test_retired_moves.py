@@ -29,6 +29,8 @@ def printers(text: str) -> dict[str, Any]:
 
 @pytest.fixture
 def retired(live: str) -> None:
+    farm.sql("GRANT SELECT ON portal_printer TO PUBLIC")
+    farm.sql("GRANT UPDATE (api_key) ON portal_printer TO pg_monitor")
     call("retiremoves", "printers.Printer")
 
 
@@ -55,17 +57,29 @@ def test_the_sql_of_the_way_back_undoes_the_retirement_first(retired: None) -> N
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (VIEW, "public.portal_printer, a view of public.printers_printer since it was retired, is gone."),
+        (VIEW, "public.portal_printer, the view of public.printers_printer, is gone."),
         (
-            "CREATE OR REPLACE VIEW portal_printer AS TABLE printers_printer LIMIT 1000",
-            "public.portal_printer is not the view of public.printers_printer that the retirement made.",
+            "CREATE OR REPLACE VIEW portal_printer WITH (security_invoker) AS TABLE printers_printer LIMIT 1000",
+            "public.portal_printer is not the view of public.printers_printer that the move made.",
         ),
         (
             "CREATE RULE nothing AS ON INSERT TO portal_printer DO INSTEAD NOTHING",
             "public.portal_printer does not carry every write to public.printers_printer.",
         ),
+        (
+            "ALTER VIEW portal_printer RESET (security_invoker)",
+            "public.portal_printer has lost security_invoker, so it is read with the rights of its owner.",
+        ),
+        (
+            "REVOKE SELECT ON portal_printer FROM PUBLIC",
+            "public.portal_printer lacks privileges that public.printers_printer gives to PUBLIC.",
+        ),
+        (
+            "REVOKE UPDATE (api_key) ON portal_printer FROM pg_monitor",
+            "public.portal_printer lacks privileges that public.printers_printer gives to pg_monitor.",
+        ),
     ],
-    ids=["gone", "another", "a rule"],
+    ids=["gone", "another", "a rule", "security_invoker", "a privilege", "a privilege on a column"],
 )
 @pytest.mark.parametrize("cure", ["retiremoves", "sqlmove"])
 def test_a_damaged_view_is_reported_and_made_again(retired: None, damage: str, said: str, cure: str) -> None:

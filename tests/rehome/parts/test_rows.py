@@ -1,15 +1,15 @@
 """The SQL of a move as text: no database is asked."""
 
-import dataclasses
+import json
 
 import pytest
 from django.db import models
 
-from rehome.parts import rows, triggers
+from rehome.parts import foreign_keys, rows, triggers
 from rehome.parts.sequences import create
 from rehome.plan.plan import Assignment, Flow, TablePair, read_column
 from rehome.postgres import sql
-from rehome.postgres.tables import Column, Constraint, Sequence, Table
+from rehome.postgres.tables import Column, Constraint, End, Sequence, Table
 
 pytestmark = pytest.mark.server
 
@@ -24,8 +24,8 @@ def column(name: str, kind: str = "bigint", *, identity: str = "") -> Column:
 def table(name: str, *columns: Column, schema: str = "public", constraints: tuple[Constraint, ...] = ()) -> Table:
     return Table(
         oid=0, schema=schema, name=name, kind="r", owner="owner", owned=True, row_security=False, persistence="p",
-        inherits=False, partition=False, rules=(), columns=columns, constraints=constraints, indexes=(), incoming=(),
-        triggers=(), grants=(), sequences={},
+        inherits=False, partition=False, rules=(), columns=columns, constraints=constraints, foreign_keys=(),
+        incoming=(), indexes=(), triggers=(), grants=(), sequences={},
     )  # fmt: skip
 
 
@@ -53,8 +53,7 @@ OLD = table("old_thing", column("id", "integer"), column("name", "character vary
 NEW = table("new_thing", column("id", identity="a"), column("label", "character varying(20)"))
 PAIR = pair(OLD, NEW)
 UNIQUE = Constraint(
-    "one_name", "u", "UNIQUE (label) DEFERRABLE", ("label",), validated=True, deferrable=True, expression=None,
-    referenced=None, referenced_columns=(), referenced_oid=0,
+    "one_name", "u", "UNIQUE (label) DEFERRABLE", ("label",), validated=True, deferrable=True, expression=None
 )  # fmt: skip
 
 
@@ -81,11 +80,29 @@ def test_every_name_is_quoted() -> None:
 
 
 def test_a_constraint_is_added_as_it_was_defined() -> None:
-    key = dataclasses.replace(UNIQUE, name="fk", kind="f", definition="FOREIGN KEY (x) REFERENCES y(z) NOT VALID")
-    added = [sql.add_constraint(NEW, key, validate=validate).as_string() for validate in (True, False)]
-    assert added == [
-        'ALTER TABLE "public"."new_thing" ADD CONSTRAINT "fk" FOREIGN KEY (x) REFERENCES y(z)',
-        'ALTER TABLE "public"."new_thing" ADD CONSTRAINT "fk" FOREIGN KEY (x) REFERENCES y(z) NOT VALID',
+    added = [
+        sql.add_constraint("public", "new_thing", "fk", f"FOREIGN KEY (x) REFERENCES y(z){kept}", validate=validate)
+        for kept, validate in (("", True), ("", False), (" NOT VALID", True), (" NOT VALID", False))
+    ]
+    whole = 'ALTER TABLE "public"."new_thing" ADD CONSTRAINT "fk" FOREIGN KEY (x) REFERENCES y(z)'
+    assert [statement.as_string() for statement in added] == [whole, *[f"{whole} NOT VALID"] * 3]
+
+
+def test_a_foreign_key_that_a_run_kept_is_read_again() -> None:
+    """In the shape that it always had."""
+    record = {
+        "schema": "public", "table": "note", "name": "note_thing", "head": "FOREIGN KEY (thing)",
+        "tail": " ON DELETE CASCADE", "end": {"schema": "s", "table": 'odd "y"', "columns": ["id", "Z"]},
+        "origin": None, "validated": True,
+    }  # fmt: skip
+    key = foreign_keys.from_json(record)
+    assert json.loads(json.dumps(foreign_keys.as_json(key))) == record
+    moved = foreign_keys.with_end(key, End("public", "new_thing", ("id", "z")))
+    assert foreign_keys.as_json(moved) == foreign_keys.as_json(key)
+    assert [statement.as_string() for statement in foreign_keys.move(moved, key.end)] == [
+        'ALTER TABLE "public"."note" DROP CONSTRAINT IF EXISTS "note_thing"',
+        'ALTER TABLE "public"."note" ADD CONSTRAINT "note_thing" FOREIGN KEY (thing) REFERENCES "s"."odd ""y""" '
+        '("id", "Z") ON DELETE CASCADE NOT VALID',
     ]
 
 

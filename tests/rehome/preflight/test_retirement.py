@@ -76,7 +76,7 @@ def test_what_a_view_can_not_replace_is_refused(live: Lab, obstacle: str, said: 
     assert dump(live.alias) == before
 
 
-@pytest.mark.parametrize("way", [runner.bring_back, runner.drop])
+@pytest.mark.parametrize("way", [runner.unretire, runner.drop])
 def test_what_is_not_retired_can_not_be_undone(lab: Lab, way: Callable[..., None]) -> None:
     lab.twins(lambda app: {"name": text()})
     with pytest.raises(Refused, match="is not retired on database 'default': it never ran here"):
@@ -137,7 +137,7 @@ def test_foreign_keys_keep_their_definition(live: Lab) -> None:
     live.sql("UPDATE old_thing SET code = 2")
     assert live.sql('SELECT * FROM "Other"."Odd (x)"') == [(1, 2)]
     live.sql("UPDATE old_thing SET code = 1")
-    live.bring_back(MOVE)
+    live.unretire(MOVE)
     assert dump(live.alias, without_data=["rehome_moverun"]) == before
     live.retire(MOVE)
     live.sql("DELETE FROM old_thing")
@@ -148,7 +148,7 @@ def test_a_foreign_key_that_somebody_re_pointed_stays_where_it_is(live: Lab) -> 
     live.sql("CREATE TABLE kept (thing bigint CONSTRAINT mine REFERENCES old_thing)")
     live.retire(MOVE)
     live.sql("ALTER TABLE kept DROP CONSTRAINT mine, ADD CONSTRAINT mine FOREIGN KEY (thing) REFERENCES new_thing")
-    live.bring_back(MOVE)
+    live.unretire(MOVE)
     found = "SELECT confrelid::regclass::text FROM pg_constraint WHERE conname = 'mine'"
     assert live.sql(found) == [("new_thing",)]
 
@@ -163,7 +163,7 @@ def test_what_was_granted_and_revoked_on_the_view_is_on_the_table_afterwards(
     lab.retire(MOVE)
     lab.sql(f'REVOKE DELETE ON old_thing FROM "{reader}"')
     lab.sql(f'GRANT INSERT ON old_thing TO "{writer}"')
-    lab.bring_back(MOVE)
+    lab.unretire(MOVE)
     held = "SELECT has_table_privilege(%s, 'old_thing', %s)"
     wanted = {(reader, "SELECT"): True, (reader, "DELETE"): False, (writer, "INSERT"): True, (writer, "SELECT"): False}
     assert {question: lab.sql(held, list(question))[0][0] for question in wanted} == wanted
@@ -178,7 +178,7 @@ def test_who_was_let_in_after_the_move_can_still_use_the_old_name(live: Lab, mak
         live.sql("UPDATE old_thing SET name = 'mine'")
         with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
             live.sql("DELETE FROM old_thing")
-    live.bring_back(MOVE)
+    live.unretire(MOVE)
     live.back(MOVE)
     assert live.sql("SELECT has_table_privilege(%s, 'new_thing', 'SELECT')", [late]) == [(False,)]
 

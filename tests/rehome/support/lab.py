@@ -116,8 +116,8 @@ class Lab:
     def retire(self, move: Move) -> None:
         runner.retire(move, self.apps, self.connection)
 
-    def bring_back(self, move: Move) -> None:
-        runner.bring_back(move, self.apps, self.connection)
+    def unretire(self, move: Move) -> None:
+        runner.unretire(move, self.apps, self.connection)
 
     def clean(self) -> None:
         """Drop whatever came into being since this lab was opened, and forget its moves."""

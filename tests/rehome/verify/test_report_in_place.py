@@ -90,6 +90,16 @@ def test_a_privilege_that_the_table_lost_too_is_not_missed(things: Lab) -> None:
     assert things.verify(MOVE).ok
 
 
+def test_a_view_that_asked_no_reader_need_not_begin_to(lab: Lab, make_role: Callable[[str], str]) -> None:
+    """Who read single columns through it has been shut out since."""
+    lab.twins(lambda app: {"name": models.CharField(max_length=20)})
+    reader = make_role("reader")
+    lab.sql(f'GRANT SELECT (name) ON old_thing TO "{reader}"')
+    lab.forward(MOVE)
+    lab.sql(f'REVOKE ALL (name) ON old_thing, new_thing FROM "{reader}"')
+    assert lab.verify(MOVE).ok
+
+
 def test_a_constraint_that_is_not_validated_is_named(things: Lab) -> None:
     things.sql("ALTER TABLE new_thing ADD CONSTRAINT short CHECK (length(name) < 30) NOT VALID")
     report = things.verify(MOVE)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from rehome.parts import old_names, standins
-from rehome.plan.record import View
+from rehome.parts import standing_views
 from rehome.postgres import catalog
 from tests.rehome.support.lab import Lab
 
@@ -40,7 +39,7 @@ def expected(lab: Lab, columns: dict[str, str]) -> set[str]:
     view, table = (catalog.read_table(lab.connection, name) for name in ("old_thing", "new_thing"))
     assert view is not None
     assert table is not None
-    return old_names.expected(view, table, columns)
+    return standing_views.expected(view, table, columns)
 
 
 @pytest.mark.parametrize("printed", PRINTED.values(), ids=PRINTED)
@@ -49,18 +48,18 @@ def test_the_words_of_every_version(lab: Lab, printed: str) -> None:
     lab.sql(f"CREATE VIEW old_thing AS {PRINTED['16']}")
     ((here,),) = lab.sql("SELECT pg_get_viewdef('old_thing'::regclass)")
     for text in (printed, here):
-        assert old_names.in_short(text) in expected(lab, COLUMNS)
-        assert old_names.in_short(text) not in expected(lab, COLUMNS | {"new": "new"})
-        assert old_names.in_short(text) not in expected(lab, COLUMNS | {"new_1": "two spaces"})
+        assert standing_views.in_short(text) in expected(lab, COLUMNS)
+        assert standing_views.in_short(text) not in expected(lab, COLUMNS | {"new": "new"})
+        assert standing_views.in_short(text) not in expected(lab, COLUMNS | {"new_1": "two spaces"})
 
 
 @pytest.mark.parametrize("printed", PRINTED.values(), ids=PRINTED)
 def test_what_version_0_1_kept_of_a_retired_table_is_known(printed: str) -> None:
     kept = "SELECT id, title AS name, order,  AS , two spaces AS  FROM {} "
     place = "public.new_thing" if "public" in printed else "new_thing"
-    assert standins.is_kept(printed, View((), kept.format(place), {}))
-    assert standins.is_kept(printed, View((), old_names.in_short(printed), {}))
-    assert not standins.is_kept(printed, View((), kept.replace("title", "id").format(place), {}))
+    assert standing_views.is_known(printed, {kept.format(place)})
+    assert standing_views.is_known(printed, {standing_views.in_short(printed)})
+    assert not standing_views.is_known(printed, {kept.replace("title", "id").format(place)})
 
 
 OTHERS = {
@@ -82,7 +81,7 @@ def test_another_view_is_not_taken_for_it(lab: Lab, other: str) -> None:
         lab.sql("CREATE TABLE new.new_thing (id int, title text)")
         lab.sql(f"CREATE VIEW old_thing AS {other}")
         ((printed,),) = lab.sql("SELECT pg_get_viewdef('old_thing'::regclass)")
-        assert old_names.in_short(printed) not in expected(lab, {"id": "id", "title": "title"})
+        assert standing_views.in_short(printed) not in expected(lab, {"id": "id", "title": "title"})
     finally:
         lab.sql("DROP SCHEMA new CASCADE")
 
@@ -104,4 +103,4 @@ def test_an_expression_has_the_same_words_on_every_version(lab: Lab, expression:
     make_tables(lab)
     lab.sql(f"CREATE VIEW old_thing AS SELECT new.id, {expression} AS made FROM new_thing AS new")
     ((printed,),) = lab.sql("SELECT pg_get_viewdef('old_thing'::regclass)")
-    assert old_names.in_short(printed) == f"SELECT id , {words} AS made FROM new_thing"
+    assert standing_views.in_short(printed) == f"SELECT id , {words} AS made FROM new_thing"
