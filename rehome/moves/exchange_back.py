@@ -32,13 +32,14 @@ def switch(plan: Plan, names: identity.Identity | None, record: Record) -> list[
     keys = twins_keys(plan, record)
     own, ledger = map(foreign_keys.from_json, in_place_of(record).keys), Ledger(plan.connection.alias)
     return [
+        # The table's own rows may point at content types: it still has the name by which it was found.
+        *identity.give_back(names, record),
         *(statement for pair in plan.pairs for statement in old_names.drop(pair)),
         *(sql.drop_incoming(key) for key in keys),
         *(statement for pair, kept in pairs for statement in take_grants_away(pair, kept)),
         *(statement for one in back for statement in renaming.rename(one)),
         *make_twins(plan),
         *(statement for pair, kept in pairs for statement in grant_again(pair, kept)),
-        *identity.give_back(names, record),
         *sync.raise_fence(plan),
         *(statement for key in own for statement in foreign_keys.add(key, foreign_keys.find_end(key, ledger))),
         *(sql.add_incoming(key) for key in keys),

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from django.db import DatabaseError, InterfaceError, OperationalError
+from psycopg.errors import ObjectNotInPrerequisiteState
 
 from rehome.errors import LockNotObtained, MoveFailed, RehomeError, one_line
 from rehome.parts import content_types, foreign_keys, grants, identity, rows, sequences, sync, writes
@@ -15,6 +16,9 @@ from rehome.postgres.session import Session
 from rehome.postgres.sql import Statement
 from rehome.postgres.tables import Table
 from rehome.verify import comparison
+
+REFUSALS = {"54", "55"}
+"""Classes of SQLSTATE that Django takes for a server in trouble: a limit of PostgreSQL, the state of an object."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,15 +42,23 @@ def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iter
         yield
     except LockNotObtained as error:
         raise LockNotObtained(f"{error} {outcome}") from error
-    except (OperationalError, InterfaceError) as error:
-        raise MoveFailed(
-            f"{plan}: The connection was lost or the server gave up: {one_line(error)}. {outcome} Run {again} again."
-        ) from error
-    except DatabaseError as error:
-        raise MoveFailed(
-            f"{plan}: PostgreSQL refused: {one_line(error)}. {outcome} "
-            f"Correct the rows or the definition that it names, then run {again} again."
-        ) from error
+    except (DatabaseError, InterfaceError) as error:
+        raise MoveFailed(f"{plan}: {describe(error, outcome, again)}") from error
+
+
+def describe(error: Exception, outcome: str, again: str) -> str:
+    """A sentence on what PostgreSQL said, or on its silence, then `outcome`, and what to do."""
+    cause = error.__cause__
+    state = getattr(cause, "sqlstate", None) or ""
+    if isinstance(cause, ObjectNotInPrerequisiteState) and cause.diag.message_hint:
+        # What a fence says is whole sentences.
+        return f"PostgreSQL refused: {cause.diag.message_primary} {outcome} {cause.diag.message_hint}"
+    if isinstance(error, (OperationalError, InterfaceError)) and state[:2] not in REFUSALS:
+        return f"The connection was lost or the server gave up: {one_line(error)}. {outcome} Run {again} again."
+    return (
+        f"PostgreSQL refused: {one_line(error)}. {outcome} "
+        f"Correct the rows or the definition that it names, then run {again} again."
+    )
 
 
 def lock_both(plan: Plan) -> list[Statement]:
@@ -73,13 +85,19 @@ def undone_on_failure(plan: Plan, undo: Callable[[], object]) -> Iterator[None]:
 
 
 def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
-    """From here both tables live."""
+    """From here both tables live. Rows of the source that point at the names are corrected, and the target's by the
+    triggers: where there is no way back, by those that carry one way, before the source is frozen.
+    """
+    named = identity.carry(names)
+    if named and not plan.reversible:
+        named = [*sync.install_for_copying(plan), *named, *sync.remove_for_copying(plan)]
     return [
         *sequences.follow(plan),
+        *([] if plan.reversible else named),
         *sync.install(plan),
         *writes.restart(plan),
         *grants.carry(plan),
-        *identity.carry(names),
+        *(named if plan.reversible else []),
     ]
 
 
@@ -93,8 +111,9 @@ def switch_back(plan: Plan, names: identity.Identity | None, record: Record, *, 
         sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"),
         *sequences.give_back(record, plan),
         *grants.give_back(record, plan),
-        *identity.give_back(names, record),
+        # What the target has is the source's by now, and would forbid what is dropped with its names.
         *foreign_keys.empty(plan),
+        *identity.give_back(names, record),
         *sync.raise_fence(plan),
     ]
 
