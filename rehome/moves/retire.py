@@ -15,7 +15,7 @@ from rehome.plan.record import Record
 from rehome.postgres import locks, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import Statement
-from rehome.preflight import retirement
+from rehome.preflight import retirement, tables
 from rehome.terminal import Progress
 from rehome.verify import comparison, report
 
@@ -132,6 +132,7 @@ def bring_back(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     back = run is not None and run.phase == Phase.LIVE
     if run is None or not back:
         run = retirement.check_retired(plan, run)
+        tables.refuse_moved_on(plan)
     progress = Progress(f"{plan}: bringing back, database {plan.connection.alias!r}", steps=1 if back else 3)
     old = plan if back else resolve.plan_of(plan, run, own_names=True)
     session = steps.open_session(old)

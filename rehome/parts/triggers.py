@@ -115,6 +115,11 @@ def standing(kind: str, table: Table) -> list[str]:
     return [trigger.name for trigger in table.triggers if trigger.enabled and named.fullmatch(trigger.name)]
 
 
+def of_others(kind: str, table: Table, pair: TablePair) -> list[str]:
+    """Those of `standing` that belong to another move."""
+    return [trigger for trigger in standing(kind, table) if trigger != trigger_name(kind, pair)]
+
+
 def sync_triggers(pair: TablePair, search_path: tuple[str, ...], *, copying: bool = False) -> list[Trigger]:
     """What keeps both tables of a pair in step: one row trigger and one truncate trigger on each."""
     owner = pair.source.owner if pair.source.owner == pair.target.owner else None
