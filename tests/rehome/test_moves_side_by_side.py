@@ -15,6 +15,7 @@ from django.db import models
 from django.db.models.functions import Upper
 
 from rehome import Move
+from rehome.errors import MoveFailed
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.people import permission, register
 from tests.rehome.support.stopping import stop_at
@@ -267,3 +268,32 @@ def test_a_move_goes_back_to_its_names_whatever_has_been_moved_since(
         write(world, table, "add")
     world.back(WAYS[way])
     check(world, following, "old_thing")
+
+
+# ----- what a trigger says, as a person reads it
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("55000", "PostgreSQL refused: This is closed. Nothing has been moved. Use the other door."),
+        ("55006", "PostgreSQL refused: This is closed. HINT: Use the other door."),
+        ("54000", "PostgreSQL refused: This is closed. HINT: Use the other door."),
+        ("23514", "PostgreSQL refused: This is closed. HINT: Use the other door."),
+        ("53100", "The connection was lost or the server gave up: This is closed. HINT: Use the other door."),
+        ("57P03", "The connection was lost or the server gave up: This is closed. HINT: Use the other door."),
+        ("58030", "The connection was lost or the server gave up: This is closed. HINT: Use the other door."),
+    ],
+)
+def test_an_error_is_told_by_its_class(lab: Lab, state: str, said: str) -> None:
+    lab.twins(lambda app: {"name": models.CharField(max_length=20)})
+    register("old")
+    lab.sql(
+        "CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'This is closed.' "
+        f"USING ERRCODE = '{state}', HINT = 'Use the other door.'; END $$"
+    )
+    lab.sql("CREATE TABLE menu (about integer REFERENCES django_content_type)")
+    lab.sql("CREATE TRIGGER closed BEFORE UPDATE ON menu FOR EACH STATEMENT EXECUTE FUNCTION closed()")
+    with pytest.raises(MoveFailed) as failed:
+        lab.forward(WAYS["in one transaction"])
+    assert f"old.Thing -> new.Thing: {said}" in str(failed.value)
