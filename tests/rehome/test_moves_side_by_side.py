@@ -20,6 +20,7 @@ from tests.rehome.support.lab import Lab
 from tests.rehome.support.people import permission, register
 from tests.rehome.support.stopping import stop_at
 
+LONG = pytest.mark.long
 NO_RETURN: dict[str, Any] = {"fields": {"word": Upper("word")}}
 WAYS = {
     "in one transaction": Move("old.Thing", "new.Thing"),
@@ -223,7 +224,7 @@ def names(lab: Lab) -> set[tuple[str, str]]:
     return set(found.values_list("content_type__app_label", "codename"))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [pytest.param(way, marks=LONG if "online" in way else ()) for way in WAYS])
 @pytest.mark.parametrize("state", STATES)
 def test_a_move_leads_every_row_to_its_names_whatever_move_the_row_is_in(world: Lab, state: str, way: str) -> None:
     move, before = WAYS[way], names(world)
@@ -252,7 +253,7 @@ def test_a_move_leads_every_row_to_its_names_whatever_move_the_row_is_in(world: 
     check(world, "frozen" if state == "frozen" else "not moved")
 
 
-@pytest.mark.parametrize("way", ["in one transaction", "in place"])
+@pytest.mark.parametrize("way", ["in one transaction", pytest.param("in place", marks=LONG)])
 @pytest.mark.parametrize(("state", "step", "following"), NEXT, ids=lambda value: getattr(value, "__name__", value))
 def test_a_move_goes_back_to_its_names_whatever_has_been_moved_since(
     world: Lab, state: str, step: Step, following: str, way: str
