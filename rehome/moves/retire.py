@@ -167,7 +167,7 @@ def return_in_transaction(plan: Plan, old: Plan, session: Session, ledger: Ledge
         )
     session.run(*sync.install(old))
     unvalidated = tuple(key.as_json() for key in [*own_keys(run), *returning_keys(plan)] if key.validated)
-    record = Record.of(run).keeping(aside=None, ends=None, views=None, unvalidated=unvalidated)
+    record = Record.of(run).keeping(aside=None, ends={}, views={}, unvalidated=unvalidated)
     ledger.advance(run, Phase.LIVE, record=record)
 
 
