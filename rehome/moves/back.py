@@ -110,8 +110,9 @@ class Back:
         switched = [
             *sequences.revert(self.record, plan),
             *grants.revert(self.record, plan),
-            *identity.revert(names, self.record),
+            # What the target has is the source's by now, and would forbid what is dropped with its names.
             *foreign_keys.empty_targets(plan),
+            *identity.revert(names, self.record),
             *sync.raise_fence(plan),
         ]
         yield Group(tuple(switched))

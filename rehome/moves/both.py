@@ -10,13 +10,19 @@ from rehome.verify.comparison import Comparison
 
 
 def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
-    """From here both tables live."""
+    """From here both tables live. Rows of the source that point at the names are corrected, and the target's by the
+    triggers: where there is no way back, by those that carry one way, before the source is frozen.
+    """
+    named = identity.carry(names)
+    if named and not plan.reversible:
+        named = [*sync.install_for_copying(plan), *named, *sync.remove_for_copying(plan)]
     return [
         *sequences.follow(plan),
+        *([] if plan.reversible else named),
         *sync.install(plan),
         *writes.restart(plan),
         *grants.carry(plan),
-        *identity.carry(names),
+        *(named if plan.reversible else []),
     ]
 
 

@@ -29,9 +29,13 @@ def enter(plan: Plan) -> list[Statement]:
 
 
 def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | None) -> list[Statement]:
-    """From here the table has its twin's name. Foreign keys are last: their lock reaches other tables."""
+    """From here the table has its twin's name. Foreign keys are last: their lock reaches other tables.
+
+    Its own rows may point at content types, and are corrected while it has the name by which it was found.
+    """
     twins = SQL(", ").join(sql.name(pair.target) for pair in plan.pairs)
     return [
+        *identity.carry(names),
         *foreign_keys.drop_incoming(plan),
         *(
             statement
@@ -47,7 +51,6 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
             for privilege in added_grants(pair, parts)
         ),
         *(statement for pair in plan.pairs for statement in views.create(views.as_renamed(pair), plan.search_path)),
-        *identity.carry(names),
         *(statement for parts in found for statement in renaming.add_foreign_keys(parts.renaming)),
         *(statement for key in foreign_keys.to_targets(plan) for statement in foreign_keys.add(key)),
     ]

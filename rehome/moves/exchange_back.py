@@ -33,13 +33,14 @@ def switch(plan: Plan, names: identity.Identity | None, record: Record) -> list[
     ledger = Ledger(plan.connection.alias)
     own = [foreign_keys.at_its_end(foreign_keys.from_json(key), ledger) for key in in_place_of(record).keys]
     return [
+        # The table's own rows may point at content types: it still has the name by which it was found.
+        *identity.revert(names, record),
         *(statement for pair in plan.pairs for statement in views.drop(pair)),
         *(foreign_keys.drop(key) for key in keys),
         *(statement for pair, kept in pairs for statement in take_grants_away(pair, kept)),
         *(statement for one in back for statement in renaming.rename(one)),
         *make_twins(plan),
         *(statement for pair, kept in pairs for statement in grant_again(pair, kept)),
-        *identity.revert(names, record),
         *sync.raise_fence(plan),
         *(statement for key in (*own, *keys) for statement in foreign_keys.add(key)),
     ]

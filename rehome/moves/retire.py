@@ -17,7 +17,7 @@ from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Group
 from rehome.postgres.sql import Statement
 from rehome.postgres.tables import ForeignKey
-from rehome.preflight import retirement
+from rehome.preflight import retirement, tables
 from rehome.terminal import Progress
 from rehome.verify import comparison, report
 
@@ -143,6 +143,7 @@ def unretire(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
     back = run is not None and run.phase == Phase.LIVE
     if run is None or not back:
         run = retirement.check_retired(plan, run)
+        tables.refuse_moved_on(plan)
     progress = Progress(f"{plan}: bringing back, database {plan.connection.alias!r}", steps=1 if back else 3)
     way = Unretire(plan, ledger, run)
     steps.run(way.steps(), plan, way.session, progress, again=AGAIN)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError
+from psycopg.errors import ObjectNotInPrerequisiteState
 
 from rehome.errors import LockNotObtained, MoveFailed, RehomeError, one_line
 from rehome.parts import content_types
@@ -32,6 +33,8 @@ class Now:
 
 
 Action = Statement | Group | Do | Now
+REFUSALS = {"54", "55"}
+"""Classes of SQLSTATE that Django takes for a server in trouble: a limit of PostgreSQL, the state of an object."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,15 +159,23 @@ def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iter
         yield
     except LockNotObtained as error:
         raise LockNotObtained(f"{error} {outcome}") from error
-    except (OperationalError, InterfaceError) as error:
-        raise MoveFailed(
-            f"{plan}: The connection was lost or the server gave up: {one_line(error)}. {outcome} Run {again} again."
-        ) from error
-    except DatabaseError as error:
-        raise MoveFailed(
-            f"{plan}: PostgreSQL refused: {one_line(error)}. {outcome} "
-            f"Correct the rows or the definition that it names, then run {again} again."
-        ) from error
+    except (DatabaseError, InterfaceError) as error:
+        raise MoveFailed(f"{plan}: {describe(error, outcome, again)}") from error
+
+
+def describe(error: Exception, outcome: str, again: str) -> str:
+    """A sentence on what PostgreSQL said, or on its silence, then `outcome`, and what to do."""
+    cause = error.__cause__
+    state = getattr(cause, "sqlstate", None) or ""
+    if isinstance(cause, ObjectNotInPrerequisiteState) and cause.diag.message_hint:
+        # What a fence says is whole sentences.
+        return f"PostgreSQL refused: {cause.diag.message_primary} {outcome} {cause.diag.message_hint}"
+    if isinstance(error, (OperationalError, InterfaceError)) and state[:2] not in REFUSALS:
+        return f"The connection was lost or the server gave up: {one_line(error)}. {outcome} Run {again} again."
+    return (
+        f"PostgreSQL refused: {one_line(error)}. {outcome} "
+        f"Correct the rows or the definition that it names, then run {again} again."
+    )
 
 
 def tables_of(plan: Plan) -> list[Table]:

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from rehome.parts.triggers import standing
+from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Model, Plan
 from rehome.postgres import catalog
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
@@ -39,6 +41,8 @@ class GrantTable:
     name: str
     permission: str
     holder: str
+    names: frozenset[str]
+    """Its own, and those of tables that a move has filled from it, or it from them: their rows have the same ids."""
 
     @property
     def place(self) -> Statement:
@@ -71,6 +75,8 @@ class Registry:
     """Each foreign key to a content type, but for the permissions'."""
     permission_pointers: tuple[Pointer, ...]
     """Each foreign key to a permission, but for those of the grant tables."""
+    frozen: tuple[Table, ...]
+    """Those of all these that a move without a way back has made read-only."""
 
     @property
     def written(self) -> list[tuple[str, str]]:
@@ -79,30 +85,54 @@ class Registry:
         return [(t.schema, t.name) for t in tables] + [(g.schema, g.name) for g in self.grant_tables]
 
 
+@dataclasses.dataclass(frozen=True)
+class Referrer:
+    """A table with one of its foreign keys."""
+
+    table: Table
+    columns: tuple[str, ...]
+
+
 def read_registry(plan: Plan) -> Registry | None:
     """None where the database has no content types."""
     content_types = catalog.read_table(plan.connection, CONTENT_TYPES)
     if content_types is None:
         return None
     permissions = catalog.read_table(plan.connection, PERMISSIONS)
-    grant_tables, permission_pointers = [], []
-    for key in permissions.incoming if permissions else ():
-        table = read_referrer(plan, key)
-        if holder := find_holder(table, key):
-            grant_tables.append(GrantTable(key.schema, key.table, key.columns[0], holder))
-        else:
-            permission_pointers.append(make_pointer(table, key))
+    of_types = [
+        referrer
+        for referrer in find_referrers(plan, content_types)
+        if permissions is None or referrer.table.oid != permissions.oid
+    ]
+    of_permissions = find_referrers(plan, permissions) if permissions else []
+    holders = [(referrer, find_holder(referrer)) for referrer in of_permissions]
+    ledger = Ledger(plan.connection.alias)
     return Registry(
         content_types=content_types,
         permissions=permissions,
-        grant_tables=tuple(grant_tables),
-        type_pointers=tuple(
-            make_pointer(read_referrer(plan, key), key)
-            for key in content_types.incoming
-            if permissions is None or (key.schema, key.table) != (permissions.schema, permissions.name)
+        grant_tables=tuple(make_grant_table(r, holder, ledger) for r, holder in holders if holder),
+        type_pointers=tuple(make_pointer(referrer) for referrer in of_types),
+        permission_pointers=tuple(make_pointer(referrer) for referrer, holder in holders if not holder),
+        frozen=tuple(
+            {r.table.oid: r.table for r in (*of_types, *of_permissions) if standing("frozen", r.table)}.values()
         ),
-        permission_pointers=tuple(permission_pointers),
     )
+
+
+def find_referrers(plan: Plan, named: Table) -> list[Referrer]:
+    """Each foreign key to `named` whose table has rows to correct.
+
+    A table behind a fence has none: it is empty, or triggers carry to it what is written to its source. So is the
+    target of this move while the source is a table. Where both tables of another move live, the target is first: the
+    triggers have corrected its source by then, where writes are counted as those of old code.
+    """
+    targets = {pair.target.oid for pair in plan.pairs if pair.source.kind == "r"}
+    found = [
+        Referrer(table, key.columns)
+        for key in named.incoming
+        if (table := read_referrer(plan, key)).oid not in targets and not standing("fence", table)
+    ]
+    return sorted(found, key=lambda referrer: bool(standing("forward", referrer.table)))
 
 
 def read_referrer(plan: Plan, key: ForeignKey) -> Table:
@@ -111,19 +141,25 @@ def read_referrer(plan: Plan, key: ForeignKey) -> Table:
     return table
 
 
-def find_holder(table: Table, key: ForeignKey) -> str | None:
+def find_holder(referrer: Referrer) -> str | None:
     """The one other foreign key of a table that Django made for a many-to-many field to permissions."""
+    table, columns = referrer.table, referrer.columns
     names = {column.name for column in table.columns}
-    holders = names - {"id", *key.columns}
+    holders = names - {"id", *columns}
     if len(names) != 3 or "id" not in names or len(holders) != 1:
         return None
     (holder,) = holders
-    once = any(set(c.columns) == {holder, *key.columns} for c in table.constraints if c.kind == "u")
+    once = any(set(c.columns) == {holder, *columns} for c in table.constraints if c.kind == "u")
     return holder if once and any(c.columns == (holder,) for c in table.foreign_keys) else None
 
 
-def make_pointer(table: Table, key: ForeignKey) -> Pointer:
-    (column,) = key.columns
+def make_grant_table(referrer: Referrer, holder: str, ledger: Ledger) -> GrantTable:
+    table, (permission,) = referrer.table, referrer.columns
+    return GrantTable(table.schema, table.name, permission, holder, ledger.names_of(table.name))
+
+
+def make_pointer(referrer: Referrer) -> Pointer:
+    table, (column,) = referrer.table, referrer.columns
     primary = next((c.columns for c in table.constraints if c.kind == "p"), ())
     return Pointer(
         schema=table.schema,

@@ -12,10 +12,11 @@ from django.apps import apps
 
 from rehome.parts import permissions
 from rehome.parts.content_types import CONTENT_TYPES, PERMISSIONS, Label, Pointer, Registry, by_label, read_registry
+from rehome.parts.triggers import standing
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.postgres.session import Session
-from rehome.postgres.sql import SAME_RECORD, SQL, Identifier, Literal, Statement, columns, of
+from rehome.postgres.sql import SAME_RECORD, SQL, Identifier, Literal, Statement, columns, name, of
 
 ELSEWHERE = "rehome:elsewhere"
 """A model name that no app can have, for the moment in which two labels change places."""
@@ -57,6 +58,7 @@ def carry(identity: Identity | None) -> list[Statement]:
     old, new = by_label(source), by_label(target)
     return [
         *permissions.lock_grants(registry),
+        *thaw(registry),
         insert_row(registry, source, target),
         *permissions.copy_permissions(registry, source, target),
         *permissions.copy_permissions(registry, target, source),
@@ -65,6 +67,7 @@ def carry(identity: Identity | None) -> list[Statement]:
         *follow(registry.type_pointers, one_pair(new, old)),
         *follow(registry.permission_pointers, permissions.paired(target, source)),
         *exchange(identity),
+        *freeze(registry),
     ]
 
 
@@ -82,6 +85,7 @@ def revert(identity: Identity | None, record: Record) -> list[Statement]:
     old, new = by_label(source), by_label(target)
     return [
         *permissions.lock_grants(registry),
+        *thaw(registry),
         *permissions.copy_permissions(registry, source, target),
         *permissions.merge_grants(registry, source, target, record.grants_until),
         *follow(registry.type_pointers, one_pair(old, new)),
@@ -90,6 +94,7 @@ def revert(identity: Identity | None, record: Record) -> list[Statement]:
         *permissions.drop_grants(registry, by_label(target)),
         *permissions.drop_permissions(registry, target, list(record.permissions_copied)),
         *(drop_row(registry, target) if record.content_type_created else []),
+        *freeze(registry),
     ]
 
 
@@ -185,6 +190,27 @@ def follow(pointers: Iterable[Pointer], pairs: Statement) -> list[Statement]:
             ).format(**parts)
         )
     return statements
+
+
+def thaw(registry: Registry) -> list[Statement]:
+    """A table that another move has frozen keeps its rows, whose names change like those of any other."""
+    return [
+        SQL("ALTER TABLE {} DISABLE TRIGGER {}").format(name(table), Identifier(fence))
+        for table in registry.frozen
+        for fence in standing("frozen", table)
+    ]
+
+
+def freeze(registry: Registry) -> list[Statement]:
+    """Checks that are left to the commit would forbid an ALTER TABLE, here and in what follows."""
+    return [
+        SQL("SET CONSTRAINTS ALL IMMEDIATE"),
+        *(
+            SQL("ALTER TABLE {} ENABLE TRIGGER {}").format(name(table), Identifier(fence))
+            for table in registry.frozen
+            for fence in standing("frozen", table)
+        ),
+    ]
 
 
 def drop_row(registry: Registry, label: Label) -> list[Statement]:

@@ -130,9 +130,9 @@ def granted(table: GrantTable, origin: Label, destination: Label) -> Statement:
 
 
 def copy_grants(
-    registry: Registry, origin: Label, destination: Label, since: dict[str, int] | None = None
+    registry: Registry, origin: Label, destination: Label, until: dict[str, int] | None = None
 ) -> list[Statement]:
-    """What holders may do with `origin`, they may do with `destination`; with `since`, only newer grants."""
+    """What holders may do with `origin`, they may do with `destination`; with `until`, only newer grants."""
     return [
         SQL(
             "INSERT INTO {table} ({holder}, {permission}) SELECT g.{holder}, d.id {granted} AND g.id > {since} "
@@ -143,7 +143,7 @@ def copy_grants(
             holder=Identifier(table.holder),
             permission=Identifier(table.permission),
             granted=granted(table, origin, destination),
-            since=Literal((since or {}).get(table.name, 0)),
+            since=Literal(last_id(table, until or {})),
         )
         for table in registry.grant_tables
     ]
@@ -160,12 +160,19 @@ def merge_grants(registry: Registry, source: Label, target: Label, until: dict[s
             holder=Identifier(table.holder),
             permission=Identifier(table.permission),
             granted=granted(table, target, source),
-            until=Literal(until[table.name]),
+            until=Literal(last_id(table, until)),
         )
         for table in registry.grant_tables
-        if table.name in until
     ]
     return [*revoked, *copy_grants(registry, source, target, until)]
+
+
+def last_id(table: GrantTable, until: dict[str, int]) -> int:
+    """By `until`, which has the largest id of each table at one moment; 0 of one that nobody had then.
+
+    A move may have filled the table since then, or emptied it: then that moment's is the other table's.
+    """
+    return max((until[name] for name in table.names if name in until), default=0)
 
 
 def drop_grants(registry: Registry, content_type: Statement) -> list[Statement]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import re
 
 from rehome.parts.carry import carry_body
 from rehome.plan.plan import Flow, TablePair
@@ -105,6 +106,17 @@ def trigger_name(kind: str, pair: TablePair) -> str:
     """Short enough for any table, and different for each pair, for a table may be part of two moves."""
     both = f"{pair.source}\n{pair.target}"
     return f"{PREFIX}{kind}_{hashlib.sha256(both.encode()).hexdigest()[:12]}"
+
+
+def standing(kind: str, table: Table) -> list[str]:
+    """The table's enabled triggers of this kind, of whatever move."""
+    named = re.compile(rf"{PREFIX}{kind}_[0-9a-f]{{12}}")
+    return [trigger.name for trigger in table.triggers if trigger.enabled and named.fullmatch(trigger.name)]
+
+
+def of_others(kind: str, table: Table, pair: TablePair) -> list[str]:
+    """Those of `standing` that belong to another move."""
+    return [trigger for trigger in standing(kind, table) if trigger != trigger_name(kind, pair)]
 
 
 def sync_triggers(pair: TablePair, search_path: tuple[str, ...], *, copying: bool = False) -> list[Trigger]:

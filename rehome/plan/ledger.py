@@ -83,6 +83,14 @@ class Ledger(RunLedger[MoveRun]):
         run = self.latest(source_table, target_table)
         return run is not None and standing(run).uses != "source"
 
+    def names_of(self, table: str) -> frozenset[str]:
+        """Those of the table, and of every table between which and it some move has taken rows, with their keys."""
+        pairs = [set(pair) for run in self.runs for pair in Record.of(run).tables] if self.exists() else []
+        found = {table}
+        while more := {name for pair in pairs if pair & found for name in pair} - found:
+            found |= more
+        return frozenset(found)
+
     def begin(self, plan: Plan, record: Record) -> MoveRun:
         self.make_table()
         return self.runs.create(
@@ -91,7 +99,7 @@ class Ledger(RunLedger[MoveRun]):
             source_table=str(plan.main.source),
             target_table=str(plan.main.target),
             phase=Phase.PREPARED,
-            kept=record.as_json(),
+            kept=record.keeping(tables=tuple((pair.source.name, pair.target.name) for pair in plan.pairs)).as_json(),
         )
 
     def advance(self, run: MoveRun, phase: Phase, *, record: Record | None = None, rows: int | None = None) -> None:

@@ -109,6 +109,8 @@ class Counted:
 class Record:
     """What a run keeps so far; a dictionary is keyed by the names of the targets' tables, unless it says otherwise."""
 
+    tables: tuple[tuple[str, str], ...] = ()
+    """The names of each source and its target."""
     constraints: tuple[Definition, ...] = ()
     indexes: tuple[Definition, ...] = ()
     unique_indexes: tuple[Definition, ...] = ()

@@ -41,6 +41,7 @@ def check_forward(plan: Plan, ledger: Ledger) -> None:
     """Everything that must hold before the first write of a move."""
     for pair in plan.pairs:
         tables.refuse_same_table(pair, plan)
+        tables.refuse_other_moves(pair)
         for table in (pair.source, pair.target):
             tables.refuse_kind(table)
             tables.refuse_row_security(table)
@@ -96,6 +97,7 @@ def check_target_empty(plan: Plan) -> None:
 def check_backward(plan: Plan, ledger: Ledger) -> MoveRun:
     """Everything that must hold before the first write of the way back; returns the run to undo."""
     run = check_live(plan, ledger)
+    tables.refuse_moved_on(plan)
     check_rights(plan)
     rights.refuse_closed_referrers(plan)
     check_unreferenced(plan)

@@ -23,6 +23,7 @@ def check_pairs(plan: Plan) -> None:
         tables.refuse_same_table(pair, plan)
         tables.refuse_kind(pair.source)
         tables.refuse_kind(pair.target)
+        tables.refuse_other_moves(pair)
         for table in (pair.source, pair.target):
             rights.refuse_strangers_table(table, plan.connection)
             tables.refuse_drift(
@@ -197,6 +198,7 @@ def refuse_what_the_twin_has(pair: TablePair, plan: Plan) -> None:
 
 def check_back(plan: Plan, ours: Iterable[tuple[str, str, str]]) -> None:
     """Everything that must hold before the first write of the way back."""
+    tables.refuse_moved_on(plan)
     for pair in plan.pairs:
         refuse_no_view(pair)
         for table in (pair.source, pair.target):

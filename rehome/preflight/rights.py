@@ -86,6 +86,8 @@ def refuse_closed_tables(plan: Plan) -> None:
         for pointer in (*registry.type_pointers, *registry.permission_pointers):
             rights = ("SELECT", "UPDATE", "DELETE") if pointer.unique else ("SELECT", "UPDATE")
             needed += [(readable(pointer.schema, pointer.name), right) for right in rights]
+        for table in registry.frozen:
+            refuse_strangers_table(table, plan.connection)
     refuse_lacking(plan.connection, needed)
 
 

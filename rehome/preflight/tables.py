@@ -3,7 +3,7 @@
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import Refused
-from rehome.parts import foreign_keys, sync
+from rehome.parts import foreign_keys, sync, triggers
 from rehome.plan.historical import concrete_fields
 from rehome.plan.plan import Field, Model, Plan, TablePair
 from rehome.postgres import catalog
@@ -16,6 +16,27 @@ WIDER = {
     ("character varying", "text"), ("text", "character varying"), ("character varying", "character varying"),
     ("citext", "text"), ("text", "citext"), ("character varying", "citext"), ("citext", "character varying"),
 }  # fmt: skip
+
+# By the kind of a trigger that another move has on a table: what it says of the table, and what to do.
+OTHERS = {
+    "fence": (
+        "is empty or still being filled, and closed to writers",
+        "Run that move forwards, or move the table that has the rows: `manage.py showmoves` lists the moves.",
+    ),
+    "frozen": (
+        "is read-only, because its rows moved elsewhere for good",
+        "Move the table that has them: `manage.py showmoves` lists the moves.",
+    ),
+    **dict.fromkeys(
+        ("forward", "backward"),
+        (
+            "is kept in step with another table",
+            "Run `manage.py retiremoves` for that move, or move it back, first: `manage.py showmoves` lists the moves.",
+        ),
+    ),
+}
+GOING_ON = ("forward", "frozen")
+"""Kinds of triggers on the source of a move that has rows in its target."""
 
 
 def place(table: Table) -> str:
@@ -85,6 +106,25 @@ def refuse_user_triggers(table: Table) -> None:
             "Drop it before the move, and create it on the table where you want it afterwards: "
             f"DROP TRIGGER {readable(triggers[0])} ON {place(table)}.",
         )
+
+
+def refuse_other_moves(pair: TablePair) -> None:
+    """What this move carries would meet the other's fence, or three tables would draw their keys from two sequences."""
+    for table in (pair.source, pair.target):
+        for kind, (state, hint) in OTHERS.items():
+            for name in triggers.of_others(kind, table, pair):
+                raise Refused(f"{table} {state}, as the trigger {name!r} of another move says.", hint)
+
+
+def refuse_moved_on(plan: Plan) -> None:
+    """Rows that are in a third table by now would be taken from under it."""
+    for pair in plan.pairs:
+        others = [name for kind in GOING_ON for name in triggers.of_others(kind, pair.target, pair)]
+        if others or pair.target.kind == "v":
+            raise Refused(
+                f"The rows of {pair.target} have moved on to another table.",
+                "Move them back from there first: `manage.py showmoves` lists the moves.",
+            )
 
 
 def refuse_unfit_key(model: Model, table: Table) -> None:
