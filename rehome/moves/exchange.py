@@ -6,8 +6,8 @@ from rehome.parts.matching import Counterparts
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Exchanged, InPlace
 from rehome.postgres import anatomy, locks, sql
-from rehome.postgres.sql import SQL, Statement
-from rehome.postgres.tables import Grant, Table
+from rehome.postgres.sql import Statement
+from rehome.postgres.tables import Grant
 
 
 def find(plan: Plan) -> list[Counterparts]:
@@ -33,17 +33,12 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
 
     Its own rows may point at content types, and are corrected while it has the name by which it was found.
     """
-    twins = SQL(", ").join(sql.name(pair.target) for pair in plan.pairs)
     return [
         *identity.carry(names),
         *foreign_keys.drop_incoming(plan),
-        *(
-            statement
-            for pair in plan.pairs
-            if is_fenced(pair.target)
-            for statement in sync.fence_of_target(pair).drop()
-        ),
-        SQL("DROP TABLE {}").format(twins),
+        # An earlier way back, of a move by copying, leaves one behind.
+        *sync.lower_fence(plan),
+        sql.drop_tables(pair.target for pair in plan.pairs),
         *(statement for parts in found for statement in renaming.rename(parts.renaming)),
         *(
             grants.grant("TABLE", sql.name(pair.target), privilege)
@@ -54,11 +49,6 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
         *(statement for parts in found for statement in renaming.add_foreign_keys(parts.renaming)),
         *(statement for key in foreign_keys.to_targets(plan) for statement in foreign_keys.add(key)),
     ]
-
-
-def is_fenced(table: Table) -> bool:
-    """An earlier way back, of a move by copying, leaves a fence behind."""
-    return len(table.triggers) > len(sync.of_user(table))
 
 
 def added_grants(pair: TablePair, found: Counterparts) -> list[Grant]:

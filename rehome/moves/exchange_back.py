@@ -1,18 +1,17 @@
 """The SQL of the way back from a move in place: the table gets its own names, and its twin is made again."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from rehome.moves import steps
 from rehome.parts import foreign_keys, grants, identity, renaming, sync, views
-from rehome.parts.grants import renamed
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import GONE, Plan, TablePair
 from rehome.plan.record import Exchanged, InPlace, Place, Record
 from rehome.plan.renaming import Renaming
 from rehome.postgres import anatomy, locks, sql
-from rehome.postgres.sql import SQL, Identifier, Literal, Statement
-from rehome.postgres.tables import ForeignKey, Grant
+from rehome.postgres.sql import SQL, Statement
+from rehome.postgres.tables import ForeignKey
 from rehome.preflight import in_place
 
 
@@ -69,57 +68,30 @@ def twins_keys(plan: Plan, record: Record) -> list[ForeignKey]:
     return [key for pair in plan.pairs for key in in_place.foreign(pair, plan, stay(record))]
 
 
+def take_grants_away(pair: TablePair, kept: Exchanged) -> list[Statement]:
+    """What came with the twin."""
+    own = [grants.renamed(given, kept.renaming.columns) for given in kept.grants]
+    return grants.take_away(pair.target, kept.added_grants, own)
+
+
 def own_names(plan: Plan, pair: TablePair, kept: Exchanged) -> Renaming:
     not_nulls = anatomy.read_anatomy(pair.target, plan.connection).not_nulls
     return kept.renaming.reversed().of_what_is_there(pair.target, not_nulls.values())
-
-
-def take_grants_away(pair: TablePair, kept: Exchanged) -> list[Statement]:
-    """What came with the twin; that also takes a weaker grant of the source's own, which is given again."""
-    added = that_stand(kept.added_grants, pair.target.grants)
-    own = that_stand([renamed(given, kept.renaming.columns) for given in kept.grants], pair.target.grants)
-    taken = {what_is_given(privilege) for privilege in added}
-    place = sql.name(pair.target)
-    return [
-        *(grants.revoke(place, privilege) for privilege in added),
-        *(grants.grant("TABLE", place, privilege) for privilege in own if what_is_given(privilege) in taken),
-    ]
-
-
-def that_stand(before: Iterable[Grant], standing: Iterable[Grant]) -> list[Grant]:
-    """Those that nobody has revoked since; a role that is gone has none."""
-    held = set(map(what_is_given, standing))
-    return [given for given in before if what_is_given(given) in held]
-
-
-def what_is_given(privilege: Grant) -> tuple[str, str, str]:
-    return privilege.grantee, privilege.privilege, privilege.column
 
 
 def make_twins(plan: Plan) -> list[Statement]:
     """The statements with which Django makes the target's tables, as its migrations would."""
     with plan.connection.schema_editor(collect_sql=True, atomic=False) as editor:
         editor.create_model(plan.target_model)
-    owners = [
-        SQL("ALTER TABLE {} OWNER TO {}").format(sql.name(pair.target), Identifier(pair.target.owner))
-        for pair in plan.pairs
-    ]
-    return [*(SQL(text.rstrip("; ")) for text in editor.collected_sql), *owners]
+    made = [SQL(text.rstrip("; ")) for text in editor.collected_sql]
+    return [*made, *(sql.set_owner(pair.target) for pair in plan.pairs)]
 
 
-def grant_again(pair: TablePair, kept: Exchanged) -> list[Statement]:
-    """What roles could do with the twin; the name of its sequence is Django's and PostgreSQL's affair."""
-    place = sql.name(pair.target)
-    statements = [grants.grant("TABLE", place, g) for g in that_stand(kept.twin_grants, pair.target.grants)]
+def grant_again(pair: TablePair, kept: Exchanged) -> Iterator[Statement]:
+    """What roles could do with the twin."""
+    for given in grants.standing(kept.twin_grants, pair.target.grants):
+        yield grants.grant("TABLE", sql.name(pair.target), given)
     for column, privilege in kept.twin_key_grants:
         own = pair.target.sequences.get(column)
-        for given in that_stand([privilege], own.grants if own else ()):
-            statements.append(
-                SQL("DO $$ BEGIN EXECUTE replace({}, {}, pg_get_serial_sequence({}, {})); END $$").format(
-                    Literal(grants.grant("SEQUENCE", Identifier("its"), given).as_string()),
-                    Literal('"its"'),
-                    Literal(place.as_string()),
-                    Literal(column),
-                )
-            )
-    return statements
+        if own and grants.standing([privilege], own.grants):
+            yield grants.grant_on_key(pair.target, column, privilege)

@@ -186,7 +186,7 @@ class Unretire(Way):
         yield from aside.revert(self.old)
         for pair in self.old.pairs:
             if view := stood.get(str(pair.source)):
-                yield from grants.follow(view, pair.source)
+                yield from grants.change("TABLE", sql.name(view), pair.source.grants, view.grants)
 
     def refuse_unequal(self) -> None:
         found = comparison.compare(self.old, self.session)

@@ -1,11 +1,11 @@
 """What other roles may do with the source, they may do with the target."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Record
-from rehome.postgres.sql import SQL, Identifier, Statement
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement, name
 from rehome.postgres.tables import Grant, Table
 
 ALL = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
@@ -48,41 +48,52 @@ def to_keep(plan: Plan) -> Record:
 
 
 def carry(plan: Plan) -> list[Statement]:
-    return [grant("TABLE", place(pair.target), privilege) for pair in plan.pairs for privilege in missing(pair)]
+    return [grant("TABLE", name(pair.target), privilege) for pair in plan.pairs for privilege in missing(pair)]
 
 
 def revert(record: Record, plan: Plan) -> list[Statement]:
-    """Take away from the target what `carry` added.
+    """Take away from the target what `carry` added."""
+    statements = []
+    for pair in plan.pairs:
+        added, before = (kept.get(str(pair.target), ()) for kept in (record.grants, record.grants_before))
+        statements += take_away(pair.target, added, before)
+    return statements
+
+
+def take_away(table: Table, added: Iterable[Grant], before: Iterable[Grant]) -> list[Statement]:
+    """Revoke what was added to a table.
 
     That also takes a weaker grant of the same privilege, so what was there before, and that nobody revoked
     since, is given again.
     """
-    statements = []
-    for pair in plan.pairs:
-        standing = {(g.grantee, g.privilege, g.column) for g in pair.target.grants}
-        added = record.grants.get(str(pair.target), ())
-        before = record.grants_before.get(str(pair.target), ())
-        statements += [revoke(place(pair.target), privilege) for privilege in added]
-        statements += [
-            grant("TABLE", place(pair.target), privilege)
-            for privilege in before
-            if (privilege.grantee, privilege.privilege, privilege.column) in standing
-        ]
-    return statements
-
-
-def follow(view: Table, table: Table) -> list[Statement]:
-    """What was granted or revoked on a view since it took the place of `table`, whose name is the view's again."""
-    gone = [privilege for privilege in table.grants if privilege not in view.grants]
-    new = [privilege for privilege in view.grants if privilege not in table.grants]
     return [
-        *(revoke(place(table), privilege) for privilege in gone),
-        *(grant("TABLE", place(table), privilege) for privilege in new),
+        *(revoke("TABLE", name(table), privilege) for privilege in standing(added, table.grants)),
+        *(grant("TABLE", name(table), privilege) for privilege in standing(before, table.grants)),
     ]
 
 
-def place(table: Table) -> Statement:
-    return Identifier(table.schema, table.name)
+def standing(given: Iterable[Grant], held: Iterable[Grant]) -> list[Grant]:
+    """Those that nobody has revoked since; a role that is gone has none."""
+    known = {(one.grantee, one.privilege, one.column) for one in held}
+    return [one for one in given if (one.grantee, one.privilege, one.column) in known]
+
+
+def change(kind: str, place: Statement, before: Collection[Grant], after: Collection[Grant]) -> list[Statement]:
+    """Of what has the grants `before`, and is to have those `after`."""
+    return [
+        *(revoke(kind, place, privilege) for privilege in before if privilege not in after),
+        *(grant(kind, place, privilege) for privilege in after if privilege not in before),
+    ]
+
+
+def grant_on_key(table: Table, column: str, privilege: Grant) -> Statement:
+    """On the sequence that a column is to draw from, by whatever name Django and PostgreSQL give to it."""
+    return SQL("DO $$ BEGIN EXECUTE replace({}, {}, pg_get_serial_sequence({}, {})); END $$").format(
+        Literal(grant("SEQUENCE", Identifier("its"), privilege).as_string()),
+        Literal('"its"'),
+        Literal(name(table).as_string()),
+        Literal(column),
+    )
 
 
 def grantee(privilege: Grant) -> Statement:
@@ -106,8 +117,8 @@ def grant(kind: str, object_name: Statement, privilege: Grant) -> Statement:
     )
 
 
-def revoke(object_name: Statement, privilege: Grant) -> Statement:
-    return SQL("REVOKE {} ON TABLE {} FROM {} CASCADE").format(what(privilege), object_name, grantee(privilege))
+def revoke(kind: str, object_name: Statement, privilege: Grant) -> Statement:
+    return SQL("REVOKE {} ON {} {} FROM {} CASCADE").format(what(privilege), SQL(kind), object_name, grantee(privilege))
 
 
 def renamed(privilege: Grant, columns: Mapping[str, str]) -> Grant:

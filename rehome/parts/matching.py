@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
+from rehome.parts.sequences import named_after
 from rehome.plan.plan import TablePair
 from rehome.plan.renaming import Key, Part, Renaming
 from rehome.postgres.sql import Identifier
-from rehome.postgres.tables import Anatomy, Constraint, ForeignKey, Grant, Index, Sequence, Table
+from rehome.postgres.tables import Anatomy, Constraint, ForeignKey, Grant, Index, Table
 
 # A literal, a cast, or an identifier that is no call of a function.
 TOKENS = re.compile(r"'(?:[^']|'')*'|::\s*\w+|\"(?:[^\"]|\"\")+\"(?!\()|\b[a-z_][\w$]*\b(?!\()")
@@ -94,27 +95,13 @@ def find_keys(source: Table, twin: Table, columns: Columns) -> dict[str, tuple[K
         if other is None:
             continue
         before, kind = Key(source.column(name).identity, sequence), twin.column(columns[name]).identity
-        keys[name] = (
-            before,
-            Key(kind, named_after(other, sequence, source, converted=bool(before.identity) and not kind)),
-        )
+        # A default asks whoever inserts for a right to its sequence, and an identity does not.
+        asked = before.identity and not kind
+        inserters = sorted({g.grantee for g in source.grants if asked and g.privilege == "INSERT"})
+        usage = [Grant(inserter, "USAGE", grantable=False, column="") for inserter in inserters]
+        granted = tuple(dict.fromkeys([*sequence.grants, *other.grants, *usage]))
+        keys[name] = before, Key(kind, dataclasses.replace(named_after(other, sequence), grants=granted))
     return keys
-
-
-def named_after(twin: Sequence, own: Sequence, source: Table, *, converted: bool) -> Sequence:
-    """A default asks whoever inserts for a right to its sequence, and an identity does not."""
-    limits = twin if twin.type != own.type else own
-    inserters = sorted({g.grantee for g in source.grants if g.privilege == "INSERT"}) if converted else []
-    usage = [Grant(inserter, "USAGE", grantable=False, column="") for inserter in inserters]
-    return dataclasses.replace(
-        own,
-        schema=twin.schema,
-        name=twin.name,
-        type=limits.type,
-        minimum=limits.minimum,
-        maximum=limits.maximum,
-        grants=tuple(dict.fromkeys([*own.grants, *twin.grants, *usage])),
-    )
 
 
 def find_defaults(source: Table, twin: Table, columns: Columns) -> Iterable[tuple[Part, Part]]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import ClientCursor, sql
 
-from rehome.postgres.tables import Column, End, ForeignKey, Table
+from rehome.postgres.tables import Column, End, ForeignKey, Sequence, Table
 
 SQL = sql.SQL
 Identifier = sql.Identifier
@@ -18,8 +18,12 @@ SAME_RECORD = SQL("OPERATOR(pg_catalog.*=)")
 OTHER_RECORD = SQL("OPERATOR(pg_catalog.*<>)")
 
 
-def name(table: Table) -> Identifier:
+def name(table: Table | Sequence) -> Identifier:
     return Identifier(table.schema, table.name)
+
+
+def regclass(table: Table | Sequence) -> Statement:
+    return SQL("{}::regclass").format(Literal(name(table).as_string()))
 
 
 def temporary(name: str) -> Identifier:
@@ -63,9 +67,8 @@ def typed(value: Statement, column: Column) -> Statement:
 def heap(table: Table) -> Statement:
     """The file that holds the table, and its length in blocks."""
     return SQL(
-        "SELECT pg_relation_filenode({0}::regclass)::bigint, "
-        "pg_relation_size({0}::regclass) / current_setting('block_size')::bigint"
-    ).format(Literal(name(table).as_string()))
+        "SELECT pg_relation_filenode({0})::bigint, pg_relation_size({0}) / current_setting('block_size')::bigint"
+    ).format(regclass(table))
 
 
 def truncate(tables: Iterable[Table]) -> Statement:
@@ -118,6 +121,11 @@ def lock(tables: Iterable[Table], mode: str) -> Statement:
     return SQL("LOCK TABLE {} IN {} MODE").format(SQL(", ").join(map(name, tables)), SQL(mode))
 
 
+def alter_column(table: Statement, column: str, change: str, *values: Statement) -> Statement:
+    """`change` is SQL with a place for each of `values`."""
+    return SQL("ALTER TABLE {} ALTER COLUMN {} {}").format(table, Identifier(column), SQL(change).format(*values))
+
+
 # ----- indexes and constraints
 
 
@@ -135,6 +143,10 @@ def foreign_key(table: Table, column: str, referenced: Table, key: str) -> Forei
         referenced=name(referenced).as_string(),
         referenced_oid=referenced.oid,
     )
+
+
+def set_owner(table: Table) -> Statement:
+    return SQL("ALTER TABLE {} OWNER TO {}").format(name(table), Identifier(table.owner))
 
 
 def drop_constraint(schema: str, table: str, name: str) -> Statement:

@@ -108,7 +108,7 @@ def test_a_foreign_key_that_a_run_kept_is_read_again() -> None:
 
 def test_a_sequence_is_made_with_every_option_and_belongs_to_its_column() -> None:
     sequence = Sequence("public", "s", "integer", 7, -2, -99, 9, 5, True)
-    assert [statement.as_string() for statement in create(sequence, NEW, "id")] == [
+    assert [statement.as_string() for statement in create(sequence, "owner", "public", "new_thing", "id")] == [
         'CREATE SEQUENCE "public"."s" AS integer INCREMENT BY  -2 MINVALUE  -99 MAXVALUE 9 START WITH 7 CACHE 5 CYCLE',
         'ALTER SEQUENCE "public"."s" OWNER TO "owner"',
         'ALTER SEQUENCE "public"."s" OWNED BY "public"."new_thing"."id"',
