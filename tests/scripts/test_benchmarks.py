@@ -19,6 +19,7 @@ from pytest_django import DjangoDbBlocker
 from scripts import bench_imports, bench_writers, benching
 from tests.conftest import ROOT
 from tests.database import url_of
+from tests.farm import farm
 from tests.farm.conftest import WORKER, database
 from tests.servers import mariadb
 from tests.servers.plugin import refuse
@@ -46,9 +47,9 @@ def labels(module: ModuleType) -> list[str]:
     return [line.label for line in module.TABLE]
 
 
-def databases(prefix: str) -> list[str]:
+def left_by_benchmarks(project: str) -> list[str]:
     with connection._nodb_cursor() as cursor:
-        cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix])
+        cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [f"{project}_bench_"])
         return [name for (name,) in cursor.fetchall()]
 
 
@@ -61,6 +62,8 @@ def require_programs(name: str) -> None:
 def project(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     """The name of a database beside which the scripts make theirs."""
     with django_db_blocker.unblock(), database(f"test_project_{WORKER}") as name:
+        for left in left_by_benchmarks(name):  # when a run before this one was killed
+            farm.on_server(f'DROP DATABASE "{left}" WITH (FORCE)')
         yield name
 
 
@@ -75,7 +78,7 @@ def test_it_ends_and_prints_every_line_of_its_table(name: str, project: str) -> 
     printed = re.findall(r"^(\S.*?) +(\S+)   \(goal (.+)\)$", done.stdout, re.MULTILINE)
     assert [(label, goal) for label, _, goal in printed] == [(line.label, line.goal) for line in MODULES[name].TABLE]
     assert [figure for _, figure, _ in printed if not math.isfinite(float(figure))] == []
-    assert databases(project) == [project]
+    assert left_by_benchmarks(project) == []
 
 
 @each
@@ -99,7 +102,7 @@ def test_ctrl_c_ends_it_with_a_word_and_leaves_no_database(name: str, project: s
     assert process.returncode == 130, err
     assert err.endswith("\nInterrupted.\n")
     assert "Traceback" not in err
-    assert databases(project) == [project]
+    assert left_by_benchmarks(project) == []
 
 
 def test_the_figures_in_the_docs_have_the_labels_that_are_printed() -> None:
