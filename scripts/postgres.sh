@@ -71,9 +71,10 @@ fi
 unprivileged "$bin/initdb" -D "$work/data" -U postgres --pwfile="$work/password" --auth=scram-sha-256 --no-sync \
     --encoding=UTF8 "${locale[@]}" >"$work/initdb.log" ||
     { cat "$work/initdb.log" >&2; exit 1; }
-# What it holds is thrown away, so nothing waits for the disk. Prepared transactions are there for their test.
+# What it holds is thrown away, so nothing waits for the disk. No autovacuum comes by in the middle of a test, and
+# prepared transactions are there for theirs.
 settings="-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' -c max_prepared_transactions=4 \
-    -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
+    -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c autovacuum=off"
 started=yes
 unprivileged "$bin/pg_ctl" start -w -D "$work/data" -l "$work/data/log" -o "$settings" >/dev/null ||
     { cat "$work/data/log" >&2; exit 1; }
