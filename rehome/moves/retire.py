@@ -165,6 +165,16 @@ class Unretire(Way):
             yield Held("Bring back", says, retired, self.return_tables)
         yield Step("Foreign keys", "foreign keys", "The old tables are back.", self.restore_keys)
 
+    @property
+    def afterwards(self) -> Plan:
+        """The plan as its tables are once the keys that were moved off the sources have left the targets."""
+        gone = {(key.schema, key.table, key.name) for key in self.returning_keys()}
+        pairs = []
+        for pair in self.old.pairs:
+            stay = tuple(k for k in pair.target.incoming if (k.schema, k.table, k.name) not in gone)
+            pairs.append(dataclasses.replace(pair, target=dataclasses.replace(pair.target, incoming=stay)))
+        return dataclasses.replace(self.old, pairs=tuple(pairs))
+
     def fill(self) -> Iterator[Action]:
         """Beside everybody; what is written meanwhile follows when the tables change places."""
         yield from refill(resolve.plan_of(self.plan, self.run, own_names=False))

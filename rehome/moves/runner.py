@@ -152,7 +152,7 @@ def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
         return in_place.Back(plan, ledger, run).steps()
     if state.is_retired(plan, run):
         undone = retiring.Unretire(plan, ledger, retirement.check_retired(plan, run))
-        return itertools.chain(undone.steps(), back.Back(undone.old, ledger, run).steps())
+        return itertools.chain(undone.steps(), back.Back(undone.afterwards, ledger, run).steps())
     return back.Back(plan, ledger, run).steps()
 
 

@@ -55,7 +55,7 @@ class Onlooker:
         self.alone = threading.Lock()
 
     def waiting(self, pids: Iterable[int]) -> set[int]:
-        question = "SELECT pid FROM unnest(%s) AS pid WHERE cardinality(pg_blocking_pids(pid)) > 0"
+        question = "SELECT pid FROM unnest(%s::integer[]) AS pid WHERE cardinality(pg_blocking_pids(pid)) > 0"
         with self.alone:
             return {pid for (pid,) in self.connection.execute(question, [list(pids)]).fetchall()}
 

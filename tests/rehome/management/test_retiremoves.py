@@ -151,9 +151,9 @@ def test_noinput_asks_nothing(live: str) -> None:
     assert "is retired" in retiremoves("printers.Printer", "--noinput")
 
 
-def test_nobody_is_asked_when_nothing_has_arrived_since_the_last_look(live: str) -> None:
+def test_nobody_is_asked_when_nothing_has_arrived_since_the_last_verification(live: str) -> None:
     farm.sql(WRITE, [a_printer()])
-    showmoves()
+    call_command("verifymoves", verbosity=0, stdout=StringIO())
     assert "is retired" in retiremoves("printers.Printer")
 
 
