@@ -7,7 +7,7 @@ from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Model, Plan
 from rehome.postgres import catalog
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
-from rehome.postgres.tables import ForeignKey, Table
+from rehome.postgres.tables import Table
 
 CONTENT_TYPES = "django_content_type"
 PERMISSIONS = "auth_permission"
@@ -34,36 +34,44 @@ def by_label(label: Label) -> Statement:
 
 
 @dataclasses.dataclass(frozen=True)
-class GrantTable:
-    """A table that gives permissions: an id, a permission and one holder, a group or a user."""
+class Pointer:
+    """A foreign key to a content type or to a permission, in a table of which nothing else is known."""
 
-    schema: str
-    name: str
+    table: Table
+    column: str
+
+    @property
+    def rest(self) -> list[str]:
+        """The other columns but for the primary key."""
+        primary = next((c.columns for c in self.table.constraints if c.kind == "p"), ())
+        return [c.name for c in self.table.columns if c.name not in {self.column, *primary} and not c.generated]
+
+    @property
+    def unique(self) -> bool:
+        """Whether rows that differ in this column alone may come to collide."""
+        unique = [c.columns for c in self.table.constraints if c.kind in "pu"]
+        return any(self.column in columns for columns in unique + [i.columns for i in self.table.indexes if i.unique])
+
+    @property
+    def holder(self) -> str | None:
+        """The other foreign key of a table that Django made for a many-to-many field to permissions; else None."""
+        names = {column.name for column in self.table.columns}
+        if len(names) != 3 or not {"id", self.column} <= names:
+            return None
+        (holder,) = names - {"id", self.column}
+        once = any(set(c.columns) == {holder, self.column} for c in self.table.constraints if c.kind == "u")
+        return holder if once and any(c.columns == (holder,) for c in self.table.foreign_keys) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class GrantTable:
+    """A table that grants permissions: an id, a permission and one holder, a group or a user."""
+
+    table: Table
     permission: str
     holder: str
     names: frozenset[str]
     """Its own, and those of tables that a move has filled from it, or it from them: their rows have the same ids."""
-
-    @property
-    def place(self) -> Statement:
-        return Identifier(self.schema, self.name)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pointer:
-    """A column that points at a content type or at a permission, in a table of which nothing else is known."""
-
-    schema: str
-    name: str
-    column: str
-    rest: tuple[str, ...]
-    """The other columns but for the primary key."""
-    unique: bool
-    """Whether rows that differ in this column alone may come to collide."""
-
-    @property
-    def place(self) -> Statement:
-        return Identifier(self.schema, self.name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,18 +87,10 @@ class Registry:
     """Those of all these that a move without a way back has made read-only."""
 
     @property
-    def written(self) -> list[tuple[str, str]]:
-        """(schema, table) of each table whose rows come and go, and not only change."""
-        tables = [self.content_types, *([self.permissions] if self.permissions else [])]
-        return [(t.schema, t.name) for t in tables] + [(g.schema, g.name) for g in self.grant_tables]
-
-
-@dataclasses.dataclass(frozen=True)
-class Referrer:
-    """A table with one of its foreign keys."""
-
-    table: Table
-    columns: tuple[str, ...]
+    def written(self) -> list[Table]:
+        """Each table in which rows are inserted and deleted, and not only updated."""
+        permissions = [self.permissions] if self.permissions else []
+        return [self.content_types, *permissions, *(grants.table for grants in self.grant_tables)]
 
 
 def read_registry(plan: Plan) -> Registry | None:
@@ -99,27 +99,24 @@ def read_registry(plan: Plan) -> Registry | None:
     if content_types is None:
         return None
     permissions = catalog.read_table(plan.connection, PERMISSIONS)
-    of_types = [
-        referrer
-        for referrer in find_referrers(plan, content_types)
-        if permissions is None or referrer.table.oid != permissions.oid
-    ]
-    of_permissions = find_referrers(plan, permissions) if permissions else []
-    holders = [(referrer, find_holder(referrer)) for referrer in of_permissions]
+    of_types = [p for p in find_pointers(plan, content_types) if permissions is None or p.table.oid != permissions.oid]
+    of_permissions = find_pointers(plan, permissions) if permissions else []
     ledger = Ledger(plan.connection.alias)
     return Registry(
         content_types=content_types,
         permissions=permissions,
-        grant_tables=tuple(make_grant_table(r, holder, ledger) for r, holder in holders if holder),
-        type_pointers=tuple(make_pointer(referrer) for referrer in of_types),
-        permission_pointers=tuple(make_pointer(referrer) for referrer, holder in holders if not holder),
+        grant_tables=tuple(
+            GrantTable(p.table, p.column, p.holder, ledger.names_of(p.table.name)) for p in of_permissions if p.holder
+        ),
+        type_pointers=tuple(of_types),
+        permission_pointers=tuple(p for p in of_permissions if not p.holder),
         frozen=tuple(
-            {r.table.oid: r.table for r in (*of_types, *of_permissions) if standing("frozen", r.table)}.values()
+            {p.table.oid: p.table for p in (*of_types, *of_permissions) if standing("frozen", p.table)}.values()
         ),
     )
 
 
-def find_referrers(plan: Plan, named: Table) -> list[Referrer]:
+def find_pointers(plan: Plan, named: Table) -> list[Pointer]:
     """Each foreign key to `named` whose table has rows to correct.
 
     A table behind a fence has none: it is empty, or triggers carry to it what is written to its source. So is the
@@ -128,47 +125,12 @@ def find_referrers(plan: Plan, named: Table) -> list[Referrer]:
     """
     targets = {pair.target.oid for pair in plan.pairs if pair.source.kind == "r"}
     found = [
-        Referrer(table, key.columns)
+        Pointer(table, *key.columns)
         for key in named.incoming
-        if (table := read_referrer(plan, key)).oid not in targets and not standing("fence", table)
+        if (table := catalog.read_table(plan.connection, Identifier(key.schema, key.table).as_string()))
+        if table.oid not in targets and not standing("fence", table)
     ]
-    return sorted(found, key=lambda referrer: bool(standing("forward", referrer.table)))
-
-
-def read_referrer(plan: Plan, key: ForeignKey) -> Table:
-    table = catalog.read_table(plan.connection, Identifier(key.schema, key.table).as_string())
-    assert table is not None  # noqa: S101  The catalog has just named it.
-    return table
-
-
-def find_holder(referrer: Referrer) -> str | None:
-    """The one other foreign key of a table that Django made for a many-to-many field to permissions."""
-    table, columns = referrer.table, referrer.columns
-    names = {column.name for column in table.columns}
-    holders = names - {"id", *columns}
-    if len(names) != 3 or "id" not in names or len(holders) != 1:
-        return None
-    (holder,) = holders
-    once = any(set(c.columns) == {holder, *columns} for c in table.constraints if c.kind == "u")
-    return holder if once and any(c.columns == (holder,) for c in table.foreign_keys) else None
-
-
-def make_grant_table(referrer: Referrer, holder: str, ledger: Ledger) -> GrantTable:
-    table, (permission,) = referrer.table, referrer.columns
-    return GrantTable(table.schema, table.name, permission, holder, ledger.names_of(table.name))
-
-
-def make_pointer(referrer: Referrer) -> Pointer:
-    table, (column,) = referrer.table, referrer.columns
-    primary = next((c.columns for c in table.constraints if c.kind == "p"), ())
-    return Pointer(
-        schema=table.schema,
-        name=table.name,
-        column=column,
-        rest=tuple(c.name for c in table.columns if c.name not in {column, *primary} and not c.generated),
-        unique=any(column in c.columns for c in table.constraints if c.kind in "pu")
-        or any(column in index.columns for index in table.indexes if index.unique),
-    )
+    return sorted(found, key=lambda pointer: bool(standing("forward", pointer.table)))
 
 
 NEIGHBOURS = """
@@ -182,4 +144,4 @@ SELECT oid::bigint FROM near WHERE oid IS NOT NULL
 
 def table_oids(plan: Plan) -> set[int]:
     """Every table whose rows this module may lock: content types and whatever hangs on them."""
-    return {oid for (oid,) in catalog.query(plan.connection, NEIGHBOURS, [CONTENT_TYPES])}
+    return set(catalog.column(plan.connection, NEIGHBOURS, [CONTENT_TYPES]))

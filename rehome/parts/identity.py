@@ -16,7 +16,7 @@ from rehome.parts.triggers import standing
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.postgres.session import Session
-from rehome.postgres.sql import SAME_RECORD, SQL, Identifier, Literal, Statement, columns, name, of
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement, check_now, columns, name, of, same
 
 ELSEWHERE = "rehome:elsewhere"
 """A model name that no app can have, for the moment in which two labels change places."""
@@ -40,14 +40,8 @@ def read_identity(plan: Plan, session: Session) -> Identity | None:
     if registry is None:
         return None
     source, target = Label.of(plan.source_model), Label.of(plan.target_model)
-    return Identity(
-        registry,
-        source,
-        target,
-        find(session, source),
-        find(session, target),
-        frozenset(permissions.codenames(session, registry, target)),
-    )
+    codenames = frozenset(permissions.codenames(session, registry, target))
+    return Identity(registry, source, target, find(session, source), find(session, target), codenames)
 
 
 def carry(identity: Identity | None) -> list[Statement]:
@@ -103,15 +97,15 @@ def to_keep(identity: Identity | None, session: Session) -> Record:
     if identity is None or identity.source_id is None:
         return Record()
     named_before = dict(permissions.renamed_codenames(identity.source, identity.target))
-    now = {named_before.get(name, name) for name in permissions.codenames(session, identity.registry, identity.source)}
+    now = {named_before.get(code, code) for code in permissions.codenames(session, identity.registry, identity.source)}
     return Record(
         content_type=identity.source_id,
         content_type_created=identity.target_id is None,
         permissions=tuple(permissions.codenames(session, identity.registry, identity.target)),
         permissions_copied=tuple(sorted(now - identity.target_permissions)),
         grants_until={
-            table.name: session.rows(SQL("SELECT coalesce(max(id), 0) FROM {}").format(table.place))[0][0]
-            for table in identity.registry.grant_tables
+            table.name: session.rows(SQL("SELECT coalesce(max(id), 0) FROM {}").format(name(table)))[0][0]
+            for table in (grants.table for grants in identity.registry.grant_tables)
         },
     )
 
@@ -128,7 +122,7 @@ def is_intact(plan: Plan, session: Session, record: Record) -> bool:
     expected = set(record.permissions)
     renamed = dict(permissions.renamed_codenames(identity.target, identity.source))
     return expected <= set(permissions.codenames(session, identity.registry, identity.target)) and {
-        renamed.get(name, name) for name in expected
+        renamed.get(code, code) for code in expected
     } <= set(permissions.codenames(session, identity.registry, identity.source))
 
 
@@ -167,20 +161,18 @@ def follow(pointers: Iterable[Pointer], pairs: Statement) -> list[Statement]:
     """
     statements: list[Statement] = []
     for pointer in pointers:
+        rest = (of(row, pointer.rest) for row in ("moving", "there"))
         parts = {
-            "place": pointer.place,
+            "place": name(pointer.table),
             "column": Identifier(pointer.column),
             "pairs": pairs,
-            "row": of("moving", pointer.rest),
-            "same": SAME_RECORD,
-            "other": of("there", pointer.rest),
+            "same": same(*rest),
         }
         if pointer.unique:
             statements.append(
                 SQL(
                     "DELETE FROM {place} AS moving USING ({pairs}) AS pair (origin, destination), {place} AS there "
-                    "WHERE moving.{column} = pair.origin AND there.{column} = pair.destination "
-                    "AND ROW({row})::record {same} ROW({other})::record"
+                    "WHERE moving.{column} = pair.origin AND there.{column} = pair.destination AND {same}"
                 ).format(**parts)
             )
         statements.append(
@@ -194,22 +186,19 @@ def follow(pointers: Iterable[Pointer], pairs: Statement) -> list[Statement]:
 
 def thaw(registry: Registry) -> list[Statement]:
     """A table that another move has frozen keeps its rows, whose names change like those of any other."""
-    return [
-        SQL("ALTER TABLE {} DISABLE TRIGGER {}").format(name(table), Identifier(fence))
-        for table in registry.frozen
-        for fence in standing("frozen", table)
-    ]
+    return switch_fences(registry, "DISABLE")
 
 
 def freeze(registry: Registry) -> list[Statement]:
     """Checks that are left to the commit would forbid an ALTER TABLE, here and in what follows."""
+    return [check_now(), *switch_fences(registry, "ENABLE")]
+
+
+def switch_fences(registry: Registry, change: str) -> list[Statement]:
     return [
-        SQL("SET CONSTRAINTS ALL IMMEDIATE"),
-        *(
-            SQL("ALTER TABLE {} ENABLE TRIGGER {}").format(name(table), Identifier(fence))
-            for table in registry.frozen
-            for fence in standing("frozen", table)
-        ),
+        SQL("ALTER TABLE {} {} TRIGGER {}").format(name(table), SQL(change), Identifier(fence))
+        for table in registry.frozen
+        for fence in standing("frozen", table)
     ]
 
 

@@ -31,13 +31,11 @@ def to_keep(plan: Plan, *, beside_writers: bool = False) -> Record:
     """The definitions of everything that `put_away` drops; a foreign key after what it points at."""
     constraints = rebuilt_constraints(plan, beside_writers=beside_writers)
     keys = map(foreign_keys.definition_of, foreign_keys.of_targets(plan))
-    borne = constraints if beside_writers else []
+    borne = [(t, c.name, catalog.read_index(plan.connection, t, c.name)) for t, c in constraints if beside_writers]
     return Record(
         constraints=(*((t.schema, t.name, c.name, c.definition) for t, c in constraints), *keys),
         indexes=tuple((t.schema, t.name, i.name, i.definition) for t, i in rebuilt_indexes(plan)),
-        unique_indexes=tuple(
-            (t.schema, t.name, c.name, catalog.index_definition(plan.connection, t, c.name)) for t, c in borne
-        ),
+        unique_indexes=tuple((t.schema, t.name, name, index[0]) for t, name, index in borne if index),
     )
 
 
@@ -58,21 +56,13 @@ def rebuilt_constraints(plan: Plan, *, beside_writers: bool = False) -> list[tup
 
 
 def revert(record: Record, connection: BaseDatabaseWrapper) -> list[Statement]:
-    """Restore what is missing of what `put_away` dropped, from the record that `to_keep` made; safe to repeat.
+    """Build what is missing of what `put_away` dropped, from the record that `to_keep` made; safe to repeat.
 
     What still stands is left alone: to drop it again would wait for the very lock that was not granted.
     """
-    indexes = [
-        sql.SQL(definition)
-        for schema, table, name, definition in record.indexes
-        if lacks(schema, table, name, connection)
-    ]
-    constraints = [
-        sql.add_constraint(schema, table, name, definition)
-        for schema, table, name, definition in record.constraints
-        if lacks(schema, table, name, connection)
-    ]
-    return [*indexes, *constraints]
+    indexes = [sql.SQL(d) for schema, table, name, d in record.indexes if lacks(schema, table, name, connection)]
+    missing = [(s, t, name, d) for s, t, name, d in record.constraints if lacks(s, t, name, connection)]
+    return [*indexes, *(sql.add_constraint(*constraint) for constraint in missing)]
 
 
 def lacks(schema: str, table: str, name: str, connection: BaseDatabaseWrapper) -> bool:
@@ -115,10 +105,12 @@ def build_beside_writers(plan: Plan, record: Record) -> Iterator[Group]:
 
 
 def build_index(table: Table, name: str, definition: str, connection: BaseDatabaseWrapper) -> Iterator[Group]:
-    state = functools.partial(catalog.index_state, connection, table, name)
-    if state() == "invalid":
-        yield Group((drop_invalid(table, name),), alone=True)
-    yield Group((concurrently(definition),), alone=True, unless=lambda: state() == "valid")
+    """Concurrently. An index that a failed build left is dropped first."""
+    read = functools.partial(catalog.read_index, connection, table, name)
+    if (found := read()) and not found[1]:
+        yield Group([SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(table.schema, name))], alone=True)
+    concurrent = re.sub(r"^(CREATE (?:UNIQUE )?INDEX) ", r"\1 CONCURRENTLY ", definition)
+    yield Group([SQL(concurrent)], alone=True, unless=lambda: bool((found := read()) and found[1]))
 
 
 def wanted_indexes(plan: Plan, record: Record) -> Iterator[tuple[Table, str, str]]:
@@ -132,16 +124,8 @@ def invalid_indexes(plan: Plan, record: Record, session: Session) -> list[Statem
     return [
         SQL("DROP INDEX {}").format(Identifier(table.schema, name))
         for table, name, _ in wanted_indexes(plan, record)
-        if catalog.index_state(session.connection, table, name) == "invalid"
+        if (found := catalog.read_index(session.connection, table, name)) and not found[1]
     ]
-
-
-def concurrently(definition: str) -> Statement:
-    return SQL(re.sub(r"^(CREATE (?:UNIQUE )?INDEX) ", r"\1 CONCURRENTLY ", definition))
-
-
-def drop_invalid(table: Table, name: str) -> Statement:
-    return SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(table.schema, name))
 
 
 def add_unique(table: Table, name: str) -> Statement:

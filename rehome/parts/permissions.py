@@ -2,15 +2,15 @@
 
 from rehome.parts.content_types import PERMISSIONS, GrantTable, Label, Registry, by_label
 from rehome.postgres.session import Session
-from rehome.postgres.sql import SQL, Identifier, Literal, Statement, lock
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement, lock, name
 
 DEFAULT_ACTIONS = ("add", "change", "delete", "view")
 
 
 def lock_grants(registry: Registry) -> list[Statement]:
     """Grants of this moment are either seen by the copy or are made after it."""
-    tables = [SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(table.place) for table in registry.grant_tables]
-    return [lock([registry.content_types], "SHARE ROW EXCLUSIVE"), *tables]
+    tables = [registry.content_types, *(grants.table for grants in registry.grant_tables)]
+    return [lock([table], "SHARE ROW EXCLUSIVE") for table in tables]
 
 
 def renamed_codenames(origin: Label, destination: Label) -> list[tuple[str, str]]:
@@ -18,37 +18,28 @@ def renamed_codenames(origin: Label, destination: Label) -> list[tuple[str, str]
     return [(f"{action}_{origin.model}", f"{action}_{destination.model}") for action in DEFAULT_ACTIONS]
 
 
+def replaced(column: Statement, texts: list[tuple[str, str]]) -> Statement:
+    """SQL of `column` with the second of a pair of texts for the first."""
+    cases = [SQL("WHEN {} THEN {}").format(Literal(before), Literal(after)) for before, after in texts]
+    return SQL("CASE {} {} ELSE {} END").format(column, SQL(" ").join(cases), column)
+
+
 def codename_as(column: Statement, origin: Label, destination: Label) -> Statement:
     """SQL of a codename of `origin` as it reads for `destination`."""
-    if origin.model == destination.model:
-        return column
-    cases = [
-        SQL("WHEN {} THEN {}").format(Literal(before), Literal(after))
-        for before, after in renamed_codenames(origin, destination)
-    ]
-    return SQL("CASE {} {} ELSE {} END").format(column, SQL(" ").join(cases), column)
+    same = origin.model == destination.model
+    return column if same else replaced(column, renamed_codenames(origin, destination))
 
 
 def name_as(column: Statement, origin: Label, destination: Label) -> Statement:
-    cases = [
-        SQL("WHEN {} THEN {}").format(
-            Literal(f"Can {action} {origin.verbose_name}"),
-            Literal(f"Can {action} {destination.verbose_name}"),
-        )
-        for action in DEFAULT_ACTIONS
-    ]
-    return SQL("CASE {} {} ELSE {} END").format(column, SQL(" ").join(cases), column)
+    here, there = origin.verbose_name, destination.verbose_name
+    return replaced(column, [(f"Can {action} {here}", f"Can {action} {there}") for action in DEFAULT_ACTIONS])
 
 
 def codenames(session: Session, registry: Registry, label: Label) -> list[str]:
     if registry.permissions is None:
         return []
-    found = session.rows(
-        SQL("SELECT codename FROM {} WHERE content_type_id = {} ORDER BY codename").format(
-            Identifier(PERMISSIONS), by_label(label)
-        )
-    )
-    return [name for (name,) in found]
+    query = SQL("SELECT codename FROM {} WHERE content_type_id = {} ORDER BY codename")
+    return [codename for (codename,) in session.rows(query.format(Identifier(PERMISSIONS), by_label(label)))]
 
 
 def copy_permissions(registry: Registry, origin: Label, destination: Label) -> list[Statement]:
@@ -74,10 +65,8 @@ def rename_permissions(
     registry: Registry, content_type: Statement, origin: Label, destination: Label
 ) -> list[Statement]:
     """Permissions under `content_type` that are named after `origin` get the names of `destination`."""
-    if registry.permissions is None or (origin.model, origin.verbose_name) == (
-        destination.model,
-        destination.verbose_name,
-    ):
+    same = (origin.model, origin.verbose_name) == (destination.model, destination.verbose_name)
+    if registry.permissions is None or same:
         return []
     return [
         SQL("UPDATE {} SET codename = {}, name = {} WHERE content_type_id = {}").format(
@@ -102,31 +91,38 @@ def drop_permissions(registry: Registry, label: Label, names: list[str]) -> list
 def paired(origin: Label, destination: Label) -> Statement:
     """Ids of each permission of `origin` and of the same one of `destination`."""
     return SQL(
-        "SELECT o.id, d.id FROM {} o JOIN {} d ON d.codename = {} WHERE o.content_type_id = {} "
-        "AND d.content_type_id = {}"
-    ).format(
-        Identifier(PERMISSIONS),
-        Identifier(PERMISSIONS),
-        codename_as(SQL("o.codename"), origin, destination),
-        by_label(origin),
-        by_label(destination),
-    )
+        "SELECT o.id, d.id FROM {table} o JOIN {table} d ON d.codename = {codename} "
+        "WHERE o.content_type_id = {origin} AND d.content_type_id = {destination}"
+    ).format(**named(origin, destination))
 
 
-def granted(table: GrantTable, origin: Label, destination: Label) -> Statement:
-    """FROM and WHERE that pair each grant `g` of `origin` with the same permission `d` of `destination`."""
-    return SQL(
-        "FROM {} g JOIN {} o ON o.id = g.{} JOIN {} d ON d.codename = {} AND d.content_type_id = {} "
-        "WHERE o.content_type_id = {}"
-    ).format(
-        table.place,
-        Identifier(PERMISSIONS),
-        Identifier(table.permission),
-        Identifier(PERMISSIONS),
-        codename_as(SQL("o.codename"), origin, destination),
-        by_label(destination),
-        by_label(origin),
-    )
+def named(origin: Label, destination: Label) -> dict[str, Statement]:
+    """The parts of a query that reads permissions `o` of `origin`."""
+    return {
+        "table": Identifier(PERMISSIONS),
+        "codename": codename_as(SQL("o.codename"), origin, destination),
+        "origin": by_label(origin),
+        "destination": by_label(destination),
+    }
+
+
+def granted(grants: GrantTable, origin: Label, destination: Label, until: dict[str, int]) -> dict[str, Statement]:
+    """The parts of a query; `granted` is the FROM and WHERE that pair each grant `g` of `origin` with the same
+    permission `d` of `destination`.
+    """
+    permission = Identifier(grants.permission)
+    paired = SQL(
+        "FROM {grants} g JOIN {table} o ON o.id = g.{permission} "
+        "JOIN {table} d ON d.codename = {codename} AND d.content_type_id = {destination} "
+        "WHERE o.content_type_id = {origin}"
+    ).format(grants=name(grants.table), permission=permission, **named(origin, destination))
+    return {
+        "table": name(grants.table),
+        "holder": Identifier(grants.holder),
+        "permission": permission,
+        "granted": paired,
+        "until": Literal(last_id(grants, until)),
+    }
 
 
 def copy_grants(
@@ -135,17 +131,11 @@ def copy_grants(
     """What holders may do with `origin`, they may do with `destination`; with `until`, only newer grants."""
     return [
         SQL(
-            "INSERT INTO {table} ({holder}, {permission}) SELECT g.{holder}, d.id {granted} AND g.id > {since} "
+            "INSERT INTO {table} ({holder}, {permission}) SELECT g.{holder}, d.id {granted} AND g.id > {until} "
             "AND NOT EXISTS (SELECT FROM {table} h WHERE h.{holder} = g.{holder} AND h.{permission} = d.id) "
             "ORDER BY g.id"
-        ).format(
-            table=table.place,
-            holder=Identifier(table.holder),
-            permission=Identifier(table.permission),
-            granted=granted(table, origin, destination),
-            since=Literal(last_id(table, until or {})),
-        )
-        for table in registry.grant_tables
+        ).format(**granted(grants, origin, destination, until or {}))
+        for grants in registry.grant_tables
     ]
 
 
@@ -155,30 +145,24 @@ def merge_grants(registry: Registry, source: Label, target: Label, until: dict[s
         SQL(
             "DELETE FROM {table} WHERE id IN (SELECT g.id {granted} AND g.id <= {until} AND NOT EXISTS "
             "(SELECT FROM {table} h WHERE h.{holder} = g.{holder} AND h.{permission} = d.id))"
-        ).format(
-            table=table.place,
-            holder=Identifier(table.holder),
-            permission=Identifier(table.permission),
-            granted=granted(table, target, source),
-            until=Literal(last_id(table, until)),
-        )
-        for table in registry.grant_tables
+        ).format(**granted(grants, target, source, until))
+        for grants in registry.grant_tables
     ]
     return [*revoked, *copy_grants(registry, source, target, until)]
 
 
-def last_id(table: GrantTable, until: dict[str, int]) -> int:
-    """By `until`, which has the largest id of each table at one moment; 0 of one that nobody had then.
+def last_id(grants: GrantTable, until: dict[str, int]) -> int:
+    """By `until`, which has the largest id of each table at one moment; 0 of one that did not exist then.
 
     A move may have filled the table since then, or emptied it: then that moment's is the other table's.
     """
-    return max((until[name] for name in table.names if name in until), default=0)
+    return max((until[table] for table in grants.names if table in until), default=0)
 
 
 def drop_grants(registry: Registry, content_type: Statement) -> list[Statement]:
     return [
         SQL("DELETE FROM {} WHERE {} IN (SELECT id FROM {} WHERE content_type_id = {})").format(
-            table.place, Identifier(table.permission), Identifier(PERMISSIONS), content_type
+            name(grants.table), Identifier(grants.permission), Identifier(PERMISSIONS), content_type
         )
-        for table in registry.grant_tables
+        for grants in registry.grant_tables
     ]

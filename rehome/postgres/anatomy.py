@@ -76,9 +76,9 @@ def find_borrowed(table: Table, connection: BaseDatabaseWrapper) -> list[tuple[s
 
 def find_dependents(table: Table, connection: BaseDatabaseWrapper) -> list[str]:
     """What keeps a table or view from being dropped, but for foreign keys, in words."""
-    return [name for (name,) in catalog.query(connection, DEPENDENTS, [table.oid])]
+    return catalog.column(connection, DEPENDENTS, [table.oid])
 
 
 def find_belongings(table: Table, connection: BaseDatabaseWrapper) -> list[str]:
     """What would be dropped with a table without a word, and no migration makes again."""
-    return [name for (name,) in catalog.query(connection, BELONGINGS, {"oid": table.oid})]
+    return catalog.column(connection, BELONGINGS, {"oid": table.oid})

@@ -11,11 +11,13 @@ from rehome.postgres.tables import Column, Constraint, End, ForeignKey, Grant, I
 
 TABLE = """
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
-       pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity, c.relpersistence::text, c.relispartition,
-       EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid)
+       pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity, c.relpersistence::text,
+       EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid), c.relispartition
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.oid = to_regclass(%s)
 """
+
+RULES = "SELECT rulename FROM pg_rewrite WHERE ev_class = %s AND rulename <> '_RETURN'"
 
 COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL), n.nspname,
@@ -64,6 +66,11 @@ SELECT i.relname, pg_get_indexdef(i.oid), x.indisunique,
  WHERE x.indrelid = %s
    AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x'))
  ORDER BY i.relname
+"""
+
+INDEX = """
+SELECT pg_get_indexdef(x.indexrelid), x.indisvalid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+ WHERE x.indrelid = %s AND i.relname = %s
 """
 
 # Of a partitioned table on either side, the whole speaks for its partitions.
@@ -130,6 +137,10 @@ SELECT format('SELECT set_config(%L, %L, false);', name, setting) FROM pg_settin
  ORDER BY name
 """
 
+CHANGING = """
+SELECT DISTINCT proname FROM pg_proc
+ WHERE proname = ANY(%s) AND (provolatile = 'v' OR provolatile = 's' AND pronargs = 0)
+"""
 
 LIST = r'\((?:[^")]|"(?:[^"]|"")*")*\)'
 DEFINITION = re.compile(rf'(FOREIGN KEY {LIST}) REFERENCES (?:[^"(]|"(?:[^"]|"")*")+{LIST}(.*)', re.DOTALL)
@@ -144,6 +155,17 @@ def query(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -
     return rows
 
 
+def column(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[Any]:
+    """The one column of `query`."""
+    return [found for (found,) in query(connection, statement, params)]
+
+
+def value(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> Any:
+    """The one value of `query`."""
+    (found,) = column(connection, statement, params)
+    return found
+
+
 def frozen(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """With tuples for PostgreSQL's arrays."""
     return tuple(tuple(value) if isinstance(value, list) else value for value in row)
@@ -154,33 +176,21 @@ def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | Non
     found = query(connection, TABLE, [quoted_name])
     if not found:
         return None
-    oid, schema, name, kind, owner, owned, row_security, persistence, partition, inherits = found[0]
-    foreign_keys, incoming = read_foreign_keys(connection, oid)
-    rules = query(connection, "SELECT rulename FROM pg_rewrite WHERE ev_class = %s AND rulename <> '_RETURN'", [oid])
-    return Table(
-        oid=oid,
-        schema=schema,
-        name=name,
-        kind=kind,
-        owner=owner,
-        owned=owned,
-        row_security=row_security,
-        persistence=persistence,
-        inherits=inherits,
-        partition=partition,
-        rules=tuple(rule for (rule,) in rules),
-        columns=tuple(Column(*row) for row in query(connection, COLUMNS, [oid])),
-        constraints=tuple(Constraint(*frozen(row)) for row in query(connection, CONSTRAINTS, [oid])),
-        foreign_keys=foreign_keys,
-        incoming=incoming,
-        indexes=tuple(Index(*frozen(row)) for row in query(connection, INDEXES, [oid])),
-        triggers=tuple(Trigger(*row) for row in query(connection, TRIGGERS, [oid])),
-        grants=read_grants(connection, oid),
-        sequences={
-            column: dataclasses.replace(Sequence(*row), grants=read_grants(connection, sequence))
-            for sequence, column, *row in query(connection, SEQUENCES, [oid])
+    oid = found[0][0]
+    parts: list[Any] = [
+        tuple(column(connection, RULES, [oid])),
+        tuple(Column(*row) for row in query(connection, COLUMNS, [oid])),
+        tuple(Constraint(*frozen(row)) for row in query(connection, CONSTRAINTS, [oid])),
+        *read_foreign_keys(connection, oid),
+        tuple(Index(*frozen(row)) for row in query(connection, INDEXES, [oid])),
+        tuple(Trigger(*row) for row in query(connection, TRIGGERS, [oid])),
+        read_grants(connection, oid),
+        {
+            name: dataclasses.replace(Sequence(*row), grants=read_grants(connection, sequence))
+            for sequence, name, *row in query(connection, SEQUENCES, [oid])
         },
-    )
+    ]
+    return Table(*found[0], *parts)
 
 
 def read_foreign_keys(
@@ -221,61 +231,35 @@ def read_grants(connection: BaseDatabaseWrapper, oid: int) -> tuple[Grant, ...]:
 
 def exists(connection: BaseDatabaseWrapper, name: str) -> bool:
     """Whether `name` means a table or view on this connection's search path."""
-    ((found,),) = query(connection, "SELECT to_regclass(%s) IS NOT NULL", [name])
-    return bool(found)
+    return bool(value(connection, "SELECT to_regclass(%s) IS NOT NULL", [name]))
 
 
 def is_writable(connection: BaseDatabaseWrapper, table: str) -> bool:
     """Whether this connection may change rows of `table`: no standby, no read-only role or setting."""
     question = "SELECT NOT current_setting('transaction_read_only')::boolean AND has_table_privilege(%s, 'UPDATE')"
-    ((writable,),) = query(connection, question, [table])
-    return bool(writable)
+    return bool(value(connection, question, [table]))
 
 
 def extension_schemas(connection: BaseDatabaseWrapper) -> set[str]:
     """Schemas that hold the types, operators and functions of extensions."""
-    found = query(
-        connection, "SELECT DISTINCT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
-    )
-    return {schema for (schema,) in found}
+    schemas = "SELECT DISTINCT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+    return set(column(connection, schemas))
 
 
 def own_settings(connection: BaseDatabaseWrapper) -> list[str]:
     """Statements that set in another session what this one has set for itself."""
-    return [statement for (statement,) in query(connection, OWN_SETTINGS)]
+    return column(connection, OWN_SETTINGS)
 
 
-def index_definition(connection: BaseDatabaseWrapper, table: Table, name: str) -> str:
-    """The CREATE INDEX of one index of a table."""
-    ((definition,),) = query(
-        connection,
-        "SELECT pg_get_indexdef(x.indexrelid) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid "
-        "WHERE x.indrelid = %s AND i.relname = %s",
-        [table.oid, name],
-    )
-    return str(definition)
-
-
-def index_state(connection: BaseDatabaseWrapper, table: Table, name: str) -> str:
-    """valid, invalid as a concurrent build leaves it that failed, or missing."""
-    found = query(
-        connection,
-        "SELECT x.indisvalid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid "
-        "WHERE x.indrelid = %s AND i.relname = %s",
-        [table.oid, name],
-    )
-    return "missing" if not found else "valid" if found[0][0] else "invalid"
+def read_index(connection: BaseDatabaseWrapper, table: Table, name: str) -> tuple[str, bool] | None:
+    """(CREATE INDEX, whether it is valid, unlike what a failed concurrent build leaves); None where there is none."""
+    found = query(connection, INDEX, [table.oid, name])
+    return (found[0][0], found[0][1]) if found else None
 
 
 def changing_functions(connection: BaseDatabaseWrapper, names: Iterable[str]) -> list[str]:
     """Those of the functions that may give another value for the same arguments, within a second or a day."""
-    found = query(
-        connection,
-        "SELECT DISTINCT proname FROM pg_proc WHERE proname = ANY(%s) "
-        "AND (provolatile = 'v' OR provolatile = 's' AND pronargs = 0)",
-        [list(names)],
-    )
-    return sorted(name for (name,) in found)
+    return sorted(column(connection, CHANGING, [list(names)]))
 
 
 def canonical_type(connection: BaseDatabaseWrapper, declared: str) -> str | None:
@@ -283,7 +267,7 @@ def canonical_type(connection: BaseDatabaseWrapper, declared: str) -> str | None
     modifiers = "".join(re.findall(r"\([^)]*\)", declared)).replace(" ", "")
     array = "[]" if declared.rstrip().endswith("]") else ""
     bare = re.sub(r"\([^)]*\)|\[\d*\]", "", declared).strip()
-    ((printed,),) = query(connection, "SELECT format_type(to_regtype(%s), NULL)", [bare])
+    printed = value(connection, "SELECT format_type(to_regtype(%s), NULL)", [bare])
     if printed is None:
         return None
     head, space, tail = printed.partition(" with")

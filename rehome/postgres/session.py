@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, transaction
@@ -62,7 +62,7 @@ SELECT name, setting, set_config(name, value, false)
 class Group:
     """Statements that succeed or fail together."""
 
-    statements: tuple[Statement, ...]
+    statements: Sequence[Statement]
     alone: bool = False
     """Whether they can't be run in a transaction."""
     patient: bool = False
@@ -182,10 +182,6 @@ class Session:
         """Run statements as `attempt` runs a group; return the number of rows that they touched."""
         return self.attempt(lambda: sum(max(self.execute(statement), 0) for statement in statements))
 
-    def run_patiently(self, statement: Statement) -> int:
-        """`run` for a statement that keeps no writer waiting while it waits itself: it outlasts an autovacuum."""
-        return self.attempt(lambda: self.execute(statement), lock_timeout_ms=PATIENT_MS)
-
     def run_group(self, group: Group) -> None:
         """Run a group as it says, which is like `run` unless it says otherwise."""
         if group.alone:
@@ -208,7 +204,7 @@ class Session:
         def once() -> Result:
             with transaction.atomic(using=self.connection.alias):
                 # Set on each try: a rollback forgets it.
-                self.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)))
+                self.execute(sql.set_local("lock_timeout", timeout))
                 return group()
 
         return self.retry(once, lock_timeout_ms=timeout)

@@ -43,12 +43,35 @@ def readable(*names: str) -> str:
     return ".".join(n if re.fullmatch(r"[a-z_][a-z0-9_]*", n) else Identifier(n).as_string() for n in names)
 
 
+def place(table: Table | Sequence) -> str:
+    return readable(table.schema, table.name)
+
+
 def columns(names: Iterable[str]) -> Statement:
     return SQL(", ").join(map(Identifier, names))
 
 
 def of(row: str, names: Iterable[str]) -> Statement:
     return SQL(", ").join(Identifier(row, column) for column in names)
+
+
+def same(one: Statement, other: Statement, operator: Statement = SAME_RECORD) -> Statement:
+    """Whether two rows of values are alike bit by bit."""
+    return SQL("ROW({})::record {} ROW({})::record").format(one, operator, other)
+
+
+def differ(one: Statement, other: Statement) -> Statement:
+    return same(one, other, OTHER_RECORD)
+
+
+def equal(one: str, other: str, pairs: Iterable[tuple[str, str]]) -> Statement:
+    """Whether row `one` has in the first columns of `pairs` what row `other` has in the second."""
+    return SQL(" AND ").join(SQL("{} = {}").format(Identifier(one, a), Identifier(other, b)) for a, b in pairs)
+
+
+def present(names: Iterable[str]) -> Statement:
+    """Whether none of these columns is null."""
+    return SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(column)) for column in names)
 
 
 def is_longer(value: Statement, column: Column, limit: int) -> Statement:

@@ -7,7 +7,7 @@ from rehome.plan.phases import describe
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.postgres import catalog
-from rehome.postgres.sql import Identifier, readable
+from rehome.postgres.sql import readable
 from rehome.postgres.tables import PREFIX, End, ForeignKey, Table
 from rehome.preflight import rights, tables
 
@@ -41,7 +41,7 @@ def check(plan: Plan, run: MoveRun | None) -> MoveRun:
             rights.refuse_strangers_table(table, plan.connection)
             rights.refuse_closed_schema(plan.connection, table.schema, "views")
     for key, end in foreign_keys.counterparts(foreign_keys.to_sources(foreign_keys.read(plan), plan), plan):
-        refuse_strangers_key(key, plan)
+        rights.refuse_strangers_key(key, plan)
         refuse_lost_end(key, end, plan)
     return run
 
@@ -83,11 +83,6 @@ def refuse_dependents(table: Table, plan: Plan) -> None:
             f"{table} can't become a view, because {dependent} depends on the table and would go on reading it.",
             "Drop it, retire the move, then create it again: it will read the view.",
         )
-
-
-def refuse_strangers_key(key: ForeignKey, plan: Plan) -> None:
-    if table := catalog.read_table(plan.connection, Identifier(key.schema, key.table).as_string()):
-        rights.refuse_strangers_table(table, plan.connection)
 
 
 def refuse_lost_end(key: ForeignKey, end: End | None, plan: Plan) -> None:

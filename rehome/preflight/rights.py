@@ -1,16 +1,14 @@
 """What the connected role must be allowed; each refusal names the right and how it is given."""
 
-from collections.abc import Iterable
-
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import Refused
 from rehome.models import MoveRun
 from rehome.parts.content_types import read_registry
 from rehome.plan.plan import Plan
-from rehome.postgres import catalog, tables
-from rehome.postgres.sql import readable
-from rehome.postgres.tables import Table
+from rehome.postgres import catalog
+from rehome.postgres.sql import Identifier, place, readable
+from rehome.postgres.tables import ForeignKey, Table
 
 LACKING = """
 SELECT place, privilege FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS needed(place, privilege, number)
@@ -22,24 +20,22 @@ WRITING = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 def current_role(connection: BaseDatabaseWrapper) -> str:
-    ((role,),) = catalog.query(connection, "SELECT current_user")
-    return str(role)
+    return str(catalog.value(connection, "SELECT current_user"))
 
 
 def refuse_closed_ledger(connection: BaseDatabaseWrapper) -> None:
     """The record of moves is read before anything else, and made where there is none yet."""
-    name = MoveRun._meta.db_table
-    if ledger := catalog.read_table(connection, name):
-        refuse_lacking(connection, [(readable(ledger.schema, name), right) for right in WRITING])
+    if ledger := catalog.read_table(connection, MoveRun._meta.db_table):
+        refuse_lacking(connection, [(place(ledger), right) for right in WRITING])
     else:
-        refuse_closed_schema(connection, catalog.query(connection, "SELECT current_schema()")[0][0], "tables")
+        refuse_closed_schema(connection, catalog.value(connection, "SELECT current_schema()"), "tables")
 
 
 def refuse_strangers_table(table: Table, connection: BaseDatabaseWrapper) -> None:
     if not table.owned:
         role, owner = current_role(connection), table.owner
         raise Refused(
-            f"{table} belongs to {owner!r}, and this connection's role {role!r} has not its rights.",
+            f"{table} belongs to {owner!r}, and this connection's role {role!r} is not a member of the owner.",
             f"Run the migration as {owner!r}, or run GRANT {readable(owner)} TO {readable(role)}.",
         )
 
@@ -50,8 +46,7 @@ def refuse_closed_schema(connection: BaseDatabaseWrapper, schema: str | None, wh
             f"The search_path of role {current_role(connection)!r} names no schema, so nothing can be created.",
             "Set it with ALTER ROLE ... SET search_path = public.",
         )
-    ((allowed,),) = catalog.query(connection, "SELECT has_schema_privilege(%s, 'CREATE')", [schema])
-    if not allowed:
+    if not catalog.value(connection, "SELECT has_schema_privilege(%s, 'CREATE')", [schema]):
         role = current_role(connection)
         raise Refused(
             f"The role {role!r} may not create {what} in schema {schema}.",
@@ -62,8 +57,7 @@ def refuse_closed_schema(connection: BaseDatabaseWrapper, schema: str | None, wh
 def refuse_open_schemas(plan: Plan) -> None:
     """The triggers run with the owner's rights, so nobody else may put operators where they look for them."""
     for schema in plan.search_path:
-        ((public,),) = catalog.query(plan.connection, "SELECT has_schema_privilege('public', %s, 'CREATE')", [schema])
-        if public:
+        if catalog.value(plan.connection, "SELECT has_schema_privilege('public', %s, 'CREATE')", [schema]):
             raise Refused(
                 f"Everybody may create objects in schema {schema!r}, where types of {plan.main.source} come from, "
                 "and could so run code with the rights of its owner.",
@@ -76,44 +70,41 @@ def refuse_closed_tables(plan: Plan) -> None:
     keys = [key for pair in plan.pairs for key in pair.target.foreign_keys]
     needed = [(key.referenced, right) for key in keys for right in ("SELECT", "REFERENCES")]
     if registry := read_registry(plan):
-        for schema, name in registry.written:
-            needed += [(readable(schema, name), right) for right in WRITING]
+        needed += [(place(table), right) for table in registry.written for right in WRITING]
+        # Of columns that are no identity: an insert needs a right on the sequence as well.
         needed += [
-            (readable(sequence.schema, sequence.name), "USAGE")
-            for schema, name in registry.written
-            for sequence in serial_sequences(plan.connection, readable(schema, name))
+            (place(sequence), "USAGE")
+            for table in registry.written
+            for column, sequence in table.sequences.items()
+            if not table.column(column).identity
         ]
         for pointer in (*registry.type_pointers, *registry.permission_pointers):
             rights = ("SELECT", "UPDATE", "DELETE") if pointer.unique else ("SELECT", "UPDATE")
-            needed += [(readable(pointer.schema, pointer.name), right) for right in rights]
+            needed += [(place(pointer.table), right) for right in rights]
         for table in registry.frozen:
             refuse_strangers_table(table, plan.connection)
     refuse_lacking(plan.connection, needed)
 
 
 def refuse_closed_referrers(plan: Plan) -> None:
-    """Foreign keys of other tables step aside while the target is emptied, which their owner alone can do."""
+    """Foreign keys of other tables are dropped while the target is emptied, which their owner alone can do."""
     for pair in plan.pairs:
         for key in pair.target.incoming:
-            if table := catalog.read_table(plan.connection, readable(key.schema, key.table)):
-                refuse_strangers_table(table, plan.connection)
+            refuse_strangers_key(key, plan)
 
 
-def serial_sequences(connection: BaseDatabaseWrapper, place: str) -> Iterable[tables.Sequence]:
-    """Of columns that are no identity: an insert needs a right on the sequence as well."""
-    table = catalog.read_table(connection, place)
-    if table is None:
-        return []
-    return [sequence for column, sequence in table.sequences.items() if not table.column(column).identity]
+def refuse_strangers_key(key: ForeignKey, plan: Plan) -> None:
+    if table := catalog.read_table(plan.connection, Identifier(key.schema, key.table).as_string()):
+        refuse_strangers_table(table, plan.connection)
 
 
 def refuse_lacking(connection: BaseDatabaseWrapper, needed: list[tuple[str, str]]) -> None:
-    """The first (table or sequence, privilege) that the role has not."""
-    found = catalog.query(connection, LACKING, [[place for place, _ in needed], [right for _, right in needed]])
-    for place, right in found:
+    """The first (table or sequence, privilege) that the role lacks."""
+    found = catalog.query(connection, LACKING, [[name for name, _ in needed], [right for _, right in needed]])
+    for name, right in found:
         role = current_role(connection)
         kind = "SEQUENCE " if right == "USAGE" else ""
         raise Refused(
-            f"The role {role!r} lacks the privilege {right} on {place}.",
-            f"Run GRANT {right} ON {kind}{place} TO {readable(role)}.",
+            f"The role {role!r} lacks the privilege {right} on {name}.",
+            f"Run GRANT {right} ON {kind}{name} TO {readable(role)}.",
         )
