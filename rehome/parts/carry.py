@@ -1,8 +1,8 @@
 """PL/pgSQL of the trigger that carries a written row to the other table: pure functions from a TablePair."""
 
-from rehome.parts.rows import changed, changes, in_sync, names, same_key, values
+from rehome.parts.rows import changed, changes, in_sync, names, same_columns, same_key, values
 from rehome.plan.plan import Assignment, Flow, TablePair
-from rehome.postgres.sql import OTHER_RECORD, SAME_RECORD, SQL, Identifier, Literal, Statement, columns, name, of, typed
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement, columns, differ, name, of, same, typed
 
 
 def carry_body(flow: Flow, pair: TablePair, function: str, count: Statement, *, copying: bool = False) -> str:
@@ -88,7 +88,7 @@ BEGIN{ordinary}
     IF lives AND NOT carried THEN
       INSERT INTO {destination} AS kept ({columns}) VALUES ({values})
       ON CONFLICT ({key}) DO UPDATE SET {changes}
-      WHERE ROW({kept})::record {other_record} ROW({excluded_values})::record;
+      WHERE {newer};
     END IF;
     IF leader = '' THEN
       noted := {nobody};
@@ -101,46 +101,48 @@ END
         .format(
             ordinary=ordinary(flow, pair, count),
             function=Literal(f"{Identifier(flow.origin.schema, function).as_string()}()"),
-            too_old=Literal(f"This transaction began before {flow.origin} and {flow.destination} were kept in step."),
+            too_old=Literal(f"This transaction began before {flow.origin} and {flow.destination} were kept in sync."),
             side=Literal(side),
-            nobody=let_lead("nobody"),
-            lead=let_lead(side),
             count=count,
             meet=meet_copied(flow, pair) if copying else SQL(""),
             origin=name(flow.origin),
-            destination=name(flow.destination),
-            seen_here=either(same_columns(flow, "old", "seen"), same_columns(flow, "new", "seen")),
-            seen_there=either(same_key(flow, "old", "seen"), same_key(flow, "new", "seen")),
+            seen_here=SQL("({}) OR ({})").format(*(same_columns(flow, row, "seen") for row in ("old", "new"))),
+            seen_there=SQL("({}) OR ({})").format(*(same_key(flow, row, "seen") for row in ("old", "new"))),
             fresh=same_columns(flow, "fresh", "new"),
             reborn=same_columns(flow, "reborn", "old"),
-            same_key=same_columns(flow, "old", "new"),
-            old_key=same_key(flow, "old", "kept"),
             new_key=same_key(flow, "new", "kept"),
             written_key=same_key(flow, "written", "kept"),
             settled=in_sync(pair, **{side: "written", other: "kept"}),
             as_deleted=in_sync(pair, **{side: "old", other: "kept"}),
-            defer=defer_unique(flow),
-            changes=changes(flow, pair),
             differences=SQL(", ").join(difference(assignment, flow, pair) for assignment in flow.carried),
-            columns=columns(assignment.column.name for assignment in flow.assignments),
-            values=values(flow.assignments),
             key=columns(there for _, there in flow.key),
-            kept=of("kept", names(flow.carried)),
-            excluded_values=of("excluded", names(flow.carried)),
-            unchanged=SQL("ROW({})::record {} ROW({})::record").format(
-                of("event", read), SAME_RECORD, of("written", read)
-            ),
-            other_record=OTHER_RECORD,
+            newer=differ(of("kept", names(flow.carried)), of("excluded", names(flow.carried))),
+            unchanged=same(of("event", read), of("written", read)),
+            **common(flow, pair),
         )
         .as_string()
     )
+
+
+def common(flow: Flow, pair: TablePair) -> dict[str, Statement]:
+    """What more than one of these pieces of SQL has a place for."""
+    return {
+        "destination": name(flow.destination),
+        "same_key": same_columns(flow, "old", "new"),
+        "old_key": same_key(flow, "old", "kept"),
+        "lead": let_lead(sides(flow, pair)[0]),
+        "nobody": let_lead("nobody"),
+        "defer": defer_unique(flow),
+        "changes": changes(flow, pair),
+        "columns": columns(names(flow.assignments)),
+        "values": values(flow.assignments),
+    }
 
 
 def meet_copied(flow: Flow, pair: TablePair) -> Statement:
     """Under a snapshot from before a batch the row that it copied can't be seen, and has to go as well: an insert
     under its key meets it, and is a serialization failure.
     """
-    side, _ = sides(flow, pair)
     return SQL("""      IF TG_OP <> 'INSERT' AND NOT EXISTS (SELECT FROM {destination} AS kept WHERE {old_key}) THEN
         noted := {lead};
         new := old;
@@ -153,14 +155,7 @@ def meet_copied(flow: Flow, pair: TablePair) -> Statement:
           noted := {nobody};
         END IF;
       END IF;
-""").format(
-        destination=name(flow.destination),
-        old_key=same_key(flow, "old", "kept"),
-        lead=let_lead(side),
-        nobody=let_lead("nobody"),
-        columns=columns(assignment.column.name for assignment in flow.assignments),
-        values=values(flow.assignments),
-    )
+""").format(**common(flow, pair))
 
 
 def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
@@ -198,20 +193,14 @@ def ordinary(flow: Flow, pair: TablePair, count: Statement) -> Statement:
     END IF;
   END IF;"""
     ).format(
-        same_key=same_columns(flow, "old", "new"),
         remember=SQL("" if plain else "\n  written := new;"),
-        changed=SQL("ROW({})::record {} ROW({})::record").format(of("old", read), OTHER_RECORD, of("new", read)),
-        lead=let_lead(side),
-        nobody=let_lead("nobody"),
+        changed=differ(of("old", read), of("new", read)),
         untried=let_lead(""),
         other=Literal(other),
         count=count,
-        defer=defer_unique(flow),
-        destination=name(flow.destination),
-        changes=changes(flow, pair),
-        old_key=same_key(flow, "old", "kept"),
         key=same_key(flow, row, "kept"),
         settled=in_sync(pair, **{side: row, other: "kept"}),
+        **common(flow, pair),
     )
 
 
@@ -225,30 +214,13 @@ def let_lead(leader: str) -> Statement:
     return SQL("set_config('rehome.leader', {0}, true) = {0}").format(Literal(leader))
 
 
-def same_columns(flow: Flow, one: str, other: str) -> Statement:
-    """Whether two rows of the origin have one key."""
-    return SQL(" AND ").join(
-        SQL("{} = {}").format(Identifier(one, here), Identifier(other, here)) for here, _ in flow.key
-    )
-
-
-def either(one: Statement, other: Statement) -> Statement:
-    return SQL("({}) OR ({})").format(one, other)
-
-
 def difference(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
     """`column = value` that leaves a column alone where the leading side has another value than before the event."""
     column = Identifier(assignment.column.name)
     if not assignment.plain:
         return SQL("{} = {}").format(column, changed(assignment, flow, pair))
-    return SQL("{} = CASE WHEN ROW(kept.{})::record {} ROW({})::record THEN {} ELSE kept.{} END").format(
-        column,
-        column,
-        SAME_RECORD,
-        typed(Identifier("old", *assignment.reads), assignment.column),
-        changed(assignment, flow, pair),
-        column,
-    )
+    before = same(SQL("kept.{}").format(column), typed(Identifier("old", *assignment.reads), assignment.column))
+    return SQL("{0} = CASE WHEN {1} THEN {2} ELSE kept.{0} END").format(column, before, changed(assignment, flow, pair))
 
 
 def defer_unique(flow: Flow) -> Statement:

@@ -1,11 +1,11 @@
-"""SQL of tables and rows: pure functions from parts of a Plan; also in comparing.py, questions.py, triggers.py."""
+"""SQL of rows that one table takes from the other: pure functions from parts of a Plan."""
 
 from collections.abc import Iterable, Sequence
 
 from rehome.plan.expressions import ROW
 from rehome.plan.plan import Assignment, Flow, Plan, TablePair
 from rehome.postgres import sql
-from rehome.postgres.sql import SAME_RECORD, SQL, Identifier, Literal, Statement
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 from rehome.postgres.tables import Column, Table
 
 
@@ -48,7 +48,7 @@ def copy(flow: Flow) -> Statement:
     """Every row of the origin into the destination, in one statement."""
     return SQL("INSERT INTO {} ({}) {}SELECT {} FROM {} AS {}").format(
         sql.name(flow.destination),
-        sql.columns(assignment.column.name for assignment in flow.assignments),
+        sql.columns(names(flow.assignments)),
         overriding(flow),
         values(flow.assignments),
         sql.name(flow.origin),
@@ -86,15 +86,18 @@ def same_key(flow: Flow, origin: str, destination: str) -> Statement:
     return SQL(" AND ").join(same(here, there) for here, there in flow.key)
 
 
+def same_columns(flow: Flow, one: str, other: str) -> Statement:
+    """Whether two rows of the origin have one key."""
+    return sql.equal(one, other, ((here, here) for here, _ in flow.key))
+
+
 def follows(assignments: Sequence[Assignment], origin: str, destination: str) -> Statement:
     """Whether the columns of row `destination` are what `assignments` make of row `origin`, bit by bit."""
     reads = sorted({column for assignment in assignments for column in assignment.reads})
-    return SQL("EXISTS (SELECT FROM (SELECT {}) AS {} WHERE ROW({})::record {} ROW({})::record)").format(
-        SQL(", ").join(SQL("{} AS {}").format(Identifier(origin, column), Identifier(column)) for column in reads),
+    return SQL("EXISTS (SELECT FROM (SELECT {}) AS {} WHERE {})").format(
+        sql.aliased((Identifier(origin, column), column) for column in reads),
         Identifier(ROW),
-        sql.of(destination, names(assignments)),
-        SAME_RECORD,
-        typed_values(assignments),
+        sql.same(sql.of(destination, names(assignments)), typed_values(assignments)),
     )
 
 
@@ -106,13 +109,8 @@ def in_sync(pair: TablePair, source: str, target: str) -> Statement:
     """
     computed = pair.computed
     plain = [assignment for assignment in pair.forward.carried if assignment not in computed]
-    conditions = [
-        SQL("ROW({})::record {} ROW({})::record").format(
-            sql.of(target, names(plain)),
-            SAME_RECORD,
-            SQL(", ").join(sql.typed(Identifier(source, *assignment.reads), assignment.column) for assignment in plain),
-        )
-    ]
+    taken = SQL(", ").join(sql.typed(Identifier(source, *assignment.reads), assignment.column) for assignment in plain)
+    conditions = [sql.same(sql.of(target, names(plain)), taken)]
     for assignment in computed:
         ways = [follows([assignment], source, target)]
         if counterparts := pair.counterparts(assignment, pair.forward):
@@ -125,7 +123,7 @@ def changed(assignment: Assignment, flow: Flow, pair: TablePair) -> Statement:
     """The value for an UPDATE of row `kept` of the destination from row `written` of the origin.
 
     A computed column keeps its value where row `written` is what the other way makes of it: an expression
-    seldom gives back every bit, and nobody has changed the value.
+    seldom returns every bit, and the value has not changed.
     """
     counterparts = pair.counterparts(assignment, flow)
     if not counterparts:
@@ -148,13 +146,14 @@ def reconcile(pair: TablePair) -> list[Statement]:
 
 
 def refill(pair: TablePair) -> Statement:
-    """The same in one statement, for a source that nobody else uses and that no foreign key leads to.
+    """The same in one statement, for a source that no other session uses and no foreign key points at.
 
     Rows may have changed their unique values with each other, so each row that is not in sync is deleted before the
     first is inserted: the INSERT waits for the count.
     """
     flow = pair.backward
     here, there = flow.key[0]
+    keys = [(f"key {number}", column) for number, (_, column) in enumerate(flow.key)]
     return SQL(
         "WITH changed AS MATERIALIZED (SELECT {keys}, {there} IS NOT NULL AS lives, {values} "
         "FROM {source} AS kept FULL JOIN ({target} AS {row} CROSS JOIN LATERAL (SELECT {row}.*) AS written) ON {same} "
@@ -163,22 +162,16 @@ def refill(pair: TablePair) -> Statement:
         "INSERT INTO {source} ({columns}) {overriding}"
         "SELECT {changed} FROM changed, (SELECT count(*) FROM gone) AS all_gone WHERE lives"
     ).format(
-        keys=SQL(", ").join(
-            SQL("{} AS {}").format(Identifier("kept", column), Identifier(f"key {number}"))
-            for number, (_, column) in enumerate(flow.key)
-        ),
+        keys=sql.aliased((Identifier("kept", column), key) for key, column in keys),
         here=Identifier("kept", there),
         there=Identifier(ROW, here),
-        values=SQL(", ").join(refilled(assignment, pair) for assignment in flow.assignments),
+        values=sql.aliased((refilled(assignment, pair), assignment.column.name) for assignment in flow.assignments),
         source=sql.name(flow.destination),
         target=sql.name(flow.origin),
         row=Identifier(ROW),
         same=same_key(flow, ROW, "kept"),
         equal=in_sync(pair, source="kept", target="written"),
-        deleted=SQL(" AND ").join(
-            SQL("{} = {}").format(Identifier("old", column), Identifier("changed", f"key {number}"))
-            for number, (_, column) in enumerate(flow.key)
-        ),
+        deleted=sql.equal("old", "changed", ((column, key) for key, column in keys)),
         columns=sql.columns(names(flow.assignments)),
         overriding=overriding(flow),
         changed=sql.of("changed", names(flow.assignments)),
@@ -187,13 +180,11 @@ def refill(pair: TablePair) -> Statement:
 
 def refilled(assignment: Assignment, pair: TablePair) -> Statement:
     """A row that stays keeps what the target does not know, and a computed value that still says the same."""
-    flow, column = pair.backward, Identifier("kept", assignment.column.name)
-    new = written(assignment)
-    stays = changed(assignment, flow, pair) if assignment.carried else column
+    flow, new = pair.backward, written(assignment)
     if assignment.carried and not pair.counterparts(assignment, flow):
-        return SQL("{} AS {}").format(new, Identifier(assignment.column.name))
-    born = SQL("{} IS NULL").format(Identifier("kept", flow.key[0][1]))
-    return SQL("CASE WHEN {} THEN {} ELSE {} END AS {}").format(born, new, stays, Identifier(assignment.column.name))
+        return new
+    stays = changed(assignment, flow, pair) if assignment.carried else Identifier("kept", assignment.column.name)
+    return SQL("CASE WHEN {} IS NULL THEN {} ELSE {} END").format(Identifier("kept", flow.key[0][1]), new, stays)
 
 
 def touch(table: Table, key: Iterable[str]) -> Statement:
@@ -210,25 +201,19 @@ def delete_gone(flow: Flow) -> Statement:
 
 
 def update_changed(pair: TablePair) -> Statement:
+    """Each row of the origin is read under the name that values read, and under the name `written`."""
     flow = pair.backward
-    return SQL("UPDATE {} AS kept SET {} FROM {} WHERE {} AND NOT ({})").format(
-        sql.name(flow.destination),
-        changes(flow, pair),
-        row_twice(flow),
-        same_key(flow, ROW, "kept"),
-        in_sync(pair, source="kept", target="written"),
-    )
-
-
-def row_twice(flow: Flow) -> Statement:
-    """Each row of the origin under the name that values read, and under the name `written`."""
-    return SQL("{} AS {} JOIN {} AS written ON {}").format(
-        sql.name(flow.origin),
-        Identifier(ROW),
-        sql.name(flow.origin),
-        SQL(" AND ").join(
-            SQL("{} = {}").format(Identifier("written", here), Identifier(ROW, here)) for here, _ in flow.key
-        ),
+    return SQL(
+        "UPDATE {kept} AS kept SET {changes} FROM {origin} AS {row} JOIN {origin} AS written ON {twice} "
+        "WHERE {same} AND NOT ({equal})"
+    ).format(
+        kept=sql.name(flow.destination),
+        changes=changes(flow, pair),
+        origin=sql.name(flow.origin),
+        row=Identifier(ROW),
+        twice=same_columns(flow, "written", ROW),
+        same=same_key(flow, ROW, "kept"),
+        equal=in_sync(pair, source="kept", target="written"),
     )
 
 

@@ -8,10 +8,10 @@ and `ON CONFLICT` is refused by PostgreSQL.
 import dataclasses
 
 from rehome.parts.grants import grant
-from rehome.parts.rows import changes, same_key, values
+from rehome.parts.rows import changes, names, same_columns, same_key, values
 from rehome.parts.triggers import VIEW_EVENTS, Trigger, trigger_name
 from rehome.plan.plan import GONE, Assignment, TablePair, read_column
-from rehome.postgres.sql import OTHER_RECORD, SQL, Identifier, Literal, Statement, columns, name, of, typed
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement, aliased, columns, differ, name, of, typed
 from rehome.postgres.tables import PREFIX, Column, Table
 
 
@@ -127,17 +127,8 @@ def select(pair: TablePair) -> Statement:
 def listed(pair: TablePair) -> Statement:
     """The source's columns in its order; after them, unnamed by old code, those that are filled for each new row."""
     made = {assignment.column.name: assignment for assignment in pair.backward.assignments}
-    found = [
-        SQL("{} AS {}").format(
-            generated(column, pair) if column.generated else read(made[column.name]), Identifier(column.name)
-        )
-        for column in pair.source.columns
-    ]
-    found += [
-        SQL("{} AS {}").format(Identifier("new", filled.column.name), Identifier(place))
-        for place, filled in fills(pair)
-    ]
-    return SQL(", ").join(found)
+    found = [(generated(c, pair) if c.generated else read(made[c.name]), c.name) for c in pair.source.columns]
+    return aliased([*found, *((Identifier("new", filled.column.name), place) for place, filled in fills(pair))])
 
 
 def read(assignment: Assignment) -> Statement:
@@ -148,10 +139,7 @@ def read(assignment: Assignment) -> Statement:
 def generated(column: Column, pair: TablePair) -> Statement:
     """What the source's table would generate from the row."""
     assert column.generation is not None  # noqa: S101  A generated column has one.
-    row = SQL(", ").join(
-        SQL("{} AS {}").format(read(assignment), Identifier(assignment.column.name))
-        for assignment in pair.backward.assignments
-    )
+    row = aliased((read(assignment), assignment.column.name) for assignment in pair.backward.assignments)
     return SQL("(SELECT {} FROM (SELECT {}) AS source)").format(typed(SQL(column.generation), column), row)
 
 
@@ -200,7 +188,7 @@ def body(pair: TablePair) -> str:
     the row that was written: a snapshot may still show another one under its key.
     """
     flow = pair.forward
-    read = [assignment.column.name for assignment in pair.backward.assignments]
+    read = names(pair.backward.assignments)
     return (
         SQL(
             """
@@ -215,7 +203,7 @@ BEGIN
     IF NOT FOUND THEN
       RETURN NULL;
     END IF;
-    IF ROW({seen})::record {other_record} ROW({old})::record THEN
+    IF {differ} THEN
       RAISE serialization_failure USING MESSAGE = {changed}, HINT = 'Run the transaction again.';
     END IF;
   END IF;
@@ -239,21 +227,13 @@ END
             target=name(pair.target),
             view=name(pair.source),
             old_key=same_key(flow, "old", "kept"),
-            same_old=same_columns(pair, "old"),
+            same_old=same_columns(flow, "seen", "old"),
             row=listed(pair),
-            seen=of("seen", read),
-            old=of("old", read),
-            other_record=OTHER_RECORD,
+            differ=differ(of("seen", read), of("old", read)),
             changed=Literal(f"Another transaction has changed this row of {pair.source}, a view, at the same time."),
-            columns=columns(assignment.column.name for assignment in flow.assignments),
+            columns=columns(names(flow.assignments)),
             values=values(flow.assignments),
             changes=changes(flow, pair),
         )
         .as_string()
-    )
-
-
-def same_columns(pair: TablePair, row: str) -> Statement:
-    return SQL(" AND ").join(
-        SQL("{} = {}").format(Identifier("seen", here), Identifier(row, here)) for here, _ in pair.forward.key
     )

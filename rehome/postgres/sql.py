@@ -55,6 +55,11 @@ def of(row: str, names: Iterable[str]) -> Statement:
     return SQL(", ").join(Identifier(row, column) for column in names)
 
 
+def aliased(parts: Iterable[tuple[Statement, str]]) -> Statement:
+    """`value AS name` of each."""
+    return SQL(", ").join(SQL("{} AS {}").format(value, Identifier(alias)) for value, alias in parts)
+
+
 def same(one: Statement, other: Statement, operator: Statement = SAME_RECORD) -> Statement:
     """Whether two rows of values are alike bit by bit."""
     return SQL("ROW({})::record {} ROW({})::record").format(one, operator, other)

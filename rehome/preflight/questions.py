@@ -5,30 +5,15 @@ from collections.abc import Iterable, Sequence
 from rehome.parts.rows import names
 from rehome.plan.expressions import ROW
 from rehome.plan.plan import Assignment, Flow, LostColumn, TablePair
-from rehome.postgres.sql import (
-    OTHER_RECORD,
-    SAME_RECORD,
-    SQL,
-    Identifier,
-    Statement,
-    columns,
-    is_longer,
-    name,
-    of,
-    typed,
-)
+from rehome.postgres import sql
+from rehome.postgres.sql import SQL, Identifier, Statement, aliased, columns, name, typed
 from rehome.postgres.tables import Column, ForeignKey, Table
 
 
-def projection(flow: Flow, *, typed_as_target: bool) -> Statement:
+def projection(flow: Flow) -> Statement:
     """The origin's rows as they would stand in the destination."""
-    parts = [
-        SQL("{} AS {}").format(
-            typed(SQL(a.value), a.column) if typed_as_target else SQL(a.value), Identifier(a.column.name)
-        )
-        for a in flow.assignments
-    ]
-    return SQL("SELECT {} FROM {} AS {}").format(SQL(", ").join(parts), name(flow.origin), Identifier(ROW))
+    values = aliased((typed(SQL(a.value), a.column), a.column.name) for a in flow.assignments)
+    return SQL("SELECT {} FROM {} AS {}").format(values, name(flow.origin), Identifier(ROW))
 
 
 def evaluated(flow: Flow, assignment: Assignment) -> Statement:
@@ -38,105 +23,79 @@ def evaluated(flow: Flow, assignment: Assignment) -> Statement:
     )
 
 
-def projected(flow: Flow, what: Statement, condition: Statement) -> Statement:
-    """`what` of the projected rows for which `condition` holds."""
-    return SQL("SELECT {} FROM ({}) AS projected WHERE {}").format(
-        what, projection(flow, typed_as_target=True), condition
+def rows_where(flow: Flow, condition: Statement) -> Statement:
+    """The keys, as text, of the projected rows for which `condition` holds."""
+    return SQL("SELECT concat_ws(', ', {}) FROM ({}) AS projected WHERE {}").format(
+        columns(there for _, there in flow.key), projection(flow), condition
     )
 
 
-def keys_as_text(flow: Flow) -> Statement:
-    return SQL("concat_ws(', ', {})").format(SQL(", ").join(Identifier(there) for _, there in flow.key))
-
-
 def rows_with_null(flow: Flow, column: str) -> Statement:
-    return projected(flow, keys_as_text(flow), SQL("{} IS NULL").format(Identifier(column)))
+    return rows_where(flow, SQL("{} IS NULL").format(Identifier(column)))
 
 
 def rows_longer_than(flow: Flow, column: Column, limit: int) -> Statement:
-    return projected(flow, keys_as_text(flow), is_longer(Identifier(column.name), column, limit))
+    return rows_where(flow, sql.is_longer(Identifier(column.name), column, limit))
 
 
 def rows_violating(flow: Flow, check: str) -> Statement:
-    return projected(flow, keys_as_text(flow), SQL("NOT ({})").format(SQL(check)))
+    return rows_where(flow, SQL("NOT ({})").format(SQL(check)))
 
 
 def orphans_to_be(flow: Flow, foreign_key: ForeignKey, referenced: Statement) -> Statement:
     """Projected rows whose foreign key would name a row that `referenced` does not have."""
-    present = SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(c)) for c in foreign_key.columns)
-    same = SQL(" AND ").join(
-        SQL("parent.{} = projected.{}").format(Identifier(there), Identifier(here))
-        for here, there in zip(foreign_key.columns, foreign_key.end.columns, strict=True)
+    ends = zip(foreign_key.end.columns, foreign_key.columns, strict=True)
+    missing = SQL("{} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(
+        sql.present(foreign_key.columns), referenced, sql.equal("parent", "projected", ends)
     )
-    missing = SQL("{} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(present, referenced, same)
-    return projected(flow, keys_as_text(flow), missing)
+    return rows_where(flow, missing)
 
 
 def duplicates(flow: Flow, unique: Sequence[str]) -> Statement:
     """Values that more than one projected row has in the columns `unique`."""
     return SQL("SELECT concat_ws(', ', {0}) FROM ({1}) AS projected WHERE {2} GROUP BY {0} HAVING count(*) > 1").format(
-        columns(unique),
-        projection(flow, typed_as_target=True),
-        SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(c)) for c in unique),
+        columns(unique), projection(flow), sql.present(unique)
     )
 
 
 def changed_by_return(pair: TablePair) -> Statement:
     """Source rows from which the target's row would be another one after a way there, back and there again."""
 
-    def made(assignments: Iterable[Assignment], otherwise: Iterable[Statement], origin: str) -> Statement:
+    def made(assignments: Iterable[Assignment], otherwise: Iterable[tuple[Statement, str]], origin: str) -> Statement:
         """The destination's row, from row `origin`; `otherwise` are the columns that nothing is assigned to."""
-        parts = [SQL("{} AS {}").format(typed(SQL(a.value), a.column), Identifier(a.column.name)) for a in assignments]
+        parts = ((typed(SQL(a.value), a.column), a.column.name) for a in assignments)
         return SQL("(SELECT {} FROM (SELECT {}.*) AS {})").format(
-            SQL(", ").join([*parts, *otherwise]), Identifier(origin), Identifier(ROW)
+            aliased([*parts, *otherwise]), Identifier(origin), Identifier(ROW)
         )
 
-    def others(table: Table, assignments: Iterable[Assignment], row: str | None) -> list[Statement]:
-        return [
-            SQL("{} AS {}").format(
-                Identifier(row, column.name) if row else SQL("NULL::{}").format(SQL(column.type)),
-                Identifier(column.name),
-            )
-            for column in table.columns
-            if column.name not in names(assignments)
-        ]
+    def others(table: Table, assignments: Iterable[Assignment]) -> list[Column]:
+        return [column for column in table.columns if column.name not in names(assignments)]
 
-    forward, backward = pair.forward.assignments, pair.backward.carried
-
+    forward, backward, computed = pair.forward.assignments, pair.backward.carried, names(pair.computed)
+    unknown = ((SQL("NULL::{}").format(SQL(column.type)), column.name) for column in others(pair.target, forward))
+    kept = ((Identifier("origin", column.name), column.name) for column in others(pair.source, backward))
     return SQL(
         "SELECT {key} FROM {source} AS origin CROSS JOIN LATERAL {there} AS there CROSS JOIN LATERAL {back} AS back "
-        "CROSS JOIN LATERAL {again} AS again WHERE ROW({first})::record {other_record} ROW({second})::record"
+        "CROSS JOIN LATERAL {again} AS again WHERE {differ}"
     ).format(
-        key=SQL("concat_ws(', ', {})").format(of("origin", (here for here, _ in pair.forward.key))),
+        key=SQL("concat_ws(', ', {})").format(sql.of("origin", (here for here, _ in pair.forward.key))),
         source=name(pair.source),
-        there=made(forward, others(pair.target, forward, None), "origin"),
-        back=made(backward, others(pair.source, backward, "origin"), "there"),
+        there=made(forward, unknown, "origin"),
+        back=made(backward, kept, "there"),
         again=made(pair.computed, [], "back"),
-        first=of("there", names(pair.computed)),
-        other_record=OTHER_RECORD,
-        second=of("again", names(pair.computed)),
+        differ=sql.differ(sql.of("there", computed), sql.of("again", computed)),
     )
 
 
 def written_values(table: Table, key: Iterable[str], lost: LostColumn) -> Statement:
     """Keys of rows in which somebody wrote to a column that the way back would lose."""
-    return SQL("SELECT concat_ws(', ', {}) FROM {} WHERE ROW({})::record {} ROW({})::record").format(
-        columns(key),
-        name(table),
-        Identifier(lost.column.name),
-        OTHER_RECORD,
-        typed(SQL(lost.untouched), lost.column),
+    return SQL("SELECT concat_ws(', ', {}) FROM {} WHERE {}").format(
+        columns(key), name(table), sql.differ(Identifier(lost.column.name), typed(SQL(lost.untouched), lost.column))
     )
 
 
 def count_values(table: Table, key: Iterable[str], column: Column, untouched: Iterable[str]) -> Statement:
     """How many rows have none of the values `untouched` in a column, and the key of one of them."""
-    same = SQL(" OR ").join(
-        SQL("ROW({})::record {} ROW({})::record").format(
-            Identifier(column.name), SAME_RECORD, typed(SQL(value), column)
-        )
-        for value in untouched
-    )
-    return SQL("SELECT count(*), min(concat_ws(', ', {})) FROM {} WHERE NOT ({})").format(
-        columns(key), name(table), same
-    )
+    known = SQL(" OR ").join(sql.same(Identifier(column.name), typed(SQL(value), column)) for value in untouched)
+    query = SQL("SELECT count(*), min(concat_ws(', ', {})) FROM {} WHERE NOT ({})")
+    return query.format(columns(key), name(table), known)

@@ -150,7 +150,7 @@ def as_of_now(key: ForeignKey, plan: Plan) -> Statement:
     """What a foreign key points at; a target of this same move is still empty, so its source answers."""
     for pair in plan.pairs:
         if key.referenced_oid == pair.target.oid:
-            return SQL("({})").format(questions.projection(pair.forward, typed_as_target=True))
+            return SQL("({})").format(questions.projection(pair.forward))
     return SQL(key.referenced)
 
 

@@ -2,7 +2,7 @@
 
 from rehome.plan.expressions import ROW
 from rehome.plan.plan import Assignment, Flow, TablePair
-from rehome.postgres.sql import SQL, Identifier, Literal, Statement, columns, name, of, typed
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement, aliased, columns, equal, name, of, present, typed
 from rehome.postgres.tables import Column, ForeignKey, Table
 
 # Types whose equality is identity, so that their hash speaks for every bit; all others are compared as text.
@@ -49,30 +49,22 @@ def missing_parents(table: Table, foreign_key: ForeignKey) -> Statement:
 
     Each value is looked up once, and read from the key's index where it has one.
     """
-    values = SQL("(SELECT DISTINCT {} FROM {} WHERE {})").format(
-        columns(foreign_key.columns), name(table), all_present(foreign_key)
-    )
+    named = foreign_key.columns
+    values = SQL("(SELECT DISTINCT {} FROM {} WHERE {})").format(columns(named), name(table), present(named))
     return SQL("SELECT count(*) FROM {} AS child WHERE {}").format(values, without_parent(foreign_key))
 
 
 def orphans(table: Table, foreign_key: ForeignKey) -> Statement:
     """The number of rows whose foreign key leads nowhere."""
     return SQL("SELECT count(*) FROM {} AS child WHERE {} AND {}").format(
-        name(table), all_present(foreign_key), without_parent(foreign_key)
+        name(table), present(foreign_key.columns), without_parent(foreign_key)
     )
-
-
-def all_present(foreign_key: ForeignKey) -> Statement:
-    return SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(column)) for column in foreign_key.columns)
 
 
 def without_parent(foreign_key: ForeignKey) -> Statement:
     return SQL("NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(
         SQL(foreign_key.referenced),
-        SQL(" AND ").join(
-            SQL("{} = {}").format(Identifier("parent", there), Identifier("child", here))
-            for here, there in zip(foreign_key.columns, foreign_key.end.columns, strict=True)
-        ),
+        equal("parent", "child", zip(foreign_key.end.columns, foreign_key.columns, strict=True)),
     )
 
 
@@ -108,15 +100,11 @@ def differences(pair: TablePair) -> Statement:
 
     def relation(table: Table, *, written: bool) -> Statement:
         parts = [
-            SQL("{} AS {}").format(comparable(side(a, written=written), a.column), Identifier(f"{prefix}{number}"))
-            for prefix, group in (("k", keys), ("v", rest))
-            for number, a in enumerate(group)
+            (a, written, f"{p}{number}") for p, group in (("k", keys), ("v", rest)) for number, a in enumerate(group)
         ]
-        parts += [
-            SQL("{} AS {}").format(comparable(side(a, written=not written), a.column), Identifier(label))
-            for label, a in returned.items()
-        ]
-        return SQL("SELECT {} FROM {} AS {}").format(SQL(", ").join(parts), name(table), Identifier(ROW))
+        parts += [(a, not written, label) for label, a in returned.items()]
+        values = aliased((comparable(side(a, written=w), a.column), label) for a, w, label in parts)
+        return SQL("SELECT {} FROM {} AS {}").format(values, name(table), Identifier(ROW))
 
     def differs(number: int) -> Statement:
         back = [label for label in returned if label.startswith(f"b{number}_")]
