@@ -150,7 +150,7 @@ def check_source_knows(plan: Plan, comparison: Comparison) -> None:
     if not (comparison.missing or comparison.extra or comparison.different):
         return
     refuse_emptied_target(plan)
-    missing = {t.table.oid for t in sync.wanted(plan) if sync.state_of(t, t.table) == "missing"}
+    missing = {t.table.oid for t in sync.wanted(plan) if sync.state_of(t) == "missing"}
     if missing and missing <= {pair.target.oid for pair in plan.pairs}:
         return
     raise Refused(

@@ -84,7 +84,7 @@ def make_twins(plan: Plan) -> list[Statement]:
     with plan.connection.schema_editor(collect_sql=True, atomic=False) as editor:
         editor.create_model(plan.target_model)
     made = [SQL(text.rstrip("; ")) for text in editor.collected_sql]
-    return [*made, *(sql.set_owner(pair.target) for pair in plan.pairs)]
+    return [*made, *(sql.set_owner("TABLE", sql.name(pair.target), pair.target.owner) for pair in plan.pairs)]
 
 
 def grant_again(pair: TablePair, kept: Exchanged) -> Iterator[Statement]:

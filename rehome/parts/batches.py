@@ -18,7 +18,7 @@ from rehome.postgres import sql
 from rehome.postgres.session import Session
 
 TARGET_SECONDS = 0.15
-"""How long a batch should take: whoever waits for one of its rows waits no longer."""
+"""How long a batch should take: a session that waits for one of its rows waits no longer."""
 LONGEST_MS = 250
 """A batch that has not ended by then is undone, and tried again with fewer blocks."""
 LOCK_TIMEOUT_MS = 50
@@ -26,7 +26,7 @@ LOCK_TIMEOUT_MS = 50
 FIRST_BLOCKS = 64
 MOST_BLOCKS = 16_384
 SHARE = 200
-"""A batch is at most this part of the table: who writes to any row seldom meets one that is being copied."""
+"""A batch is at most this part of the table: a writer seldom meets a row that is being copied."""
 SAMPLES = 10
 LARGEST_GROWTH = 1.5
 
@@ -96,7 +96,7 @@ def copy_batch(
             for setting in settings(limited=size.blocks > 1):
                 session.execute(setting)
             copied = session.execute(rows.copy_blocks(pair.forward, checkpoint.block, end))
-            # Asked after the rows were locked: until the commit nobody can rewrite the table.
+            # Asked after the rows were locked: until the commit no session can rewrite the table.
             ((filenode, _),) = session.rows(sql.heap(pair.source))
             if filenode != checkpoint.filenode:
                 raise Rewritten
@@ -111,9 +111,9 @@ def copy_batch(
 
 def settings(*, limited: bool) -> list[sql.Statement]:
     """For the transaction of a batch: it may pass the fence, and what a crash takes of it goes with its checkpoint."""
-    found = [
+    return [
         rows.pass_fence(),
         sql.set_local("synchronous_commit", "off"),
         sql.set_local("lock_timeout", LOCK_TIMEOUT_MS),
+        *([sql.set_local("statement_timeout", LONGEST_MS)] if limited else []),
     ]
-    return [*found, *([sql.set_local("statement_timeout", LONGEST_MS)] if limited else [])]

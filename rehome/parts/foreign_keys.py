@@ -1,8 +1,8 @@
 """Foreign keys: of a target, which wait for its rows, and of other tables that point at one which is emptied.
 
 A view has none, and none leads to it. Those of other tables that point at a source which becomes one point at the
-target instead. Their comment remembers where they came from, so that they find back in whatever order moves are retired
-and brought back. Those of the source itself are kept by the ledger.
+target instead. Their comment keeps their former end, so that moves may be retired and unretired in any order. Those of
+the source itself are kept by the ledger.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ def definition_of(key: ForeignKey) -> Definition:
 
 
 def validate(key: ForeignKey) -> Group:
-    """Blocks nobody."""
+    """Blocks no other session."""
     return Group((sql.validate(key.schema, key.table, key.name),), patient=True)
 
 
@@ -103,8 +103,8 @@ def of_targets(plan: Plan) -> list[ForeignKey]:
 
 
 def build(plan: Plan, kept: Record) -> Iterator[Group]:
-    """Those that were put away: NOT VALID, one short transaction each, then validated, which blocks nobody. Safe to
-    repeat after any crash.
+    """Those that were put away: NOT VALID, one short transaction each, then validated, which blocks no other session.
+    Safe to repeat after any crash.
     """
     for schema, name, constraint, definition in kept.constraints:
         if definition.startswith("FOREIGN KEY"):
@@ -127,7 +127,7 @@ def has_constraint(table: Table, name: str) -> bool:
 
 
 def drop_incoming(plan: Plan) -> list[Statement]:
-    """Foreign keys of other tables that point at a target step aside, for TRUNCATE refuses a table that one
+    """Foreign keys of other tables that point at a target are dropped, for TRUNCATE refuses a table that one
     points at, even from a table without rows. Their tables stay locked until the commit.
     """
     return [drop(key) for key in to_targets(plan)]

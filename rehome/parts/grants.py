@@ -33,7 +33,7 @@ def holds(table: Table, wanted: Grant) -> bool:
 
 
 def rights_of_owner(pair: TablePair) -> list[Grant]:
-    """The source's owner needs no grant there, and the target may belong to whoever ran the migrations."""
+    """The source's owner needs no grant there, and the target may belong to the role that ran the migrations."""
     if pair.source.owner == pair.target.owner:
         return []
     return [Grant(pair.source.owner, privilege, grantable=True, column="") for privilege in ALL]
@@ -63,8 +63,8 @@ def revert(record: Record, plan: Plan) -> list[Statement]:
 def take_away(table: Table, added: Iterable[Grant], before: Iterable[Grant]) -> list[Statement]:
     """Revoke what was added to a table.
 
-    That also takes a weaker grant of the same privilege, so what was there before, and that nobody revoked
-    since, is given again.
+    That also takes a weaker grant of the same privilege, so what was there before, and was not revoked
+    since, is granted again.
     """
     return [
         *(revoke("TABLE", name(table), privilege) for privilege in standing(added, table.grants)),
@@ -73,7 +73,7 @@ def take_away(table: Table, added: Iterable[Grant], before: Iterable[Grant]) -> 
 
 
 def standing(given: Iterable[Grant], held: Iterable[Grant]) -> list[Grant]:
-    """Those that nobody has revoked since; a role that is gone has none."""
+    """Those that have not been revoked since; a role that is gone has none."""
     known = {(one.grantee, one.privilege, one.column) for one in held}
     return [one for one in given if (one.grantee, one.privilege, one.column) in known]
 

@@ -19,7 +19,7 @@ def put_away(plan: Plan, *, beside_writers: bool = False) -> list[Statement]:
     """Drop what a bulk copy pays for row by row; each statement is short and for a transaction of its own.
 
     Dropping a foreign key takes ACCESS EXCLUSIVE on the table it points at as well: inside the long
-    transaction nobody could log in until it ended.
+    transaction no user could log in until it ended.
     """
     keys = [foreign_keys.drop(key) for key in foreign_keys.of_targets(plan)]
     constraints = rebuilt_constraints(plan, beside_writers=beside_writers)

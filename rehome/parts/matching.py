@@ -1,8 +1,9 @@
 """Which part of a table is the counterpart of which part of its empty twin: by definition, whatever their names."""
 
 import dataclasses
+import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from rehome.parts.sequences import named_after
@@ -24,27 +25,19 @@ Found = TypeVar("Found", Constraint, ForeignKey, Index)
 class Counterparts:
     renaming: Renaming
     lacking: tuple[str, ...]
-    """Statements that would give the source what the twin has and it has not."""
+    """Statements that would add to the source what only the twin has."""
     own: tuple[str, ...]
-    """What the source has and the twin has not, in words: it stays as it is."""
+    """What only the source has, in words: it stays as it is."""
 
 
 def find(pair: TablePair, source: Anatomy, twin: Anatomy, targets: Targets) -> Counterparts:
     columns = find_columns(pair)
     back = {new: old for old, new in columns.items()}
     same = {column.name: column.name for column in twin.table.columns}
-    constraints = match(
-        [(shape_of(c, columns), c) for c in source.table.constraints],
-        [(shape_of(c, same), c) for c in twin.table.constraints],
-    )
-    keys = match(
-        [(shape_of_key(key, columns, targets), key) for key in source.table.foreign_keys],
-        [(shape_of_key(key, same, targets), key) for key in twin.table.foreign_keys],
-    )
-    indexes = match(
-        [(translate(nameless(i), columns), i) for i in source.table.indexes],
-        [(translate(nameless(i), same), i) for i in twin.table.indexes],
-    )
+    shapes = [functools.partial(shape_of, columns=names, targets=targets) for names in (columns, same)]
+    constraints = match(source.table.constraints, twin.table.constraints, *shapes)
+    keys = match(source.table.foreign_keys, twin.table.foreign_keys, *shapes)
+    indexes = match(source.table.indexes, twin.table.indexes, *shapes)
     replaced = find_replaced(keys, columns)
     gone, come = [before for before, _ in replaced], [after for _, after in replaced]
     not_nulls = {
@@ -88,14 +81,14 @@ def find_columns(pair: TablePair) -> dict[str, str]:
 
 
 def find_keys(source: Table, twin: Table, columns: Columns) -> dict[str, tuple[Key, Key]]:
-    """Afterwards a key goes on as before, under the name of the twin's sequence and of the twin's kind."""
+    """Afterwards a key is numbered as before, under the name of the twin's sequence and of the twin's kind."""
     keys = {}
     for name, sequence in source.sequences.items():
         other = twin.sequences.get(columns.get(name, ""))
         if other is None:
             continue
         before, kind = Key(source.column(name).identity, sequence), twin.column(columns[name]).identity
-        # A default asks whoever inserts for a right to its sequence, and an identity does not.
+        # A default needs a right to its sequence for each role that inserts, and an identity does not.
         asked = before.identity and not kind
         inserters = sorted({g.grantee for g in source.grants if asked and g.privilege == "INSERT"})
         usage = [Grant(inserter, "USAGE", grantable=False, column="") for inserter in inserters]
@@ -127,19 +120,21 @@ class Match(Generic[Found]):
     """What only the source has."""
 
 
-def match(source: Iterable[tuple[object, Found]], twin: Iterable[tuple[object, Found]]) -> Match[Found]:
-    """Pair parts of one shape; of several, one that has the name already."""
-    left = list(source)
+def match(
+    source: Iterable[Found], twin: Iterable[Found], here: Callable[[Found], object], there: Callable[[Found], object]
+) -> Match[Found]:
+    """Pair parts of one shape, which `here` and `there` tell; of several, one that has the name already."""
+    own = list(source)
     pairs, lacking = [], []
-    for shape, part in twin:
-        alike = [(other_shape, other) for other_shape, other in left if other_shape == shape]
-        if not alike:
+    for part in twin:
+        alike = [other for other in own if here(other) == there(part)]
+        if alike:
+            chosen = next((other for other in alike if other.name == part.name), alike[0])
+            own.remove(chosen)
+            pairs.append((chosen, part))
+        else:
             lacking.append(part)
-            continue
-        chosen = next((found for found in alike if found[1].name == part.name), alike[0])
-        left.remove(chosen)
-        pairs.append((chosen[1], part))
-    return Match(pairs, lacking, [part for _, part in left])
+    return Match(pairs, lacking, own)
 
 
 def renamed(found: Match[Found]) -> dict[str, str]:
@@ -160,24 +155,15 @@ def as_part(key: ForeignKey) -> Part:
     return Part(key.name, key.definition)
 
 
-def shape_of(constraint: Constraint, columns: Columns) -> object:
-    """What a constraint says, in the twin's names."""
-    return constraint.kind, translate(constraint.definition, columns)
-
-
-def shape_of_key(key: ForeignKey, columns: Columns, targets: Targets) -> object:
-    place, there = targets.get(key.referenced_oid, (str(key.end), {}))
-    return (
-        tuple(map(columns.get, key.columns)),
-        place,
-        tuple(there.get(column, column) for column in key.end.columns),
-        translate(key.tail, columns),
-    )
-
-
-def nameless(index: Index) -> str:
-    unique = "UNIQUE " if index.unique else ""
-    return unique + method(index)
+def shape_of(part: Constraint | ForeignKey | Index, columns: Columns, targets: Targets) -> object:
+    """What a part says but for its name, in the twin's names."""
+    if isinstance(part, Constraint):
+        return part.kind, translate(part.definition, columns)
+    if isinstance(part, Index):
+        return part.unique, translate(method(part), columns)
+    place, there = targets.get(part.referenced_oid, (str(part.end), {}))
+    ends = tuple(map(columns.get, part.columns)), tuple(there.get(column, column) for column in part.end.columns)
+    return place, ends, translate(part.tail, columns)
 
 
 def method(index: Index) -> str:

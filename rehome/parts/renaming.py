@@ -25,7 +25,10 @@ def rename(renaming: Renaming) -> list[Statement]:
         SQL("ALTER TABLE {} RENAME TO {}").format(before, Identifier(renaming.table[1])),
         *rename_each(SQL("{} RENAME COLUMN").format(table), renaming.columns),
         *rename_each(SQL("{} RENAME CONSTRAINT").format(table), renaming.constraints),
-        *rename_indexes(renaming),
+        *(
+            SQL("ALTER INDEX {} RENAME TO {}").format(Identifier(renaming.schema, old), Identifier(new))
+            for old, new in in_turn(renaming.indexes)
+        ),
         *(statement for column in renaming.keys for statement in change_key(renaming, column, place)),
         *(set_default(place, after) for before, after in renaming.defaults if before.text != after.text),
         *(comment(place, after) for before, after in renaming.comments if before.text != after.text),
@@ -41,13 +44,6 @@ def in_turn(names: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def rename_each(what: Statement, names: Mapping[str, str]) -> list[Statement]:
     return [SQL("{} {} TO {}").format(what, Identifier(old), Identifier(new)) for old, new in in_turn(names)]
-
-
-def rename_indexes(renaming: Renaming) -> list[Statement]:
-    return [
-        SQL("ALTER INDEX {} RENAME TO {}").format(Identifier(renaming.schema, old), Identifier(new))
-        for old, new in in_turn(renaming.indexes)
-    ]
 
 
 def add_foreign_keys(renaming: Renaming) -> list[Statement]:
@@ -90,7 +86,7 @@ def change_key(renaming: Renaming, column: str, place: Statement) -> list[Statem
 
 
 def convert(renaming: Renaming, column: str, before: Sequence, after: Key) -> list[Statement]:
-    """A `serial` key becomes an identity, or the other way round: with a new sequence that goes on from the old."""
+    """A `serial` key becomes an identity, or the other way round: with a new sequence that continues from the old."""
     schema, table, new = renaming.schema, renaming.table[1], after.sequence
     place, position = Identifier(schema, table), sequences.take_position(new, before)
     identity = [

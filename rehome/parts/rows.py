@@ -97,7 +97,10 @@ def follows(assignments: Sequence[Assignment], origin: str, destination: str) ->
     return SQL("EXISTS (SELECT FROM (SELECT {}) AS {} WHERE {})").format(
         sql.aliased((Identifier(origin, column), column) for column in reads),
         Identifier(ROW),
-        sql.same(sql.of(destination, names(assignments)), typed_values(assignments)),
+        sql.same(
+            sql.of(destination, names(assignments)),
+            typed_values(assignments),
+        ),
     )
 
 

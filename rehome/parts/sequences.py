@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from rehome.parts.grants import grant
 from rehome.plan.plan import Assignment, Plan, TablePair
 from rehome.plan.record import Numbered, Record, SharedSequence
+from rehome.postgres import sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, alter_column, largest_key, name, regclass
 from rehome.postgres.tables import LARGEST, Grant, Sequence, Table
@@ -55,17 +56,12 @@ def named_after(other: Sequence, own: Sequence) -> Sequence:
     """A sequence under the name of another, and within its limits where it numbers in another type."""
     limits = other if other.type != own.type else own
     return dataclasses.replace(
-        own,
-        schema=other.schema,
-        name=other.name,
-        type=limits.type,
-        minimum=limits.minimum,
-        maximum=limits.maximum,
+        own, schema=other.schema, name=other.name, type=limits.type, minimum=limits.minimum, maximum=limits.maximum
     )
 
 
 def usage(pair: TablePair) -> list[Grant]:
-    """A right to the sequence for whoever may insert: an identity column asks for none, a default does."""
+    """A right to the sequence for each role that may insert: an identity column asks for none, a default does."""
     inserters = {pair.source.owner} - {pair.target.owner}
     if any(pair.source.column(here).identity or pair.target.column(there).identity for here, there in pair.forward.key):
         granted = (*pair.source.grants, *pair.target.grants)
@@ -104,46 +100,41 @@ def repair(plan: Plan, session: Session) -> list[Statement]:
     return statements
 
 
-def follow_largest_key(pair: TablePair) -> list[Statement]:
-    """A target that numbers its rows by itself, where the source never did, goes on after the largest key."""
-    statements: list[Statement] = []
-    for source_column, column in pair.forward.key:
-        if sequence := pair.target.sequences.get(column):
-            largest = largest_key(pair.target, column, below=end_of_keys(sequence, pair.source, source_column))
-            statements.append(SQL("SELECT setval({0}, ({1})) WHERE ({1}) > 0").format(regclass(sequence), largest))
-    return statements
-
-
 def advance(table: Table, assignments: Iterable[Assignment]) -> list[Statement]:
-    """Where a sequence numbers a column that was written to, and stands behind its largest key, it goes on after it."""
-    statements: list[Statement] = []
-    for column in (assignment.column.name for assignment in assignments):
-        if (sequence := table.sequences.get(column)) and is_climbing(sequence):
-            largest = largest_key(table, column, below=end_of_keys(sequence, table, column))
-            statements.append(
-                SQL(
-                    "SELECT setval({}, largest) FROM (SELECT ({}) AS largest) AS keys, {} AS numbers "
-                    "WHERE largest > last_value OR (largest = last_value AND NOT is_called)"
-                ).format(regclass(sequence), largest, name(sequence))
-            )
-    return statements
+    """Where a sequence numbers a column that was written to, and is behind its largest key, it continues after it."""
+    statement = SQL(
+        "SELECT setval({}, largest) FROM (SELECT ({}) AS largest) AS keys, {} AS numbers "
+        "WHERE largest > last_value OR (largest = last_value AND NOT is_called)"
+    )
+    written = [a.column.name for a in assignments]
+    return [
+        statement.format(regclass(s), largest_key(table, c, below=end_of_keys(s, table, c)), name(s))
+        for c in written
+        if (s := table.sequences.get(c)) and is_climbing(s)
+    ]
 
 
 def follow(plan: Plan) -> list[Statement]:
-    """After the rows have come: where the target alone numbers its rows, it goes on after the largest key."""
-    return [s for pair in plan.pairs if pair.shared_sequence is None for s in follow_largest_key(pair)]
+    """After the rows are copied: where the target alone numbers its rows, it continues after the largest key."""
+    statements: list[Statement] = []
+    for pair in plan.pairs:
+        for here, there in () if pair.shared_sequence else pair.forward.key:
+            if sequence := pair.target.sequences.get(there):
+                largest = largest_key(pair.target, there, below=end_of_keys(sequence, pair.source, here))
+                statements.append(SQL("SELECT setval({0}, ({1})) WHERE ({1}) > 0").format(regclass(sequence), largest))
+    return statements
 
 
 def revert(record: Record, plan: Plan) -> list[Statement]:
-    """Undo `share` and `follow`: the source's own sequence goes on after the last key given out."""
+    """Undo `share` and `follow`: the source's own sequence continues after the last key that was used."""
     alone = [pair for pair in plan.pairs if str(pair.target) not in record.sequences]
     return [*unshare(record, plan), *(statement for pair in alone for statement in revert_alone(pair))]
 
 
 def unshare(record: Record, plan: Plan) -> list[Statement]:
     """Undo `share`."""
-    always = [alter_column(Identifier(*table), column, "SET GENERATED ALWAYS") for *table, column in record.always]
-    statements: list[Statement] = [*always]
+    statements: list[Statement] = []
+    statements += [alter_column(Identifier(*t), column, "SET GENERATED ALWAYS") for *t, column in record.always]
     for pair in plan.pairs:
         if shared := record.sequences.get(str(pair.target)):
             statements += revert_source(shared, pair.source)
@@ -181,7 +172,7 @@ def revert_target(kept: Numbered, table: Table) -> list[Statement]:
 
 
 def revert_alone(pair: TablePair) -> list[Statement]:
-    """Where one side alone numbers its rows, a source goes on after the largest key, and a target begins again."""
+    """Where one side alone numbers its rows, a source continues after the largest key, and a target begins again."""
     statements: list[Statement] = []
     for here, there in pair.forward.key:
         if sequence := pair.source.sequences.get(here):
@@ -206,10 +197,10 @@ def options(sequence: Sequence) -> Statement:
 
 
 def create(sequence: Sequence, owner: str, schema: str, table: str, column: str) -> list[Statement]:
-    """It belongs to the column, and so to the table's owner, whoever makes it."""
+    """It belongs to the column, and so to the table's owner, whichever role creates it."""
     return [
         SQL("CREATE SEQUENCE {} AS {} {}").format(name(sequence), SQL(sequence.type), options(sequence)),
-        SQL("ALTER SEQUENCE {} OWNER TO {}").format(name(sequence), Identifier(owner)),
+        sql.set_owner("SEQUENCE", name(sequence), owner),
         SQL("ALTER SEQUENCE {} OWNED BY {}").format(name(sequence), Identifier(schema, table, column)),
     ]
 
@@ -252,7 +243,7 @@ def is_climbing(sequence: Sequence) -> bool:
 
 
 def end_of_keys(sequence: Sequence, source: Table, column: str) -> int:
-    """The last key that both tables can hold. A row may have it while the sequence is far behind: to go on
+    """The last key that both tables can hold. A row may have it while the sequence is far behind: to continue
     after that row would be the end of all inserts.
     """
     return min(sequence.maximum, LARGEST.get(source.column(column).base_type, sequence.maximum))
@@ -285,12 +276,10 @@ def is_ahead(session: Session, pair: TablePair) -> bool:
         own = pair.source.sequences.get(source_column)
         if own is not None and (own.schema, own.name) != (sequence.schema, sequence.name):
             return False
-        largest_number = largest_key(
-            pair.target, target_column, below=end_of_keys(sequence, pair.source, source_column)
-        )
-        ((last, called, largest),) = session.rows(
-            SQL("SELECT last_value, is_called, ({}) FROM {}").format(largest_number, name(sequence))
-        )
+        end = end_of_keys(sequence, pair.source, source_column)
+        keys = largest_key(pair.target, target_column, below=end)
+        query = SQL("SELECT last_value, is_called, ({}) FROM {}").format(keys, name(sequence))
+        ((last, called, largest),) = session.rows(query)
         if largest is not None and is_climbing(sequence) and (largest > last or (largest == last and not called)):
             return False
     return True

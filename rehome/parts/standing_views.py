@@ -77,11 +77,11 @@ class StandingView:
             yield f"{view} lacks privileges that {table} gives to {', '.join(lacking)}."
 
     def given(self, connection: BaseDatabaseWrapper) -> list[Grant]:
-        """What it should grant: what nobody has taken from the table since.
+        """What it should grant: what has not been revoked on the table since.
 
-        Of a column that the table has not, nothing tells; there it is enough that the role is still there.
+        The table does not tell of a column that it lacks; there it is enough that the role still exists.
         """
-        roles = {role for (role,) in catalog.query(connection, ROLES, [[g.grantee for g in self.grants]])}
+        roles = catalog.column(connection, ROLES, [[g.grantee for g in self.grants]])
         known = {"", *self.columns}
         return [
             given
@@ -121,8 +121,7 @@ def read_grant(found: re.Match[str]) -> Grant:
 
 
 def read_definition(view: Table, connection: BaseDatabaseWrapper) -> str:
-    ((printed,),) = catalog.query(connection, "SELECT pg_get_viewdef(%s::oid)", [view.oid])
-    return str(printed)
+    return str(catalog.value(connection, "SELECT pg_get_viewdef(%s::oid)", [view.oid]))
 
 
 def in_short(definition: str) -> str:

@@ -22,8 +22,8 @@ def wanted(plan: Plan) -> list[Trigger]:
 
 
 def wanted_while_copying(plan: Plan) -> list[Trigger]:
-    """The source's writes are carried, and nobody else writes to the target. What is carried back while rows are
-    being copied would bring old values back, so there is no trigger for it.
+    """The source's writes are carried, and no other session writes to the target. What is carried back while rows are
+    being copied would overwrite newer values, so there is no trigger for it.
     """
     triggers_of = [
         trigger
@@ -44,9 +44,7 @@ def remove_for_copying(plan: Plan) -> list[Statement]:
 
 def is_carrying(plan: Plan) -> bool:
     """Whether every write since the copy began was carried, as far as the triggers tell."""
-    return all(
-        state_of(trigger, trigger.table) != "missing" for trigger in wanted_while_copying(plan) if not trigger.condition
-    )
+    return all(state_of(t) != "missing" for t in wanted_while_copying(plan) if not t.condition)
 
 
 def install(plan: Plan) -> list[Statement]:
@@ -76,34 +74,20 @@ def require(plan: Plan) -> Statement:
 
 
 def fence_of_source(pair: TablePair, plan: Plan) -> Trigger:
-    return triggers.fence(
-        "frozen",
-        pair.source,
-        pair,
-        f"{pair.source} is read-only: its rows moved to {pair.target}, and {plan.irreversible[0]}.",
-        f"Write to {pair.target}.",
-    )
+    message = f"{pair.source} is read-only: its rows moved to {pair.target}, and {plan.irreversible[0]}."
+    return triggers.fence("frozen", pair.source, pair, message, f"Write to {pair.target}.")
 
 
 def fence_of_target(pair: TablePair) -> Trigger:
-    return triggers.fence(
-        "fence",
-        pair.target,
-        pair,
-        f"{pair.target} is not in use: its rows were moved back to {pair.source}.",
-        f"Write to {pair.source}, or run the migration forwards again.",
-    )
+    message = f"{pair.target} is not in use: its rows were moved back to {pair.source}."
+    hint = f"Write to {pair.source}, or run the migration forwards again."
+    return triggers.fence("fence", pair.target, pair, message, hint)
 
 
 def gate_of_target(pair: TablePair) -> Trigger:
-    return triggers.fence(
-        "fence",
-        pair.target,
-        pair,
-        f"{pair.target} is not in use yet: the rows of {pair.source} are being copied to it.",
-        f"Write to {pair.source} until the migration has ended.",
-        gate=True,
-    )
+    message = f"{pair.target} is not in use yet: the rows of {pair.source} are being copied to it."
+    hint = f"Write to {pair.source} until the migration has ended."
+    return triggers.fence("fence", pair.target, pair, message, hint, gate=True)
 
 
 def raise_fence(plan: Plan) -> list[Statement]:
@@ -117,16 +101,17 @@ def lower_fence(plan: Plan) -> list[Statement]:
 
 def state(plan: Plan) -> State:
     """Whether every wanted trigger is there, enabled, and is what this version would write."""
-    states = {state_of(trigger, trigger.table) for trigger in wanted(plan)}
+    states = {state_of(trigger) for trigger in wanted(plan)}
     return "missing" if "missing" in states else "outdated" if "outdated" in states else "installed"
 
 
-def state_of(trigger: Trigger, table: Table) -> State:
-    found = next((t for t in table.triggers if t.name == trigger.name), None)
+def state_of(trigger: Trigger) -> State:
+    found = next((t for t in trigger.table.triggers if t.name == trigger.name), None)
     if found is None or not found.enabled:
         return "missing"
-    calls = (found.function_schema, found.function, found.body) == (table.schema, trigger.name, trigger.body)
-    return "installed" if calls and found.type == trigger.type and found.whole else "outdated"
+    called = found.function_schema, found.function, found.body, found.type
+    expected = trigger.table.schema, trigger.name, trigger.body, trigger.type
+    return "installed" if called == expected and found.whole else "outdated"
 
 
 STAMPS = """
@@ -135,7 +120,7 @@ SELECT tgrelid::bigint, tgname, xmin::text FROM pg_trigger WHERE tgrelid = ANY(%
 
 
 def stamps(plan: Plan) -> list[tuple[int, str, str]]:
-    """Equal at two moments if nobody made, dropped, disabled or enabled a trigger in between."""
+    """Equal at two moments if no trigger was created, dropped, disabled or enabled in between."""
     oids = [table.oid for pair in plan.pairs for table in (pair.source, pair.target)]
     return catalog.query(plan.connection, STAMPS, [oids])
 

@@ -6,6 +6,7 @@ import re
 
 from rehome.parts.carry import carry_body
 from rehome.plan.plan import Flow, TablePair
+from rehome.postgres import sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, columns, name
 from rehome.postgres.tables import PREFIX, Table
 
@@ -46,7 +47,7 @@ class Trigger:
 
     def create(self) -> list[Statement]:
         """Idempotent: what stands under the name is replaced. A policy that would hide rows is an error in it."""
-        function = Identifier(self.table.schema, self.name)
+        function, counter = (Identifier(self.table.schema, own) for own in (self.name, self.counter))
         return [
             SQL(
                 "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
@@ -59,10 +60,11 @@ class Trigger:
                 SQL("").join(SQL(" SET {} FROM CURRENT").format(SQL(setting)) for setting in self.settings),
                 quoted(self.body),
             ),
-            *([SQL("ALTER FUNCTION {}() OWNER TO {}").format(function, Identifier(self.owner))] if self.owner else []),
+            *([sql.set_owner("FUNCTION", SQL("{}()").format(function), self.owner)] if self.owner else []),
             SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function),
             SQL("COMMENT ON FUNCTION {}() IS {}").format(function, Literal(f"rehome {self.digest}")),
-            *(create_counter(self.table.schema, self.counter, self.owner) if self.counter else []),
+            *([SQL("CREATE SEQUENCE IF NOT EXISTS {}").format(counter)] if self.counter else []),
+            *([sql.set_owner("SEQUENCE", counter, self.owner)] if self.counter and self.owner else []),
             SQL("CREATE OR REPLACE TRIGGER {} {} ON {} FOR EACH {}{} EXECUTE FUNCTION {}()").format(
                 Identifier(self.name),
                 SQL(self.events),
@@ -74,10 +76,11 @@ class Trigger:
         ]
 
     def drop(self) -> list[Statement]:
-        return [*self.drop_trigger(), *([drop_counter(self.table.schema, self.counter)] if self.counter else [])]
+        counter = SQL("DROP SEQUENCE IF EXISTS {}").format(Identifier(self.table.schema, self.counter))
+        return [*self.drop_trigger(), *([counter] if self.counter else [])]
 
     def drop_trigger(self) -> list[Statement]:
-        """Leave the counter, which goes on from there when the trigger is created again."""
+        """Leave the counter, which continues from there when the trigger is created again."""
         return [
             SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(self.name), name(self.table)),
             SQL("DROP FUNCTION IF EXISTS {}()").format(Identifier(self.table.schema, self.name)),
@@ -159,7 +162,7 @@ def truncate_body(flow: Flow) -> str:
         )
         .format(
             other=Literal(name(flow.destination).as_string()),
-            message=Literal(f"{flow.origin} can't be truncated alone: {flow.destination} is kept in step with it."),
+            message=Literal(f"{flow.origin} can't be truncated alone: {flow.destination} is kept in sync with it."),
             hint=Literal("Use DELETE, or truncate both tables in one statement."),
         )
         .as_string()
@@ -169,21 +172,9 @@ def truncate_body(flow: Flow) -> str:
 def count_write(pair: TablePair) -> Statement:
     """Count a write that came in through the source, and mark its session: see writes.py.
 
-    Nobody waits for a sequence, nor for a lock that is only shared, and to take one again that the session has is a
-    matter of its own memory.
+    No session waits for a sequence, nor for a lock that is only shared, and to take one again that the session has is
+    a matter of its own memory.
     """
     return SQL("nextval({}::regclass) > 0 AND pg_try_advisory_lock_shared({}, TG_RELID::integer)").format(
         Literal(Identifier(pair.source.schema, trigger_name("writes", pair)).as_string()), Literal(WRITERS)
     )
-
-
-def create_counter(schema: str, counter: str, owner: str | None) -> list[Statement]:
-    place = Identifier(schema, counter)
-    return [
-        SQL("CREATE SEQUENCE IF NOT EXISTS {}").format(place),
-        *([SQL("ALTER SEQUENCE {} OWNER TO {}").format(place, Identifier(owner))] if owner else []),
-    ]
-
-
-def drop_counter(schema: str, counter: str) -> Statement:
-    return SQL("DROP SEQUENCE IF EXISTS {}").format(Identifier(schema, counter))

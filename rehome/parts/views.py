@@ -11,6 +11,7 @@ from rehome.parts.grants import grant
 from rehome.parts.rows import changes, names, same_columns, same_key, values
 from rehome.parts.triggers import VIEW_EVENTS, Trigger, trigger_name
 from rehome.plan.plan import GONE, Assignment, TablePair, read_column
+from rehome.postgres import sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, aliased, columns, differ, name, of, typed
 from rehome.postgres.tables import PREFIX, Column, Table
 
@@ -18,7 +19,7 @@ from rehome.postgres.tables import PREFIX, Column, Table
 def create(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:
     """The view under the source's name, which must be free, with the source's owner, grants and defaults.
 
-    Who uses it needs rights on both the view and the target: see `grants.missing`.
+    Its users need rights on both the view and the target: see `grants.missing`.
     """
     granted = [grant("TABLE", name(pair.source), privilege) for privilege in pair.source.grants]
     return [*make(pair, search_path), *granted]
@@ -31,7 +32,7 @@ def make(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:
         SQL("CREATE VIEW {} WITH (security_invoker = {}) AS {}").format(
             view, SQL("true" if asks_reader(pair) else "false"), select(pair)
         ),
-        SQL("ALTER VIEW {} OWNER TO {}").format(view, Identifier(pair.source.owner)),
+        sql.set_owner("VIEW", view, pair.source.owner),
         SQL("COMMENT ON VIEW {} IS {}").format(view, Literal(comment(pair))),
         *(
             SQL("ALTER VIEW {} ALTER COLUMN {} SET DEFAULT {}").format(view, Identifier(column), SQL(default))
@@ -67,7 +68,7 @@ def comment(pair: TablePair) -> str:
 
 
 def asks_reader(pair: TablePair) -> bool:
-    """Whether who reads the view needs the right to read the target, as its policies then apply to them.
+    """Whether readers of the view need the right to read the target, as its policies then apply to them.
 
     PostgreSQL would ask for every column that the view has, so a grant to read single columns is kept by a view
     that reads with its owner's rights.
@@ -97,7 +98,7 @@ def as_renamed(pair: TablePair) -> TablePair:
     generated columns are the view's too.
     """
     columns = {
-        column.name: dataclasses.replace(column, default=None, identity="", generated=False)
+        column.name: dataclasses.replace(column, default=None, identity="", generated="")
         if column.name in pair.source.sequences or column.generated
         else column
         for column in pair.source.columns

@@ -64,7 +64,7 @@ class Writes:
 
     @property
     def arrive(self) -> bool:
-        """Whether old code may still be at work, as far as anybody can tell."""
+        """Whether old code may still write, as far as the counts and the connected sessions tell."""
         return bool(self.writers) or self.fresh != 0
 
     def __str__(self) -> str:

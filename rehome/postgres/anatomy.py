@@ -18,12 +18,6 @@ SELECT a.attname, c.conname
  WHERE c.conrelid = %s AND c.contype = 'n'
 """
 
-GENERATED = """
-SELECT a.attname, concat(a.attgenerated, ' ', pg_get_expr(d.adbin, d.adrelid))
-  FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
- WHERE a.attrelid = %s AND a.attgenerated <> ''
-"""
-
 BORROWED = """
 SELECT DISTINCT a.attname, s.oid::regclass::text
   FROM pg_attribute a
@@ -63,10 +57,8 @@ SELECT format('policy %%I', polname) FROM pg_policy WHERE polrelid = %(oid)s
 
 
 def read_anatomy(table: Table, connection: BaseDatabaseWrapper) -> Anatomy:
-    def pairs(query: str) -> dict[str, str]:
-        return dict(catalog.query(connection, query, [table.oid]))
-
-    return Anatomy(table, pairs(COMMENTS), pairs(NOT_NULLS), pairs(GENERATED))
+    comments, not_nulls = (dict(catalog.query(connection, query, [table.oid])) for query in (COMMENTS, NOT_NULLS))
+    return Anatomy(table, comments, not_nulls)
 
 
 def find_borrowed(table: Table, connection: BaseDatabaseWrapper) -> list[tuple[str, str]]:

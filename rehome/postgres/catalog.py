@@ -22,7 +22,7 @@ RULES = "SELECT rulename FROM pg_rewrite WHERE ev_class = %s AND rulename <> '_R
 COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL), n.nspname,
        NOT a.attnotnull, CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
-       a.attidentity::text, a.attgenerated <> '',
+       a.attidentity::text, a.attgenerated::text,
        coalesce((SELECT format('%%I.%%I', ln.nspname, l.collname) FROM pg_collation l
                    JOIN pg_namespace ln ON ln.oid = l.collnamespace WHERE l.oid = a.attcollation), ''),
        CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END

@@ -8,7 +8,7 @@ from django.conf import settings
 from rehome.errors import Refused
 
 LOCK_TIMEOUT_MS = 200
-"""How long one try waits: whoever queues behind it waits no longer than this."""
+"""How long one try waits: a session that queues behind it waits no longer than this."""
 LOCK_TRIES = 30
 YES = {"1", "true", "yes", "on"}
 NO = {"", "0", "false", "no", "off"}

@@ -1,13 +1,11 @@
-"""Runs SQL: transactions, timeouts, lock retries with backoff and jitter, and the one lock for moves."""
+"""The SQL that locks tables, with timeouts that keep the queue of writers behind it short."""
 
 from rehome.postgres import conf, sql
 from rehome.postgres.sql import Statement
 from rehome.postgres.tables import Table
 
 PATIENT_MS = 3000
-"""An autovacuum gives way to whoever has waited for a lock for a second."""
-
-
+"""An autovacuum gives way to a session that has waited for a lock for a second."""
 CROSSED_MS = 20
 """How long a lock is waited for while another is held that writers may be waiting for."""
 
@@ -16,8 +14,8 @@ def lock(tables: list[Table], mode: str) -> list[Statement]:
     """Lock tables, in a transaction; a try that fails is the caller's to repeat.
 
     A second's wait, after which an autovacuum gives way, is too long in a queue of writers. So it is waited for with a
-    lock that keeps no writer waiting. Whoever writes to the second table meanwhile waits, in the trigger that carries
-    it, for the first: such a try can't succeed, and is given up sooner.
+    lock that keeps no writer waiting. A session that writes to the second table meanwhile waits, in the trigger that
+    carries it, for the first: such a try can't succeed, and ends sooner.
     """
     first, *others = tables
     timeout = conf.lock_timeout_ms()

@@ -70,7 +70,7 @@ class Group:
     unless: Callable[[], bool] | None = None
     """Asked before they are run: they are left out where it says so."""
     note: str = ""
-    """When they are run, for somebody who reads them."""
+    """When they are run, for a person who reads them."""
 
 
 class Session:
@@ -107,7 +107,7 @@ class Session:
                 self.rows("SELECT pg_advisory_unlock(%s)", [ONE_MOVE])
 
     def running_move(self) -> str | None:
-        """Which session is at work on a move of this database now, and since when; None for nobody."""
+        """Which session is at work on a move of this database now, and since when; None where there is none."""
         holder = self.rows(RUNNING, [ONE_MOVE])
         return holder[0][0] if holder else None
 
@@ -253,5 +253,5 @@ class Session:
         ) from refusal
 
     def holders(self) -> str:
-        found = self.rows(HOLDERS, [self.tables])
-        return "; ".join(holder for (holder,) in found) or "the session that held it has gone by now"
+        holders = catalog.column(self.connection, HOLDERS, [self.tables])
+        return "; ".join(holders) or "the session that held it has gone by now"

@@ -1,5 +1,6 @@
 """SQL of tables, indexes and constraints, and the names by which all of rehome composes it."""
 
+import dataclasses
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -159,22 +160,14 @@ def alter_column(table: Statement, column: str, change: str, *values: Statement)
 
 def foreign_key(table: Table, column: str, referenced: Table, key: str) -> ForeignKey:
     """The one that Django makes for a column, under the column's name."""
-    return ForeignKey(
-        table.schema,
-        table.name,
-        name=column,
-        head=SQL("FOREIGN KEY ({})").format(Identifier(column)).as_string(),
-        tail=" DEFERRABLE INITIALLY DEFERRED",
-        end=End(referenced.schema, referenced.name, (key,)),
-        validated=False,
-        columns=(column,),
-        referenced=name(referenced).as_string(),
-        referenced_oid=referenced.oid,
-    )
+    head = SQL("FOREIGN KEY ({})").format(Identifier(column)).as_string()
+    end, tail = End(referenced.schema, referenced.name, (key,)), " DEFERRABLE INITIALLY DEFERRED"
+    found = ForeignKey(table.schema, table.name, column, head, tail, end, validated=False, columns=(column,))
+    return dataclasses.replace(found, referenced=name(referenced).as_string(), referenced_oid=referenced.oid)
 
 
-def set_owner(table: Table) -> Statement:
-    return SQL("ALTER TABLE {} OWNER TO {}").format(name(table), Identifier(table.owner))
+def set_owner(kind: str, place: Statement, owner: str) -> Statement:
+    return SQL("ALTER {} {} OWNER TO {}").format(SQL(kind), place, Identifier(owner))
 
 
 def drop_constraint(schema: str, table: str, name: str) -> Statement:

@@ -26,7 +26,8 @@ class Column:
     default: str | None
     identity: str
     """`a` always, `d` by default, empty when it is no identity column."""
-    generated: bool
+    generated: str
+    """`s` stored, `v` virtual, empty when it is no generated column."""
     collation: str
     """Qualified and quoted; empty for a type that has none."""
     generation: str | None = None
@@ -200,8 +201,6 @@ class Anatomy:
     """By column; that of the table itself under an empty name."""
     not_nulls: dict[str, str]
     """By column: the name of its NOT NULL."""
-    generated: dict[str, str]
-    """By column: how it is stored, and its expression."""
 
 
 def describe(anatomy: Anatomy) -> set[tuple[object, ...]]:
@@ -214,5 +213,4 @@ def describe(anatomy: Anatomy) -> set[tuple[object, ...]]:
         *(("sequence of", column, s.schema, s.name) for column, s in table.sequences.items()),
         *(("comment on", *item) for item in anatomy.comments.items()),
         *(("not null of", *item) for item in anatomy.not_nulls.items()),
-        *(("generated", *item) for item in anatomy.generated.items()),
     }

@@ -39,7 +39,7 @@ SELECT sum(pg_stat_get_tuples_inserted(t) + pg_stat_get_tuples_updated(t) + pg_s
 
 
 class Courtesy:
-    """Leaves half of the time to whoever writes to the tables; where nobody does, there is no pause."""
+    """Leaves half of the time to other sessions that write to the tables; without any, there is no pause."""
 
     def __init__(self, session: Session, tables: Iterable[int]) -> None:
         self.session = session
@@ -101,8 +101,6 @@ def too_much_lag(session: Session) -> str:
     return f"a replica that is {pretty} behind, more than {limit} (REHOME_MAX_LAG)" if (lag or 0) > allowed else ""
 
 
-POLL_S = 1.0
-
 # Another role's session shows its pid, its user and its application alone.
 BLOCKERS = """
 SELECT string_agg(format('pid %%s (%%s)', a.pid,
@@ -115,7 +113,7 @@ SELECT string_agg(format('pid %%s (%%s)', a.pid,
 @contextlib.contextmanager
 def watched(connection: BaseDatabaseWrapper, say: Callable[[str], object]) -> Iterator[None]:
     """Until the block ends, call `say` with the sessions that the statement of `connection` waits for."""
-    ((pid,),) = catalog.query(connection, "SELECT pg_backend_pid()")
+    pid = catalog.value(connection, "SELECT pg_backend_pid()")
     ended = threading.Event()
     watcher = threading.Thread(target=watch, args=(connection, pid, say, ended), daemon=True)
     watcher.start()
@@ -128,9 +126,8 @@ def watched(connection: BaseDatabaseWrapper, say: Callable[[str], object]) -> It
 
 def watch(connection: BaseDatabaseWrapper, pid: int, say: Callable[[str], object], ended: threading.Event) -> None:
     onlooker = connection.copy()
-    # Without a second connection, because there are too many already, the work goes on without a word.
+    # Without a second connection, because there are too many already, the work continues and nothing is said.
     with contextlib.suppress(DatabaseError), contextlib.closing(onlooker):
         while not ended.wait(POLL_S):
-            ((blockers,),) = catalog.query(onlooker, BLOCKERS, [pid])
-            if blockers:
+            if blockers := catalog.value(onlooker, BLOCKERS, [pid]):
                 say(blockers)

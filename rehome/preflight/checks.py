@@ -43,17 +43,13 @@ def check_forward(plan: Plan, ledger: Ledger) -> None:
         tables.refuse_same_table(pair, plan)
         tables.refuse_other_moves(pair)
         for table in (pair.source, pair.target):
-            tables.refuse_kind(table)
-            tables.refuse_row_security(table)
-            tables.refuse_rules(table)
-            tables.refuse_user_triggers(table)
+            tables.refuse_unfit(table)
         tables.refuse_unlogged_target(pair)
     check_rights(plan)
     for pair in plan.pairs:
-        tables.refuse_drift(pair.source_model, pair.source, plan.connection)
-        tables.refuse_drift(pair.target_model, pair.target, plan.connection)
-        tables.refuse_unfit_key(pair.source_model, pair.source)
-        tables.refuse_unfit_key(pair.target_model, pair.target)
+        for model, table in ((pair.source_model, pair.source), (pair.target_model, pair.target)):
+            tables.refuse_drift(model, table, plan.connection)
+            tables.refuse_unfit_key(model, table)
         tables.refuse_dropped_keys(pair)
         tables.refuse_misfits(pair)
     refuse_unmoved_references(plan, ledger)
@@ -86,8 +82,7 @@ def check_rights(plan: Plan) -> None:
 
 def check_target_empty(plan: Plan) -> None:
     for pair in plan.pairs:
-        ((filled,),) = catalog.query(plan.connection, sql.has_rows(pair.target).as_string())
-        if filled:
+        if catalog.value(plan.connection, sql.has_rows(pair.target).as_string()):
             raise Refused(
                 f"{pair.target} is not empty.",
                 f"Move or delete its rows first: after the move its rows are those of {pair.source}.",

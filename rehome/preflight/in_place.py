@@ -9,7 +9,7 @@ from rehome.parts.matching import Counterparts
 from rehome.plan.historical import implicit_many_to_many
 from rehome.plan.plan import Plan, TablePair
 from rehome.postgres import anatomy, catalog
-from rehome.postgres.sql import readable
+from rehome.postgres.sql import place, readable
 from rehome.postgres.tables import ForeignKey, Table
 from rehome.preflight import rights, rows, tables
 
@@ -24,11 +24,9 @@ def check_pairs(plan: Plan) -> None:
         tables.refuse_kind(pair.source)
         tables.refuse_kind(pair.target)
         tables.refuse_other_moves(pair)
-        for table in (pair.source, pair.target):
+        for model, table in ((pair.source_model, pair.source), (pair.target_model, pair.target)):
             rights.refuse_strangers_table(table, plan.connection)
-            tables.refuse_drift(
-                pair.source_model if table is pair.source else pair.target_model, table, plan.connection
-            )
+            tables.refuse_drift(model, table, plan.connection)
         tables.refuse_dropped_keys(pair)
         refuse_other_place(pair)
         refuse_other_columns(pair)
@@ -45,8 +43,7 @@ def check_rights(plan: Plan) -> None:
 def refuse_closed_to_owner(table: Table, plan: Plan) -> None:
     """A view or a table can be given only to a role that could have made it."""
     question = "SELECT has_schema_privilege(%s, %s, 'CREATE')"
-    ((allowed,),) = catalog.query(plan.connection, question, [table.owner, table.schema])
-    if not allowed:
+    if not catalog.value(plan.connection, question, [table.owner, table.schema]):
         raise Refused(
             f"The owner {table.owner!r} of {table} may not create views in schema {table.schema}.",
             f"Run GRANT CREATE ON SCHEMA {readable(table.schema)} TO {readable(table.owner)}.",
@@ -57,7 +54,7 @@ def refuse_closed_to_owner(table: Table, plan: Plan) -> None:
 
 
 def refuse_changes(plan: Plan) -> None:
-    """No row is touched, so no value can be computed, given up or made up."""
+    """No row is changed, so no value can be computed, dropped or filled in."""
     move = plan.move
     given = {name: value for name, value in move.fields.items() if not isinstance(value, str)}
     for what, names in (("fields", given), ("backwards", move.backward_fields), ("discard", sorted(move.discard))):
@@ -84,7 +81,7 @@ def refuse_other_place(pair: TablePair) -> None:
     if pair.source.owner != pair.target.owner:
         raise Refused(
             f"{pair.source} belongs to {pair.source.owner!r}, and {pair.target} to {pair.target.owner!r}.",
-            f"Run ALTER TABLE {tables.place(pair.target)} OWNER TO {readable(pair.source.owner)} first.",
+            f"Run ALTER TABLE {place(pair.target)} OWNER TO {readable(pair.source.owner)} first.",
         )
 
 
@@ -144,7 +141,7 @@ def refuse_unvalidated(pair: TablePair) -> None:
             name = readable(constraint.name)
             raise Refused(
                 f"PostgreSQL has not checked every row of {pair.source} against its constraint {name}.",
-                f"Run ALTER TABLE {tables.place(pair.source)} VALIDATE CONSTRAINT {name} first.",
+                f"Run ALTER TABLE {place(pair.source)} VALIDATE CONSTRAINT {name} first.",
             )
 
 
@@ -152,20 +149,20 @@ def refuse_borrowed_sequences(pair: TablePair, plan: Plan) -> None:
     for column, sequence in anatomy.find_borrowed(pair.source, plan.connection):
         raise Refused(
             f"{pair.source}.{column} draws from the sequence {sequence}, which is not its own alone.",
-            f"Run ALTER SEQUENCE {sequence} OWNED BY {tables.place(pair.source)}.{readable(column)}, and let no "
+            f"Run ALTER SEQUENCE {sequence} OWNED BY {place(pair.source)}.{readable(column)}, and let no "
             "other column draw from it.",
         )
 
 
 def refuse_named_columns(pair: TablePair, found: Counterparts) -> None:
-    """A trigger stays with its table, and its function goes on reading the old names from `new` and `old`."""
+    """A trigger stays with its table, and its function still reads the old names from `new` and `old`."""
     renamed = [old for old, new in found.renaming.columns.items() if old != new]
     for trigger in pair.source.triggers:
         for column in renamed:
             if re.search(rf"\b{re.escape(column)}\b", trigger.body):
                 raise Refused(
                     f"The trigger {trigger.name!r} of {pair.source} names the column {column!r} in its function, "
-                    "and the column gets another name.",
+                    "and the column is renamed.",
                     "Drop the trigger first, and create it for the new names afterwards.",
                 )
 
@@ -181,12 +178,9 @@ def refuse_owner_rights(pair: TablePair) -> None:
 
 def refuse_what_the_twin_has(pair: TablePair, plan: Plan) -> None:
     """What would be gone with the twin, and what would keep it from going."""
-    tables.refuse_row_security(pair.target)
-    tables.refuse_rules(pair.target)
-    tables.refuse_user_triggers(pair.target)
-    belongings = anatomy.find_belongings(pair.target, plan.connection)
-    dependents = anatomy.find_dependents(pair.target, plan.connection)
-    for name in (*belongings, *dependents):
+    tables.refuse_unfit(pair.target)
+    twin = pair.target, plan.connection
+    for name in (*anatomy.find_belongings(*twin), *anatomy.find_dependents(*twin)):
         raise Refused(
             f"{name} depends on {pair.target}, which is dropped in favour of {pair.source}.",
             "Drop it before the move, and create it again afterwards.",

@@ -1,12 +1,13 @@
-"""What stays with the old table and does no harm there: said, with what to do, because nobody else will say it."""
+"""What stays with the old table and does no harm there: a sentence for each, with what to do."""
 
+import functools
 import re
 from collections.abc import Iterator
 
 from rehome.parts.matching import Counterparts
 from rehome.plan.plan import Plan, TablePair
 from rehome.postgres import catalog
-from rehome.postgres.sql import readable
+from rehome.postgres.sql import place, readable
 from rehome.postgres.tables import PREFIX, Table
 
 VIEWS = """
@@ -54,14 +55,11 @@ def find(plan: Plan) -> list[str]:
 
 
 def find_in(pair: TablePair, plan: Plan) -> Iterator[str]:
-    def names(query: str, params: object) -> list[str]:
-        return [name for (name,) in catalog.query(plan.connection, query, params)]
-
+    names = functools.partial(catalog.column, plan.connection)
     source, target = pair.source, pair.target
     for view in names(VIEWS, [source.oid]):
         yield f"view {view} reads {source}; create it again over {target} before the old table goes."
-    word = {"word": rf"\m{re.escape(source.name)}\M", "ours": PREFIX, "oid": source.oid}
-    for function in names(FUNCTIONS, word):
+    for function in names(FUNCTIONS, word(source, source.oid)):
         yield f"function {function} names {source}; let it name {target} before the old table goes."
     for publication in names(PUBLICATIONS, [source.schema, source.name, target.schema, target.name]):
         yield (
@@ -77,19 +75,19 @@ def find_in(pair: TablePair, plan: Plan) -> Iterator[str]:
         )
 
 
-def place(table: Table) -> str:
-    return readable(table.schema, table.name)
+def word(table: Table, oid: int) -> dict[str, object]:
+    """To look for functions that have the table's name in their body, or depend on `oid`."""
+    return {"word": rf"\m{re.escape(table.name)}\M", "ours": PREFIX, "oid": oid}
 
 
 def find_in_place(pair: TablePair, found: Counterparts, plan: Plan) -> Iterator[str]:
-    """What goes along with a table that is renamed, and may be a surprise under its new name."""
+    """What a renamed table keeps, and may be a surprise under its new name."""
     source, target = pair.source, pair.target
     for part in found.own:
         yield f"{part} of {source} stays under its name, for {target} had no such definition."
-    word = {"word": rf"\m{re.escape(source.name)}\M", "ours": PREFIX, "oid": 0}
-    for (function,) in catalog.query(plan.connection, FUNCTIONS, word):
+    for function in catalog.column(plan.connection, FUNCTIONS, word(source, 0)):
         yield f"function {function} names {source}, a view by now; let it name {target} before the view goes."
-    for (publication,) in catalog.query(plan.connection, PUBLISHED, [source.oid]):
+    for publication in catalog.column(plan.connection, PUBLISHED, [source.oid]):
         yield (
             f"publication {publication} sends what is written to {source} under the name {target} by now; rename the "
             "table of each subscriber too."

@@ -11,7 +11,7 @@ from rehome.postgres.sql import readable
 from rehome.postgres.tables import PREFIX, End, ForeignKey, Table
 from rehome.preflight import rights, tables
 
-# Whatever knows the table, or its row type, by its oid would go on reading what nobody writes to any more.
+# Whatever knows the table, or its row type, by its oid would still read what is written to no more.
 DEPENDENTS = """
 SELECT DISTINCT CASE WHEN d.classid = 'pg_rewrite'::regclass
          THEN (SELECT format('the view %%s', r.ev_class::regclass) FROM pg_rewrite r WHERE r.oid = d.objid)
@@ -31,10 +31,7 @@ def check(plan: Plan, run: MoveRun | None) -> MoveRun:
     refuse_irreversible(plan)
     run = refuse_unsettled(plan, run)
     for pair in plan.pairs:
-        tables.refuse_kind(pair.source)
-        tables.refuse_row_security(pair.source)
-        tables.refuse_rules(pair.source)
-        tables.refuse_user_triggers(pair.source)
+        tables.refuse_unfit(pair.source)
         refuse_other_moves(pair.source, plan)
         refuse_dependents(pair.source, plan)
         for table in (pair.source, pair.target):
@@ -78,9 +75,9 @@ def refuse_other_moves(table: Table, plan: Plan) -> None:
 
 
 def refuse_dependents(table: Table, plan: Plan) -> None:
-    for (dependent,) in catalog.query(plan.connection, DEPENDENTS, {"oid": table.oid}):
+    for dependent in catalog.column(plan.connection, DEPENDENTS, {"oid": table.oid}):
         raise Refused(
-            f"{table} can't become a view, because {dependent} depends on the table and would go on reading it.",
+            f"{table} can't become a view, because {dependent} depends on the table and would still read it.",
             "Drop it, retire the move, then create it again: it will read the view.",
         )
 

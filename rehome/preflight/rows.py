@@ -18,7 +18,7 @@ NAMED = 3
 def refuse_rows(plan: Plan, query: Statement, problem: str, hint: str) -> None:
     """Refuse when `query` finds rows; `{rows}` in the problem stands for its one column of the first of them."""
     first = SQL("SELECT * FROM ({}) AS found LIMIT {}").format(query, Literal(NAMED + 1))
-    found = [str(row) for (row,) in catalog.query(plan.connection, first.as_string())]
+    found = list(map(str, catalog.column(plan.connection, first.as_string())))
     if found:
         named = ", ".join([*found[:NAMED], *(["..."] if len(found) > NAMED else [])])
         # No str.format: definitions that are quoted in the problem have braces of their own.
@@ -135,8 +135,8 @@ def refuse_false_inverses(pair: TablePair, plan: Plan) -> None:
         refuse_rows(
             plan,
             questions.changed_by_return(pair),
-            f"What backwards={{...}} gives back is not what fields={{...}} came from: {', '.join(computed)} of "
-            f"{pair.target} would change on a second way there, in rows {{rows}} of {pair.source}.",
+            f"backwards={{...}} does not undo fields={{...}}: {', '.join(computed)} of {pair.target} would change "
+            f"if the rows moved there again, in rows {{rows}} of {pair.source}.",
             hint,
         )
     except DataError as error:
@@ -163,13 +163,10 @@ def refuse_references_to_target(pair: TablePair, plan: Plan) -> None:
 
 
 def refuse_references(incoming: ForeignKey, pair: TablePair, plan: Plan) -> None:
+    column, table = Identifier(incoming.columns[0]), Identifier(incoming.schema, incoming.table)
     refuse_rows(
         plan,
-        SQL("SELECT {} FROM {} WHERE {} IS NOT NULL").format(
-            Identifier(incoming.columns[0]),
-            Identifier(incoming.schema, incoming.table),
-            Identifier(incoming.columns[0]),
-        ),
+        SQL("SELECT {0} FROM {1} WHERE {0} IS NOT NULL").format(column, table),
         f"{incoming}.{incoming.columns[0]} still points at rows {{rows}} of {pair.target}.",
         "Roll back the migrations that made it point there first.",
     )

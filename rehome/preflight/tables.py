@@ -7,7 +7,7 @@ from rehome.parts import foreign_keys, sync, triggers
 from rehome.plan.historical import concrete_fields
 from rehome.plan.plan import Field, Model, Plan, TablePair
 from rehome.postgres import catalog
-from rehome.postgres.sql import readable
+from rehome.postgres.sql import place, readable
 from rehome.postgres.tables import Column, Table
 
 # A value of the first type fits the second without a look at the rows; texts are measured.
@@ -30,17 +30,13 @@ OTHERS = {
     **dict.fromkeys(
         ("forward", "backward"),
         (
-            "is kept in step with another table",
+            "is kept in sync with another table",
             "Run `manage.py retiremoves` for that move, or move it back, first: `manage.py showmoves` lists the moves.",
         ),
     ),
 }
 GOING_ON = ("forward", "frozen")
 """Kinds of triggers on the source of a move that has rows in its target."""
-
-
-def place(table: Table) -> str:
-    return readable(table.schema, table.name)
 
 
 def refuse_same_table(pair: TablePair, plan: Plan) -> None:
@@ -83,6 +79,14 @@ def refuse_always_generated(pair: TablePair) -> None:
             )
 
 
+def refuse_unfit(table: Table) -> None:
+    """Refuse what is no ordinary table, or may hide or redirect what is written to it."""
+    refuse_kind(table)
+    refuse_row_security(table)
+    refuse_rules(table)
+    refuse_user_triggers(table)
+
+
 def refuse_row_security(table: Table) -> None:
     if table.row_security:
         raise Refused(
@@ -102,7 +106,8 @@ def refuse_rules(table: Table) -> None:
 def refuse_user_triggers(table: Table) -> None:
     if triggers := sync.of_user(table):
         raise Refused(
-            f"{table} has the trigger {triggers[0]!r}, which would not come along or would fire twice for one write.",
+            f"{table} has the trigger {triggers[0]!r}, which is not moved, and on both tables would fire twice for "
+            "one write.",
             "Drop it before the move, and create it on the table where you want it afterwards: "
             f"DROP TRIGGER {readable(triggers[0])} ON {place(table)}.",
         )
@@ -117,12 +122,12 @@ def refuse_other_moves(pair: TablePair) -> None:
 
 
 def refuse_moved_on(plan: Plan) -> None:
-    """Rows that are in a third table by now would be taken from under it."""
+    """Rows that are in a third table by now would be missing there."""
     for pair in plan.pairs:
         others = [name for kind in GOING_ON for name in triggers.of_others(kind, pair.target, pair)]
         if others or pair.target.kind == "v":
             raise Refused(
-                f"The rows of {pair.target} have moved on to another table.",
+                f"The rows of {pair.target} have moved to a third table.",
                 "Move them back from there first: `manage.py showmoves` lists the moves.",
             )
 
@@ -140,7 +145,7 @@ def refuse_unfit_key(model: Model, table: Table) -> None:
     if found[0].deferrable:
         name = readable(found[0].name)
         raise Refused(
-            f"The primary key of {table} is deferrable, and no row can be found by it while it may be double.",
+            f"The primary key of {table} is deferrable: ON CONFLICT cannot use it.",
             f"Run ALTER TABLE {place(table)} DROP CONSTRAINT {name}, ADD PRIMARY KEY ({names}) first.",
         )
 
@@ -148,6 +153,7 @@ def refuse_unfit_key(model: Model, table: Table) -> None:
 def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper) -> None:
     """The table is what the migrations say: every column, its type and whether it may be null."""
     fields = {field.column: field for field in concrete_fields(model).values()}
+    alter = "Make the table match the migrations, with AlterField or ALTER TABLE."
     for column in table.columns:
         field = fields.pop(column.name, None)
         if field is None:
@@ -160,13 +166,13 @@ def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper) ->
         if expected != column.type and not is_unmanaged_key(model, field, column):
             raise Refused(
                 f"{table}.{column.name} is {column.type}, but {model._meta.label}.{field.name} says {expected}.",
-                "Bring table and migrations together first, with AlterField or ALTER TABLE.",
+                alter,
             )
         if not column.generated and bool(field.null) != column.nullable:
             raise Refused(
                 f"{table}.{column.name} {'may' if column.nullable else 'must not'} be null, but "
                 f"{model._meta.label}.{field.name} says null={field.null}.",
-                "Bring table and migrations together first, with AlterField or ALTER TABLE.",
+                alter,
             )
     for name, field in fields.items():
         raise Refused(
@@ -200,9 +206,7 @@ def refuse_misfits(pair: TablePair) -> None:
 
 
 def fits(source: Column, target: Column) -> bool:
-    if source.type == target.type:
-        return True
-    if (source.base_type, target.base_type) in WIDER:
+    if source.type == target.type or (source.base_type, target.base_type) in WIDER:
         return True
     if source.base_type == target.base_type == "numeric" and source.modifiers and target.modifiers:
         return source.modifiers[0] <= target.modifiers[0] and source.modifiers[1:] == target.modifiers[1:]

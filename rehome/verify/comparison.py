@@ -67,11 +67,9 @@ def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
         found = session.rows(queries.first_differences(pair, limit))
         differences = tuple(Difference(str(pair.target), kind, key, columns) for kind, key, columns in found)
     return Comparison(
-        source_rows=source_rows,
-        target_rows=target_rows,
-        missing=kinds.get("missing", 0),
-        extra=kinds.get("extra", 0),
-        different=kinds.get("different", 0),
+        source_rows,
+        target_rows,
+        **kinds,
         orphans=sum(count_orphans(pair.target, key, session) for key in pair.target.foreign_keys + pair.dropped),
         differences=differences,
     )

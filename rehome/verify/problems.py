@@ -29,7 +29,7 @@ def find_problems(report: Report, plan: Plan, migration: tuple[str, str], record
     command = repair_command(plan.connection.alias, migration)
     return [
         *in_triggers(report, command),
-        *in_view(report, command),
+        *(Problem(defect, f"Make the view again with {command}.") for defect in report.view),
         *(in_rows(report, plan) if report.sync else ()),
         *in_foreign_keys(report, command),
         *in_sequence(report, command),
@@ -57,11 +57,6 @@ def in_triggers(report: Report, command: str) -> Iterator[Problem]:
         )
 
 
-def in_view(report: Report, command: str) -> Iterator[Problem]:
-    for defect in report.view:
-        yield Problem(defect, f"Make the view again with {command}.")
-
-
 def in_rows(report: Report, plan: Plan) -> Iterator[Problem]:
     found = report.comparison
     if not (found.missing or found.extra or found.different):
@@ -78,12 +73,12 @@ def in_rows(report: Report, plan: Plan) -> Iterator[Problem]:
         return
     yield Problem(
         f"{text} They were written while a trigger was missing or disabled.",
-        "Decide for each row which side is right. Touching it there carries it to the other side, as in "
-        f"{touching(plan.main)}; a row that should not be there at all, delete.",
+        "Decide for each row which side is right. Updating it there copies it to the other side, as in "
+        f"{update_of(plan.main)}; a row that should not be there at all, delete.",
     )
 
 
-def touching(pair: TablePair) -> str:
+def update_of(pair: TablePair) -> str:
     """An UPDATE that changes nothing and fires the trigger."""
     key = [target for _, target in pair.forward.key]
     chosen = SQL(" AND ").join(SQL("{} = ...").format(Identifier(column)) for column in key)
@@ -97,10 +92,7 @@ def in_foreign_keys(report: Report, command: str) -> Iterator[Problem]:
             "Create the rows that they name, or set the column to null.",
         )
     if report.dropped:
-        yield Problem(
-            "The target's table lacks foreign keys that its model has.",
-            f"Run {'; '.join(report.dropped)};",
-        )
+        yield Problem("The target's table lacks foreign keys that its model has.", f"Run {'; '.join(report.dropped)};")
     if report.unvalidated:
         yield Problem(
             f"Constraints that PostgreSQL has not validated: {', '.join(report.unvalidated)}.",
@@ -111,7 +103,8 @@ def in_foreign_keys(report: Report, command: str) -> Iterator[Problem]:
 def in_sequence(report: Report, command: str) -> Iterator[Problem]:
     if not report.sequence_ok:
         yield Problem(
-            "The sequence stands behind the largest key, or the tables draw from two: the next insert repeats a key.",
+            "The sequence is behind the largest key, or the tables use different sequences: "
+            "the next insert repeats a key.",
             f"Correct it with {command}.",
         )
 

@@ -91,7 +91,7 @@ def differences(pair: TablePair) -> Statement:
         (a for a in flow.carried if a.column.name in key_columns), key=lambda a: key_columns.index(a.column.name)
     )
     rest = [a for a in flow.carried if a.column.name not in key_columns]
-    # Where an expression made a value, what the other way gives back is compared as well: see `in_sync`.
+    # Where an expression made a value, what the other way makes of it is compared as well: see `in_sync`.
     returned = {
         f"b{number}_{position}": counterpart
         for number, a in enumerate(rest)

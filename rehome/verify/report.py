@@ -1,4 +1,4 @@
-"""Compares both tables of a move on its own terms: it reads rows, keys and catalog, and nothing of the copier."""
+"""The verification of a move that stands: rows, constraints, sequences, triggers, views and the model's name."""
 
 import dataclasses
 import time
@@ -59,7 +59,7 @@ class Report:
 
 
 def verify(plan: Plan, session: Session, record: Record, *, limit: int = 10) -> Report:
-    """Verify a live move in one snapshot, while everybody goes on writing."""
+    """Verify a live move in one snapshot; other sessions continue to write."""
     started = time.monotonic()
     with session.snapshot():
         report = verify_table(plan, session, record, compare(plan, session, limit=limit))
@@ -72,7 +72,7 @@ def verify(plan: Plan, session: Session, record: Record, *, limit: int = 10) -> 
 
 
 def verify_table(plan: Plan, session: Session, record: Record, comparison: Comparison) -> Report:
-    """What every move that stands is looked at for, whichever way it went."""
+    """What is verified of every move that stands, whichever way it went."""
     return Report(
         move=str(plan),
         comparison=comparison,

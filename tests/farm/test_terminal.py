@@ -14,8 +14,8 @@ def test_a_refused_move_is_a_sentence_and_its_cure_on_the_last_line(monolith: No
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].strip() == "Applying printers.0002_migrate_printer_data..."
     assert done.stderr.splitlines()[-1] == (
-        "Refused: public.portal_printer has the trigger 'stamp', which would not come along or would fire twice for "
-        "one write. Drop it before the move, and create it on the table where you want it afterwards: "
+        "Refused: public.portal_printer has the trigger 'stamp', which is not moved, and on both tables would fire "
+        "twice for one write. Drop it before the move, and create it on the table where you want it afterwards: "
         "DROP TRIGGER stamp ON public.portal_printer."
     )
     assert "Traceback" not in done.stderr

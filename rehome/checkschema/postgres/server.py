@@ -141,7 +141,7 @@ class PostgreSQL(Server):
                 type=column.type,
                 nullable=column.nullable or column.name in unproved,
                 default=None if numbered else constant(column.default),
-                generated=generation(whole.generated.get(column.name, "")),
+                generated=generation(column),
                 collation=column.collation,
                 comment=whole.comments.get(column.name, ""),
                 numbered=numbered,
@@ -157,9 +157,9 @@ def constant(default: str | None) -> str | None:
     return literal[1] if literal else default
 
 
-def generation(text: str) -> str:
-    kind, _, expression = text.partition(" ")
-    return f"{expression} {'VIRTUAL' if kind == 'v' else 'STORED'}" if kind else ""
+def generation(column: tables.Column) -> str:
+    kind = "VIRTUAL" if column.generated == "v" else "STORED"
+    return f"{column.generation} {kind}" if column.generated else ""
 
 
 def describe_constraint(constraint: Constraint | ForeignKey, places: Mapping[int, str]) -> Part:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.server
 def column(name: str, kind: str = "bigint", *, identity: str = "") -> Column:
     base = kind.partition("(")[0]
     return Column(
-        name, kind, base, "pg_catalog", nullable=True, default=None, identity=identity, generated=False, collation=""
+        name, kind, base, "pg_catalog", nullable=True, default=None, identity=identity, generated="", collation=""
     )
 
 

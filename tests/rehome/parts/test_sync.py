@@ -235,7 +235,7 @@ def test_truncate_of_one_table_is_refused(trio: Trio, open_client: Callable[...,
             open_client().run(statement)
         said = refused.value.diag
         assert (
-            said.message_primary == f"public.{side} can't be truncated alone: public.{other} is kept in step with it."
+            said.message_primary == f"public.{side} can't be truncated alone: public.{other} is kept in sync with it."
         )
         assert said.message_hint == "Use DELETE, or truncate both tables in one statement."
     assert trio.agrees()
