@@ -12,7 +12,6 @@ from rehome.plan.renaming import Renaming
 from rehome.postgres import anatomy, locks, sql
 from rehome.postgres.sql import SQL, Statement
 from rehome.postgres.tables import ForeignKey
-from rehome.preflight import in_place
 
 
 def stay(record: Record) -> list[tuple[str, str, str]]:
@@ -65,7 +64,7 @@ def in_place_of(record: Record) -> InPlace:
 
 def twins_keys(plan: Plan, record: Record) -> list[ForeignKey]:
     """Those of other tables that go back to the empty twin."""
-    return [key for pair in plan.pairs for key in in_place.foreign(pair, plan, stay(record))]
+    return foreign_keys.to_targets(plan, stay(record))
 
 
 def take_grants_away(pair: TablePair, kept: Exchanged) -> list[Statement]:

@@ -163,7 +163,7 @@ class Back:
         switched = exchange_back.switch(plan, names, before)
         self.record = exchange_back.to_keep(plan, before)
         yield from exchange_back.enter(plan)
-        yield Do(lambda: in_place.check_unreferenced(plan, self.kept.stay))
+        yield Do(lambda: checks.check_unreferenced(plan, self.kept.stay))
         yield from switched
         yield Do(self.record_back)
 

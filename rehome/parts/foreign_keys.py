@@ -8,7 +8,7 @@ the source itself are kept by the ledger.
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from rehome.plan import record
 from rehome.plan.ledger import Ledger
@@ -143,10 +143,11 @@ def validate_incoming(plan: Plan) -> list[Group]:
     return [validate(key) for key in to_targets(plan)]
 
 
-def to_targets(plan: Plan) -> list[ForeignKey]:
-    """Foreign keys that point at a target from tables that are no target of this move."""
+def to_targets(plan: Plan, stay: Collection[tuple[str, str, str]] = ()) -> list[ForeignKey]:
+    """Foreign keys that point at a target from tables that are no target of this move, but for those in `stay`."""
     own = {str(pair.target) for pair in plan.pairs}
-    return [key for pair in plan.pairs for key in pair.target.incoming if str(key) not in own]
+    found = [key for pair in plan.pairs for key in pair.target.incoming if str(key) not in own]
+    return [key for key in found if (key.schema, key.table, key.name) not in stay]
 
 
 # ----- of the sources, and of other tables to those that become views

@@ -58,7 +58,7 @@ def carry(identity: Identity | None) -> list[Statement]:
         *permissions.copy_permissions(registry, target, source),
         *permissions.copy_grants(registry, target, source),
         *permissions.copy_grants(registry, source, target),
-        *follow(registry.type_pointers, one_pair(new, old)),
+        *follow(registry.type_pointers, SQL("SELECT {}, {}").format(new, old)),
         *follow(registry.permission_pointers, permissions.paired(target, source)),
         *exchange(identity),
         *freeze(registry),
@@ -82,7 +82,7 @@ def revert(identity: Identity | None, record: Record) -> list[Statement]:
         *thaw(registry),
         *permissions.copy_permissions(registry, source, target),
         *permissions.merge_grants(registry, source, target, record.grants_until),
-        *follow(registry.type_pointers, one_pair(old, new)),
+        *follow(registry.type_pointers, SQL("SELECT {}, {}").format(old, new)),
         *follow(registry.permission_pointers, permissions.paired(source, target)),
         *exchange(identity),
         *permissions.drop_grants(registry, by_label(target)),
@@ -148,10 +148,6 @@ def insert_row(registry: Registry, origin: Label, destination: Label) -> Stateme
         Identifier(CONTENT_TYPES),
         origin.matches,
     )
-
-
-def one_pair(origin: Statement, destination: Statement) -> Statement:
-    return SQL("SELECT {}, {}").format(origin, destination)
 
 
 def follow(pointers: Iterable[Pointer], pairs: Statement) -> list[Statement]:

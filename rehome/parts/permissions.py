@@ -49,15 +49,9 @@ def copy_permissions(registry: Registry, origin: Label, destination: Label) -> l
     return [
         SQL(
             "INSERT INTO {table} (name, content_type_id, codename) SELECT {name}, {destination}, {codename} "
-            "FROM {table} p WHERE p.content_type_id = {origin} ORDER BY p.id "
+            "FROM {table} o WHERE o.content_type_id = {origin} ORDER BY o.id "
             "ON CONFLICT (content_type_id, codename) DO NOTHING"
-        ).format(
-            table=Identifier(PERMISSIONS),
-            name=name_as(SQL("p.name"), origin, destination),
-            codename=codename_as(SQL("p.codename"), origin, destination),
-            origin=by_label(origin),
-            destination=by_label(destination),
-        )
+        ).format(name=name_as(SQL("o.name"), origin, destination), **named(origin, destination))
     ]
 
 

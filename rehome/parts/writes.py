@@ -108,6 +108,7 @@ def shown(moment: str) -> str:
 def read(plan: Plan, run: MoveRun) -> Writes:
     """What was counted since the move, and since the last count that `run` keeps."""
     last = Record.of(run).looked
+    sources = [pair.source.oid for pair in plan.pairs]
     since_move = {str(pair.source): count(pair, plan) for pair in plan.pairs}
     return Writes(
         since_move=since_move,
@@ -116,7 +117,7 @@ def read(plan: Plan, run: MoveRun) -> Writes:
             for table, now in since_move.items()
         },
         counted_at=last.at if last else None,
-        writers=read_writers(plan),
+        writers=tuple(Writer(*row) for row in catalog.query(plan.connection, SESSIONS, [WRITERS, sources])),
     )
 
 
@@ -124,11 +125,6 @@ def count(pair: TablePair, plan: Plan) -> int | None:
     """None where there is no counter, as after a move by an older version, or it may not be read."""
     found = catalog.query(plan.connection, COUNTED, [place(pair).as_string()])
     return found[0][0] if found and found[0][0] >= 0 else None
-
-
-def read_writers(plan: Plan) -> tuple[Writer, ...]:
-    sources = [pair.source.oid for pair in plan.pairs]
-    return tuple(Writer(*row) for row in catalog.query(plan.connection, SESSIONS, [WRITERS, sources]))
 
 
 def restart(plan: Plan) -> list[Statement]:

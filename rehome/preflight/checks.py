@@ -1,13 +1,17 @@
 """Refuses, with a hint, before anything is written: one refusal a function, cheapest first."""
 
+from collections.abc import Collection
+
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import Irreversible, Refused
 from rehome.models import MoveRun, Phase
+from rehome.parts import foreign_keys
 from rehome.plan.ledger import Ledger
 from rehome.plan.phases import LIVE, describe
 from rehome.plan.plan import Plan
 from rehome.postgres import catalog, sql
+from rehome.postgres.sql import SQL, Identifier
 from rehome.preflight import questions, rights, rows, tables
 
 OLDEST_SERVER = 15
@@ -100,9 +104,16 @@ def check_backward(plan: Plan, ledger: Ledger) -> MoveRun:
     return run
 
 
-def check_unreferenced(plan: Plan) -> None:
-    for pair in plan.pairs:
-        rows.refuse_references_to_target(pair, plan)
+def check_unreferenced(plan: Plan, stay: Collection[tuple[str, str, str]] = ()) -> None:
+    """Rows of other tables that point at a target would be left without it; the foreign keys `stay` keep theirs."""
+    for key in foreign_keys.to_targets(plan, stay):
+        column = Identifier(key.columns[0])
+        rows.refuse_rows(
+            plan,
+            SQL("SELECT {0} FROM {1} WHERE {0} IS NOT NULL").format(column, Identifier(key.schema, key.table)),
+            f"{key}.{key.columns[0]} still points at rows {{rows}} of {key.end}.",
+            "Roll back the migrations that made it point there first.",
+        )
 
 
 def check_live(plan: Plan, ledger: Ledger) -> MoveRun:

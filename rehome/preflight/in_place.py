@@ -1,17 +1,16 @@
 """Refusals of a move in place: the table must be able to take its twin's place as it is, and its own again."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rehome.errors import Refused
-from rehome.parts import foreign_keys
-from rehome.parts.matching import Counterparts
+from rehome.parts.matching import Counterparts, find_columns
 from rehome.plan.historical import implicit_many_to_many
 from rehome.plan.plan import Plan, TablePair
 from rehome.postgres import anatomy, catalog
 from rehome.postgres.sql import place, readable
-from rehome.postgres.tables import ForeignKey, Table
-from rehome.preflight import rights, rows, tables
+from rehome.postgres.tables import Table
+from rehome.preflight import checks, rights, tables
 
 COPY = "Leave in_place=True out, so that the rows are copied."
 
@@ -87,8 +86,7 @@ def refuse_other_place(pair: TablePair) -> None:
 
 def refuse_other_columns(pair: TablePair) -> None:
     """Each column has a counterpart of the same type, collation and nullability."""
-    matched = {target.name: source for source, target in pair.plain_columns}
-    matched |= {c.name: c for c in pair.source.columns if c.generated and pair.target.has_column(c.name)}
+    matched = {new: pair.source.column(old) for old, new in find_columns(pair).items()}
     for column in pair.source.columns:
         if column not in matched.values():
             raise Refused(f"{pair.source}.{column.name} has no counterpart in {pair.target}.", COPY)
@@ -190,7 +188,7 @@ def refuse_what_the_twin_has(pair: TablePair, plan: Plan) -> None:
 # ----- the way back
 
 
-def check_back(plan: Plan, ours: Iterable[tuple[str, str, str]]) -> None:
+def check_back(plan: Plan, stay: Collection[tuple[str, str, str]]) -> None:
     """Everything that must hold before the first write of the way back."""
     tables.refuse_moved_on(plan)
     for pair in plan.pairs:
@@ -198,9 +196,9 @@ def check_back(plan: Plan, ours: Iterable[tuple[str, str, str]]) -> None:
         for table in (pair.source, pair.target):
             rights.refuse_strangers_table(table, plan.connection)
         for name in anatomy.find_dependents(pair.source, plan.connection):
-            raise Refused(f"{name} depends on {pair.source}, which goes.", "Drop it first.")
+            raise Refused(f"{name} depends on {pair.source}, which is dropped.", "Drop it first.")
     check_rights(plan)
-    check_unreferenced(plan, ours)
+    checks.check_unreferenced(plan, stay)
 
 
 def refuse_no_view(pair: TablePair) -> None:
@@ -209,16 +207,3 @@ def refuse_no_view(pair: TablePair) -> None:
             f"{pair.source} is no view of {pair.target}, as the move left it, so its name is not free.",
             "Rename or drop what is there under that name.",
         )
-
-
-def check_unreferenced(plan: Plan, ours: Iterable[tuple[str, str, str]]) -> None:
-    """Rows of other tables that came to point at the target's model would be left without it."""
-    for pair in plan.pairs:
-        for key in foreign(pair, plan, ours):
-            rows.refuse_references(key, pair, plan)
-
-
-def foreign(pair: TablePair, plan: Plan, ours: Iterable[tuple[str, str, str]]) -> list[ForeignKey]:
-    """Foreign keys of other tables that belong to the target's model, and not to the source's."""
-    stay, others = set(ours), foreign_keys.to_targets(plan)
-    return [key for key in pair.target.incoming if key in others and (key.schema, key.table, key.name) not in stay]

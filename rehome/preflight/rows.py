@@ -7,7 +7,7 @@ from django.db import DataError
 from rehome.errors import Refused, one_line
 from rehome.plan.plan import Assignment, Plan, TablePair
 from rehome.postgres import catalog
-from rehome.postgres.sql import SQL, Identifier, Literal, Statement
+from rehome.postgres.sql import SQL, Literal, Statement
 from rehome.postgres.tables import Column, ForeignKey, Table
 from rehome.preflight import questions
 
@@ -152,21 +152,3 @@ def as_of_now(key: ForeignKey, plan: Plan) -> Statement:
         if key.referenced_oid == pair.target.oid:
             return SQL("({})").format(questions.projection(pair.forward))
     return SQL(key.referenced)
-
-
-def refuse_references_to_target(pair: TablePair, plan: Plan) -> None:
-    """Rows of other tables that point at the target would be left without it."""
-    own = {str(other.target) for other in plan.pairs}
-    for incoming in pair.target.incoming:
-        if str(incoming) not in own:
-            refuse_references(incoming, pair, plan)
-
-
-def refuse_references(incoming: ForeignKey, pair: TablePair, plan: Plan) -> None:
-    column, table = Identifier(incoming.columns[0]), Identifier(incoming.schema, incoming.table)
-    refuse_rows(
-        plan,
-        SQL("SELECT {0} FROM {1} WHERE {0} IS NOT NULL").format(column, table),
-        f"{incoming}.{incoming.columns[0]} still points at rows {{rows}} of {pair.target}.",
-        "Roll back the migrations that made it point there first.",
-    )

@@ -22,24 +22,18 @@ class Report:
     dropped: tuple[str, ...]
     """Statements that would add the foreign keys which the target's model has and its table lacks."""
     sequence_ok: bool
-    sync: sync.State | None
-    """None of a move in place, where there is nothing to keep in sync."""
     identity_ok: bool
-    seconds: float
+    sync: sync.State | None = None
+    """None of a move in place, where there is nothing to keep in sync."""
+    seconds: float = 0.0
     view: tuple[str, ...] = ()
     """What is wrong with the views under the old names: a sentence each."""
 
     @property
     def ok(self) -> bool:
-        return (
-            self.comparison.equal
-            and not self.unvalidated
-            and not self.dropped
-            and self.sequence_ok
-            and self.sync in {"installed", None}
-            and self.identity_ok
-            and not self.view
-        )
+        found = (*self.unvalidated, *self.dropped, *self.view)
+        whole = self.comparison.equal and self.sequence_ok and self.identity_ok
+        return whole and not found and self.sync in {"installed", None}
 
     def as_json(self) -> dict[str, Any]:
         comparison = dataclasses.asdict(self.comparison)
@@ -79,9 +73,7 @@ def verify_table(plan: Plan, session: Session, record: Record, comparison: Compa
         unvalidated=tuple(one.name for pair in plan.pairs for one in pair.target.all_constraints if not one.validated),
         dropped=tuple(foreign_keys.add_checked(key).as_string() for pair in plan.pairs for key in pair.dropped),
         sequence_ok=all(sequences.is_ahead(session, pair) for pair in plan.pairs),
-        sync=None,
         identity_ok=identity.is_intact(plan, session, record),
-        seconds=0.0,
     )
 
 
