@@ -103,13 +103,11 @@ SELECT t.tgname, n.nspname, p.proname, p.prosrc, t.tgenabled IN ('O', 'A'), t.tg
 """
 
 GRANTS = """
-SELECT coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, ''
-  FROM pg_class c, aclexplode(c.relacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
- WHERE c.oid = %(oid)s AND g.grantee <> c.relowner
- UNION ALL
-SELECT coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, a.attname
-  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped,
-       aclexplode(a.attacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+SELECT coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, granted.on_column
+  FROM pg_class c,
+       LATERAL (SELECT c.relacl, '' UNION ALL
+                SELECT a.attacl, a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped)
+       AS granted (list, on_column), aclexplode(granted.list) g LEFT JOIN pg_roles r ON r.oid = g.grantee
  WHERE c.oid = %(oid)s AND g.grantee <> c.relowner
  ORDER BY 4, 1, 2
 """

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from rehome.parts import foreign_keys, identity, sequences, standing_views, sync
+from rehome.parts.sync import State
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.postgres import catalog
@@ -23,7 +24,7 @@ class Report:
     """Statements that would add the foreign keys which the target's model has and its table lacks."""
     sequence_ok: bool
     identity_ok: bool
-    sync: sync.State | None = None
+    sync: State | None = None
     """None of a move in place, where there is nothing to keep in sync."""
     seconds: float = 0.0
     view: tuple[str, ...] = ()

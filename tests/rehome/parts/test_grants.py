@@ -49,7 +49,7 @@ def rights(lab: Lab, role: str, relation: str) -> set[str]:
     return {privilege if grantable else privilege.lower() for privilege, grantable in found}
 
 
-def test_grants_follow_and_go_away_again(things: Lab, roles: dict[str, str]) -> None:
+def test_grants_are_carried_and_revoked_on_the_way_back(things: Lab, roles: dict[str, str]) -> None:
     clerk, boss = roles["Clerk"], roles["boss"]
     things.sql(f'GRANT SELECT, INSERT ON old_thing TO "{clerk}"')
     things.sql(f'GRANT SELECT, UPDATE ON old_thing TO "{boss}" WITH GRANT OPTION')
@@ -105,7 +105,7 @@ def test_a_grant_that_was_passed_on_ends_with_the_move(things: Lab, roles: dict[
     assert things.sql(ACL) == before
 
 
-def test_a_role_that_knows_only_the_old_table_goes_on_writing_to_it(things: Lab, roles: dict[str, str]) -> None:
+def test_a_role_with_rights_on_the_old_table_alone_still_writes_to_it(things: Lab, roles: dict[str, str]) -> None:
     clerk = roles["Clerk"]
     things.sql(f'GRANT SELECT, INSERT, UPDATE, DELETE ON old_thing TO "{clerk}"')
     things.sql(f'GRANT USAGE ON SEQUENCE old_thing_id_seq TO "{clerk}"')

@@ -65,7 +65,7 @@ def log(user: User, content_type: ContentType) -> None:
 # ----- there and back
 
 
-def test_everything_follows_and_comes_back(things: Lab, ann: User, tags: type[models.Model]) -> None:
+def test_everything_follows_forwards_and_backwards(things: Lab, ann: User, tags: type[models.Model]) -> None:
     content_type = register("old", "thing", "polish")
     grant(ann, "old.change_thing", "old.polish")
     group = Group.objects.create(name="polishers")

@@ -192,7 +192,7 @@ def make_serial(lab: Lab, table: str) -> None:
 
 @pytest.mark.parametrize("twin", ["serial", "identity"])
 @pytest.mark.parametrize("source", ["serial", "identity"])
-def test_a_key_is_of_the_twins_kind_and_goes_on_where_it_was(
+def test_a_key_is_of_the_twins_kind_and_continues_from_its_last_value(
     lab: Lab, make_role: Callable[[str], str], source: str, twin: str
 ) -> None:
     lab.twins(lambda app: {"name": text()})

@@ -89,7 +89,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(("options", "keys", "then"), OPTIONS.values(), ids=OPTIONS)
-def test_options_of_the_source_go_along_and_come_back(
+def test_options_of_the_source_are_kept_forwards_and_backwards(
     lab: Lab, things: Callable[..., None], options: str, keys: list[int], then: int
 ) -> None:
     things()
@@ -105,7 +105,7 @@ def test_options_of_the_source_go_along_and_come_back(
     assert insert(lab, OLD) == then
 
 
-def test_a_sequence_that_fell_behind_its_largest_key_goes_on_after_it(lab: Lab, things: Callable[..., None]) -> None:
+def test_a_sequence_that_is_behind_its_largest_key_continues_after_it(lab: Lab, things: Callable[..., None]) -> None:
     """Rows that were loaded with their keys; and again while both live, through either table."""
     things(SERIAL)
     lab.sql("INSERT INTO old_thing (id, name) SELECT n, 'loaded' FROM generate_series(1, 40) n")
@@ -209,7 +209,7 @@ def test_a_move_that_fails_leaves_a_column_always_generated(
     unchanged()
 
 
-def test_whoever_could_insert_can_draw_from_the_shared_sequence(
+def test_each_role_that_could_insert_can_use_the_shared_sequence(
     lab: Lab, things: Callable[..., None], open_client: Callable[..., Client]
 ) -> None:
     """An identity column asked for no right to its sequence, and a right to a serial one is kept."""

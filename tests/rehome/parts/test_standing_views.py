@@ -61,7 +61,7 @@ def quoted(role: str) -> str:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_old_code_would_miss_is_named_and_comes_back(retired: Lab, clerk: str, damage: str) -> None:
+def test_what_old_code_would_miss_is_named_and_repaired(retired: Lab, clerk: str, damage: str) -> None:
     statement, said = DAMAGES[damage]
     assert verify_retired(retired, MOVE).ok
     retired.sql(statement.format(clerk=quoted(clerk)))
@@ -95,7 +95,7 @@ def test_a_privilege_that_the_target_lost_too_is_not_missed(retired: Lab, clerk:
     assert verify_retired(retired, MOVE).ok
 
 
-def test_a_role_that_is_gone_is_in_nobodys_way(retired: Lab, clerk: str) -> None:
+def test_a_role_that_was_dropped_is_no_problem(retired: Lab, clerk: str) -> None:
     retired.sql(f"DROP OWNED BY {quoted(clerk)}")
     retired.sql(f"ALTER ROLE {quoted(clerk)} RENAME TO gone_{clerk[-5:]}")
     try:

@@ -173,7 +173,7 @@ def test_what_a_trigger_of_another_table_writes(trio: Trio, lab: Lab, side: str)
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("events", ["BEFORE INSERT OR UPDATE", "AFTER INSERT OR UPDATE"])
-def test_a_trigger_on_the_same_table_that_came_after_the_move_has_the_last_word(
+def test_a_trigger_that_was_created_after_the_move_fires_last(
     trio: Trio, open_client: Callable[..., Client], lab: Lab, side: str, events: str
 ) -> None:
     trio.reset()

@@ -17,7 +17,7 @@ Open = Callable[..., Client]
 OTHER = dict(zip(SIDES, SIDES[::-1], strict=True))
 
 TAKEN_BACK = "IF new.name = 'refused' THEN UPDATE {t} SET name = old.name WHERE id = new.id; END IF"
-MENDED = "IF new.name = 'refused' THEN UPDATE {t} SET name = 'mended' WHERE id = new.id; END IF"
+CORRECTED = "IF new.name = 'refused' THEN UPDATE {t} SET name = 'corrected' WHERE id = new.id; END IF"
 CAUGHT = """
     IF new.name = 'refused' THEN
       BEGIN
@@ -60,7 +60,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("body", [TAKEN_BACK, MENDED, CAUGHT])
+@pytest.mark.parametrize("body", [TAKEN_BACK, CORRECTED, CAUGHT])
 @pytest.mark.parametrize("side", SIDES)
 def test_a_row_that_a_trigger_has_changed_since_its_event(
     trio: Trio, lab: Lab, open_client: Open, subtests: pytest.Subtests, side: str, body: str
@@ -91,7 +91,7 @@ def test_a_row_that_was_changed_before_its_event_is_carried(trio: Trio, lab: Lab
 
 @pytest.mark.parametrize("events", ["BEFORE UPDATE", "AFTER UPDATE"])
 @pytest.mark.parametrize("side", SIDES)
-def test_what_a_trigger_of_the_other_side_makes_of_a_row_comes_back(
+def test_what_a_trigger_of_the_other_side_makes_of_a_row_is_carried_back(
     trio: Trio, lab: Lab, open_client: Open, side: str, events: str
 ) -> None:
     body = "new.note := 'seen'"
@@ -127,7 +127,7 @@ def test_a_trigger_of_the_other_side_that_writes_to_this_one(
 
 @pytest.mark.parametrize("statement", ["SET name = 'x'", "SET name = name"])
 @pytest.mark.parametrize("side", SIDES)
-def test_a_row_that_the_other_side_lacks_or_has_otherwise_is_mended(
+def test_a_row_that_the_other_side_lacks_or_has_otherwise_is_corrected(
     trio: Trio, lab: Lab, open_client: Open, side: str, statement: str
 ) -> None:
     lab.sql(f"ALTER TABLE {OTHER[side]} DISABLE TRIGGER USER")

@@ -92,7 +92,7 @@ def test_a_table_owner_gains_no_rights_from_a_superuser_who_moves(before: Trio, 
     assert len(before.rows("old_thing")) == 20
 
 
-def test_nothing_that_stands_first_in_a_path_leads_a_trigger_astray(trio: Trio, open_client: Open) -> None:
+def test_objects_earlier_in_the_search_path_do_not_change_a_trigger(trio: Trio, open_client: Open) -> None:
     """Neither a temporary table of the other's name, nor an operator that would be a better match."""
     client = open_client()
     client.run("CREATE SCHEMA decoy")

@@ -199,7 +199,7 @@ def every_field() -> dict[str, models.Field]:
     return {name: field.clone() for name, (field, _) in FIELDS.items()}
 
 
-def test_every_type_goes_there_is_written_on_both_sides_and_comes_back(lab: Lab) -> None:
+def test_every_type_is_moved_written_on_both_sides_and_moved_back(lab: Lab) -> None:
     lab.twins(lambda app: every_field())
     witness = Witness(lab, every_field())
     depth = max(len(values) for _, values in FIELDS.values())

@@ -249,7 +249,7 @@ def test_rights_on_the_view_are_those_on_the_table(
     assert attempt(stranger, "SELECT FROM old_thing") == denied
 
 
-def test_policies_of_the_target_hold_for_who_reads_the_view(plain: Lab, make_role: Callable[[str], str]) -> None:
+def test_policies_of_the_target_hold_for_readers_of_the_view(plain: Lab, make_role: Callable[[str], str]) -> None:
     reader = make_role("reader")
     plain.sql(f'GRANT SELECT ON old_thing, new_thing TO "{reader}"')
     plain.sql("ALTER TABLE new_thing ENABLE ROW LEVEL SECURITY")

@@ -92,7 +92,7 @@ def test_many_to_many_tables_have_counters_of_their_own(lab: Lab, open_client: O
     assert read(lab).since_move == {"public.old_thing": 1, "public.old_thing_tags": 1}
 
 
-def test_nobody_waits_for_the_counter(trio: Trio, open_client: Open) -> None:
+def test_no_session_waits_for_the_counter(trio: Trio, open_client: Open) -> None:
     clients = [open_client() for _ in range(6)]
     for number, client in enumerate(clients, start=1):
         client.run("BEGIN")
@@ -147,7 +147,7 @@ def test_a_prepared_transaction_keeps_no_session(trio: Trio, open_client: Open) 
     client.run("COMMIT PREPARED 'rehome'")
 
 
-def test_a_writer_never_waits_for_whoever_holds_the_same_key(trio: Trio, open_client: Open) -> None:
+def test_a_writer_never_waits_for_another_session_with_the_same_lock(trio: Trio, open_client: Open) -> None:
     ((oid,),) = trio.lab.sql("SELECT 'old_thing'::regclass::oid::bigint")
     holder, writer = open_client(), open_client()
     holder.run("SELECT pg_advisory_lock(%s, %s::bigint::integer)", writes.WRITERS, oid)
@@ -173,7 +173,7 @@ def test_the_last_count_is_kept_beside_everything_else(trio: Trio, open_client: 
     assert after.changed_at == before.changed_at
 
 
-def test_the_way_back_takes_the_counter_away_and_the_next_move_begins_anew(trio: Trio, open_client: Open) -> None:
+def test_the_way_back_drops_the_counter_and_the_next_move_counts_from_zero(trio: Trio, open_client: Open) -> None:
     client = open_client()
     client.run("UPDATE old_thing SET note = 'x'")
     counter = trigger_name("writes", trio.lab.plan(MOVE).main)
@@ -194,7 +194,7 @@ def test_a_counter_that_can_not_be_read_is_unknown(trio: Trio, make_role: Callab
     trio.lab.sql("RESET ROLE")
 
 
-def test_who_may_write_to_the_old_table_needs_no_right_to_the_counter(
+def test_a_role_that_may_write_to_the_old_table_needs_no_right_to_the_counter(
     trio: Trio, open_client: Open, make_role: Callable[[str], str]
 ) -> None:
     role = make_role("clerk")

@@ -77,13 +77,13 @@ def test_what_a_view_can_not_replace_is_refused(live: Lab, obstacle: str, said: 
 
 
 @pytest.mark.parametrize("way", [runner.unretire, runner.drop])
-def test_what_is_not_retired_can_not_be_undone(lab: Lab, way: Callable[..., None]) -> None:
+def test_a_move_that_is_not_retired_can_not_be_unretired(lab: Lab, way: Callable[..., None]) -> None:
     lab.twins(lambda app: {"name": text()})
     with pytest.raises(Refused, match="is not retired on database 'default': it never ran here"):
         way(MOVE, lab.apps, lab.connection)
 
 
-def test_a_move_that_was_taken_back_is_not_retired(live: Lab) -> None:
+def test_a_move_that_was_rolled_back_is_not_retired(live: Lab) -> None:
     live.back(MOVE)
     with pytest.raises(Refused, match="is not live on database 'default': its phase is 'back'"):
         live.retire(MOVE)
@@ -169,7 +169,9 @@ def test_what_was_granted_and_revoked_on_the_view_is_on_the_table_afterwards(
     assert {question: lab.sql(held, list(question))[0][0] for question in wanted} == wanted
 
 
-def test_who_was_let_in_after_the_move_can_still_use_the_old_name(live: Lab, make_role: Callable[[str], str]) -> None:
+def test_a_role_that_got_rights_after_the_move_can_still_use_the_old_name(
+    live: Lab, make_role: Callable[[str], str]
+) -> None:
     late = make_role("late")
     live.sql(f'GRANT SELECT, UPDATE ON old_thing TO "{late}"')
     live.retire(MOVE)
@@ -183,7 +185,7 @@ def test_who_was_let_in_after_the_move_can_still_use_the_old_name(live: Lab, mak
     assert live.sql("SELECT has_table_privilege(%s, 'new_thing', 'SELECT')", [late]) == [(False,)]
 
 
-def test_a_sequence_that_only_the_old_table_had_goes_on_without_it(lab: Lab) -> None:
+def test_a_sequence_that_only_the_old_table_had_is_kept_without_it(lab: Lab) -> None:
     lab.model("old.Thing", {"id": models.BigIntegerField(primary_key=True), "name": text()})
     lab.model("new.Thing", {"id": models.BigIntegerField(primary_key=True), "name": text()})
     lab.sql("CREATE SEQUENCE numbers OWNED BY old_thing.id")

@@ -90,7 +90,7 @@ def test_a_privilege_that_the_table_lost_too_is_not_missed(things: Lab) -> None:
     assert things.verify(MOVE).ok
 
 
-def test_a_view_that_asked_no_reader_need_not_begin_to(lab: Lab, make_role: Callable[[str], str]) -> None:
+def test_a_view_without_security_invoker_needs_none_later(lab: Lab, make_role: Callable[[str], str]) -> None:
     """Who read single columns through it has been shut out since."""
     lab.twins(lambda app: {"name": models.CharField(max_length=20)})
     reader = make_role("reader")
@@ -106,7 +106,7 @@ def test_a_constraint_that_is_not_validated_is_named(things: Lab) -> None:
     assert (report.ok, report.unvalidated) == (False, ("short",))
 
 
-def test_a_key_that_would_be_given_twice_is_found_and_mended(things: Lab) -> None:
+def test_a_key_that_would_be_used_twice_is_found_and_corrected(things: Lab) -> None:
     things.sql("SELECT setval('new_thing_id_seq', 7)")
     report = things.verify(MOVE)
     assert (report.ok, report.sequence_ok) == (False, False)
