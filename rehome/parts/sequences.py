@@ -186,13 +186,10 @@ def revert_alone(pair: TablePair) -> list[Statement]:
 
 
 def options(sequence: Sequence) -> Statement:
+    numbers = sequence.increment, sequence.minimum, sequence.maximum, sequence.start, sequence.cache
+    cycle = SQL("CYCLE" if sequence.cycle else "NO CYCLE")
     return SQL("INCREMENT BY {} MINVALUE {} MAXVALUE {} START WITH {} CACHE {} {}").format(
-        Literal(sequence.increment),
-        Literal(sequence.minimum),
-        Literal(sequence.maximum),
-        Literal(sequence.start),
-        Literal(sequence.cache),
-        SQL("CYCLE" if sequence.cycle else "NO CYCLE"),
+        *map(Literal, numbers), cycle
     )
 
 

@@ -148,9 +148,7 @@ def fills(pair: TablePair) -> list[tuple[str, Assignment]]:
     """(column of the view, what the target's column is filled with) where old code knows no such column and the
     target's table no default: a default of the view fills it.
     """
-    filled = [assignment for assignment in pair.forward.assignments if not assignment.carried]
-    if not is_plain(pair):
-        return []
+    filled = [a for a in pair.forward.assignments if not a.carried and is_plain(pair)]
     return [(f"{PREFIX}{number}_{fill.column.name}", fill) for number, fill in enumerate(filled, start=1)]
 
 

@@ -21,7 +21,10 @@ from rehome.postgres.states import RETRIED, TOO_LONG, state_of
 LONGEST_PAUSE_S = 2.0
 TRIES_IN_SILENCE = 3
 
-MAINTENANCE_MEMORY = "256MB"
+MORE_MEMORY = """
+SELECT set_config('maintenance_work_mem', '256MB', true)
+ WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < pg_size_bytes('256MB')
+"""
 TIMEOUTS = ["statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"]
 """None of these may end a move halfway; the third came with PostgreSQL 17."""
 ONE_MOVE = 0x7265686F6D65
@@ -138,30 +141,23 @@ class Session:
         """A transaction that sees what others commit meanwhile, unless `isolation` says otherwise."""
         with transaction.atomic(using=self.connection.alias):
             # Otherwise a project's stricter level would keep the rows out that were committed before the lock.
-            self.execute(sql.SQL(f"SET TRANSACTION ISOLATION LEVEL {isolation}"))
-            self.tune()
+            self.tune(isolation)
             yield
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """A read-only transaction in which every query sees the same moment."""
         with self.without_timeouts(), transaction.atomic(using=self.connection.alias):
-            self.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-            self.tune()
+            self.tune("REPEATABLE READ, READ ONLY")
             yield
 
-    def tune(self) -> None:
+    def tune(self, isolation: str) -> None:
         """For this transaction: memory to sort a whole index, no compiler for expressions used once, and an
         error where a policy would hide rows.
         """
-        self.execute(
-            sql.SQL(
-                "SELECT set_config('maintenance_work_mem', setting, true) FROM (VALUES ({})) AS wanted (setting) "
-                "WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < pg_size_bytes(setting)"
-            ).format(sql.Literal(MAINTENANCE_MEMORY))
-        )
-        self.execute(sql.SQL("SET LOCAL jit = off"))
-        self.execute(sql.SQL("SET LOCAL row_security = off"))
+        level = f"SET TRANSACTION ISOLATION LEVEL {isolation}"
+        for setting in (level, MORE_MEMORY, "SET LOCAL jit = off", "SET LOCAL row_security = off"):
+            self.execute(sql.SQL(setting))
 
     def execute(self, statement: Statement) -> int:
         """Run one statement as it is; return the number of rows it touched."""
