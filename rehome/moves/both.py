@@ -15,7 +15,7 @@ def switch(plan: Plan, names: identity.Identity | None) -> list[Statement]:
     """
     named = identity.carry(names)
     if named and not plan.reversible:
-        named = [*sync.install_for_copying(plan), *named, *sync.remove_for_copying(plan)]
+        named = [*sync.install(plan, copying=True), *named, *sync.remove(plan, copying=True)]
     return [
         *sequences.follow(plan),
         *([] if plan.reversible else named),

@@ -99,7 +99,7 @@ class Online:
         """One short transaction, which no write is under way in: from its commit on each is carried to the target."""
         yield from both.lock_both(self.plan)
         yield Do(lambda: checks.check_target_empty(self.plan))
-        yield from sync.install_for_copying(self.plan)
+        yield from sync.install(self.plan, copying=True)
         yield Do(lambda: self.advance(Phase.COPYING))
 
     def advance(self, phase: Phase, rows: int | None = None) -> None:
@@ -178,7 +178,7 @@ class Online:
         yield Do(lambda: self.refuse_changes(plan))
         names = identity.read_identity(plan, self.session)
         record = self.record | sequences.to_keep(plan) | grants.to_keep(plan)
-        yield from sync.remove_for_copying(plan)
+        yield from sync.remove(plan, copying=True)
         yield from sequences.share(plan)
         yield from both.switch(plan, names)
         yield Do(lambda: self.record_live(record | identity.to_keep(names, self.session)))

@@ -61,7 +61,7 @@ def undo_copy(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> Non
     session.execute_all(
         [
             *locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"),
-            *sync.remove_for_copying(plan),
+            *sync.remove(plan, copying=True),
             *foreign_keys.drop_incoming(plan),
             *foreign_keys.empty_targets(plan),
             *indexes.invalid_indexes(plan, Record.of(run), session),

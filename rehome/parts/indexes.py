@@ -40,17 +40,16 @@ def to_keep(plan: Plan, *, beside_writers: bool = False) -> Record:
 
 
 def rebuilt_constraints(plan: Plan, *, beside_writers: bool = False) -> list[tuple[Table, Constraint]]:
-    """Primary keys, unique and exclusion constraints that nothing relies on, and that come back as they were.
+    """Primary keys, unique and exclusion constraints that nothing relies on, and that can be rebuilt as they were.
 
     Beside writers, only those that an index can bear which is built meanwhile, as a deferrable one's would check at
     once; and not the key, which batches rely on.
     """
-    needed = {incoming.index for incoming in foreign_keys.to_targets(plan)}
     return [
         (pair.target, c)
         for pair in plan.pairs
         for c in pair.target.constraints
-        if c.plain and c.name not in needed
+        if is_free(c, plan)
         if (c.kind == "u" and not c.deferrable if beside_writers else c.kind in "pux")
     ]
 
@@ -72,13 +71,12 @@ def lacks(schema: str, table: str, name: str, connection: BaseDatabaseWrapper) -
 
 
 def rebuilt_indexes(plan: Plan) -> list[tuple[Table, Index]]:
-    needed = {incoming.index for incoming in foreign_keys.to_targets(plan)}
-    return [
-        (pair.target, index)
-        for pair in plan.pairs
-        for index in pair.target.indexes
-        if index.plain and index.name not in needed
-    ]
+    return [(pair.target, index) for pair in plan.pairs for index in pair.target.indexes if is_free(index, plan)]
+
+
+def is_free(part: Constraint | Index, plan: Plan) -> bool:
+    """Whether its definition says everything, and no foreign key of another table relies on it."""
+    return part.plain and all(part.name != incoming.index for incoming in foreign_keys.to_targets(plan))
 
 
 def build(plan: Plan) -> list[Statement]:

@@ -12,47 +12,37 @@ from rehome.postgres.tables import PREFIX, Table
 State = Literal["installed", "outdated", "missing"]
 
 
-def wanted(plan: Plan) -> list[Trigger]:
+def wanted(plan: Plan, *, copying: bool = False) -> list[Trigger]:
     """Every trigger that stands while both tables live: the sync, or where the move can't go back, a fence
     on the source, for writes that could not be carried both ways would be lost.
-    """
-    if plan.reversible:
-        return [trigger for pair in plan.pairs for trigger in triggers.sync_triggers(pair, plan.search_path)]
-    return [fence_of_source(pair, plan) for pair in plan.pairs]
 
-
-def wanted_while_copying(plan: Plan) -> list[Trigger]:
-    """The source's writes are carried, and no other session writes to the target. What is carried back while rows are
-    being copied would overwrite newer values, so there is no trigger for it.
+    With `copying`, those that stand before: the source's writes are carried, and no other session writes to the
+    target. What is carried back while rows are being copied would overwrite newer values, so no trigger does.
     """
-    triggers_of = [
-        trigger
-        for pair in plan.pairs
-        for trigger in triggers.sync_triggers(pair, plan.search_path, copying=True)
-        if trigger.table is pair.source or trigger.each == "STATEMENT"
+    if not (copying or plan.reversible):
+        return [fence_of_source(pair, plan) for pair in plan.pairs]
+    return [
+        *(
+            trigger
+            for pair in plan.pairs
+            for trigger in triggers.sync_triggers(pair, plan.search_path, copying=copying)
+            if not copying or trigger.table is pair.source or trigger.each == "STATEMENT"
+        ),
+        *(gate_of_target(pair) for pair in plan.pairs if copying),
     ]
-    return triggers_of + [gate_of_target(pair) for pair in plan.pairs]
-
-
-def install_for_copying(plan: Plan) -> list[Statement]:
-    return [statement for trigger in wanted_while_copying(plan) for statement in trigger.create()]
-
-
-def remove_for_copying(plan: Plan) -> list[Statement]:
-    return [statement for trigger in wanted_while_copying(plan) for statement in trigger.drop()]
 
 
 def is_carrying(plan: Plan) -> bool:
     """Whether every write since the copy began was carried, as far as the triggers tell."""
-    return all(state_of(t) != "missing" for t in wanted_while_copying(plan) if not t.condition)
+    return all(state_of(t) != "missing" for t in wanted(plan, copying=True) if not t.condition)
 
 
-def install(plan: Plan) -> list[Statement]:
-    return [statement for trigger in wanted(plan) for statement in trigger.create()]
+def install(plan: Plan, *, copying: bool = False) -> list[Statement]:
+    return [statement for trigger in wanted(plan, copying=copying) for statement in trigger.create()]
 
 
-def remove(plan: Plan) -> list[Statement]:
-    return [statement for trigger in wanted(plan) for statement in trigger.drop()]
+def remove(plan: Plan, *, copying: bool = False) -> list[Statement]:
+    return [statement for trigger in wanted(plan, copying=copying) for statement in trigger.drop()]
 
 
 def drop_triggers(plan: Plan) -> list[Statement]:

@@ -37,7 +37,7 @@ def whole_reads(client: Client, table: str) -> int:
 def test_a_target_that_was_empty_is_read_by_its_key_while_it_is_copied_to(lab: Lab, open_client: Open) -> None:
     Trio(lab)
     lab.sql("VACUUM (ANALYZE) new_thing")
-    for statement in sync.install_for_copying(lab.plan(MOVE)):
+    for statement in sync.install(lab.plan(MOVE), copying=True):
         lab.sql(statement.as_string())
     assert whole_reads(open_client(), "old_thing") == 0
 
