@@ -21,10 +21,10 @@ from rehome.postgres.states import RETRIED, TOO_LONG, state_of
 LONGEST_PAUSE_S = 2.0
 TRIES_IN_SILENCE = 3
 
-MORE_MEMORY = """
-SELECT set_config('maintenance_work_mem', '256MB', true)
- WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < pg_size_bytes('256MB')
-"""
+MORE_MEMORY = sql.SQL(
+    "SELECT set_config('maintenance_work_mem', '256MB', true) "
+    "WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < pg_size_bytes('256MB')"
+)
 TIMEOUTS = ["statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"]
 """None of these may end a move halfway; the third came with PostgreSQL 17."""
 ONE_MOVE = 0x7265686F6D65
@@ -155,9 +155,9 @@ class Session:
         """For this transaction: memory to sort a whole index, no compiler for expressions used once, and an
         error where a policy would hide rows.
         """
-        level = f"SET TRANSACTION ISOLATION LEVEL {isolation}"
-        for setting in (level, MORE_MEMORY, "SET LOCAL jit = off", "SET LOCAL row_security = off"):
-            self.execute(sql.SQL(setting))
+        level = sql.SQL(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+        local = [sql.set_local(setting, "off") for setting in ("jit", "row_security")]
+        self.execute_all([level, MORE_MEMORY, *local])
 
     def execute(self, statement: Statement) -> int:
         """Run one statement as it is; return the number of rows it touched."""
