@@ -31,11 +31,15 @@ def to_keep(plan: Plan, *, beside_writers: bool = False) -> Record:
     """The definitions of everything that `put_away` drops; a foreign key after what it points at."""
     constraints = rebuilt_constraints(plan, beside_writers=beside_writers)
     keys = map(foreign_keys.definition_of, foreign_keys.of_targets(plan))
-    borne = [(t, c.name, catalog.read_index(plan.connection, t, c.name)) for t, c in constraints if beside_writers]
     return Record(
         constraints=(*((t.schema, t.name, c.name, c.definition) for t, c in constraints), *keys),
         indexes=tuple((t.schema, t.name, i.name, i.definition) for t, i in rebuilt_indexes(plan)),
-        unique_indexes=tuple((t.schema, t.name, name, index[0]) for t, name, index in borne if index),
+        unique_indexes=tuple(
+            (t.schema, t.name, c.name, definition)
+            for t, c in constraints
+            if beside_writers
+            for ((definition, _),) in [catalog.read_index(plan.connection, t, c.name)]
+        ),
     )
 
 
@@ -105,10 +109,10 @@ def build_beside_writers(plan: Plan, record: Record) -> Iterator[Group]:
 def build_index(table: Table, name: str, definition: str, connection: BaseDatabaseWrapper) -> Iterator[Group]:
     """Concurrently. An index that a failed build left is dropped first."""
     read = functools.partial(catalog.read_index, connection, table, name)
-    if (found := read()) and not found[1]:
+    if any(not valid for _, valid in read()):
         yield Group([SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(table.schema, name))], alone=True)
     concurrent = re.sub(r"^(CREATE (?:UNIQUE )?INDEX) ", r"\1 CONCURRENTLY ", definition)
-    yield Group([SQL(concurrent)], alone=True, unless=lambda: bool((found := read()) and found[1]))
+    yield Group([SQL(concurrent)], alone=True, unless=lambda: any(valid for _, valid in read()))
 
 
 def wanted_indexes(plan: Plan, record: Record) -> Iterator[tuple[Table, str, str]]:
@@ -122,7 +126,8 @@ def invalid_indexes(plan: Plan, record: Record, session: Session) -> list[Statem
     return [
         SQL("DROP INDEX {}").format(Identifier(table.schema, name))
         for table, name, _ in wanted_indexes(plan, record)
-        if (found := catalog.read_index(session.connection, table, name)) and not found[1]
+        for _, valid in catalog.read_index(session.connection, table, name)
+        if not valid
     ]
 
 

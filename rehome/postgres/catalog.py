@@ -249,10 +249,9 @@ def own_settings(connection: BaseDatabaseWrapper) -> list[str]:
     return column(connection, OWN_SETTINGS)
 
 
-def read_index(connection: BaseDatabaseWrapper, table: Table, name: str) -> tuple[str, bool] | None:
-    """(CREATE INDEX, whether it is valid, unlike what a failed concurrent build leaves); None where there is none."""
-    found = query(connection, INDEX, [table.oid, name])
-    return (found[0][0], found[0][1]) if found else None
+def read_index(connection: BaseDatabaseWrapper, table: Table, name: str) -> list[tuple[Any, ...]]:
+    """(CREATE INDEX, whether it is valid, unlike what a failed concurrent build leaves); empty where there is none."""
+    return query(connection, INDEX, [table.oid, name])
 
 
 def changing_functions(connection: BaseDatabaseWrapper, names: Iterable[str]) -> list[str]:
