@@ -8,7 +8,7 @@ from typing import ClassVar
 from django.db import DatabaseError, InterfaceError, OperationalError
 from psycopg.errors import ObjectNotInPrerequisiteState
 
-from rehome.errors import LockNotObtained, MoveFailed, RehomeError, one_line
+from rehome.errors import LockNotObtained, MoveFailed, one_line
 from rehome.parts import content_types
 from rehome.plan.plan import Plan
 from rehome.postgres import waiting
@@ -139,13 +139,6 @@ def perform(
                 execute(action)
 
 
-def run(way: Iterable[Step], plan: Plan, session: Session, progress: Progress, *, again: str = "the migration") -> None:
-    """Run the steps of a way in order. A failure is told with where the rows are, and with what to run `again`."""
-    for step in way:
-        with explained(plan, step.outcome, again=again):
-            step.run(session, progress)
-
-
 def open_session(plan: Plan) -> Session:
     tables = {table.oid for pair in plan.pairs for table in (pair.source, pair.target)}
     pointed_at = {key.referenced_oid for pair in plan.pairs for key in pair.target.foreign_keys}
@@ -180,17 +173,3 @@ def describe(error: Exception, outcome: str, again: str) -> str:
 
 def tables_of(plan: Plan) -> list[Table]:
     return [table for pair in plan.pairs for table in (pair.source, pair.target)]
-
-
-@contextlib.contextmanager
-def undone_on_failure(plan: Plan, undo: Callable[[], object]) -> Iterator[None]:
-    """After a failure, undo what is committed already if that can be done at once; else the next run begins so."""
-    alone = plan.connection.connection
-    try:
-        yield
-    except BaseException:
-        # On a new connection nothing would keep another run away, and a lock may not be granted now.
-        if plan.connection.connection is alone:
-            with contextlib.suppress(DatabaseError, InterfaceError, RehomeError):
-                undo()
-        raise

@@ -65,8 +65,8 @@ def finish_copy(lab: Lab) -> None:
     lab.forward(ONLINE)
 
 
-def give_up_copy(lab: Lab) -> None:
-    lab.give_up(ONLINE)
+def cancel_copy(lab: Lab) -> None:
+    lab.cancel(ONLINE)
 
 
 def take_place(lab: Lab) -> None:
@@ -105,7 +105,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 UNWIND: dict[str, tuple[Step, ...]] = {
     "live": (back,),
     "being copied": (finish_copy, back),
-    "copied, not switched": (give_up_copy,),
+    "copied, not switched": (cancel_copy,),
     "moved back": (forward, back),
     "moved back from in place": (take_place, give_place_back),
     "in place": (give_place_back,),
@@ -124,7 +124,7 @@ NEXT: list[tuple[str, Step, str]] = [
     ("retired", back, "moved back"),
     ("in place", give_place_back, "moved back from in place"),
     ("being copied", finish_copy, "live"),
-    ("being copied", give_up_copy, "not moved"),
+    ("being copied", cancel_copy, "not moved"),
     ("copied, not switched", finish_copy, "live"),
 ]
 """Each step from one state to another."""

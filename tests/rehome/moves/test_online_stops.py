@@ -42,7 +42,7 @@ def test_a_run_that_was_stopped_is_given_up_without_a_trace(
     unchanged()
     stop_at(things, point)
 
-    things.give_up(MOVE)
+    things.cancel(MOVE)
 
     unchanged()
 
@@ -195,7 +195,7 @@ def test_giving_up_lets_go_of_every_lock_between_two_tries(
             writer.run("COMMIT")
 
     monkeypatch.setattr("rehome.postgres.session.time.sleep", between_tries)
-    things.give_up(MOVE)
+    things.cancel(MOVE)
 
     assert written == [1]
     assert phase(things) is None
@@ -219,6 +219,6 @@ def test_giving_up_is_not_waited_for_by_whom_it_waits_for(things: Lab, open_clie
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Session, "execute", write_on_refusal)
-        things.give_up(MOVE)
+        things.cancel(MOVE)
 
     assert ["LOCK TABLE" in mode for mode in modes] == [True]
