@@ -1,4 +1,4 @@
-"""The way back of the moves that copy: the source gets everything that was written since, and the target is emptied."""
+"""The way back of the moves that copy: the source has everything that was written since, the target is emptied."""
 
 from collections.abc import Iterator
 
@@ -111,7 +111,7 @@ class Back(Way):
         self.advance(Phase.BACK, rows=self.compared.target_rows if self.compared else None)
 
     def settle(self) -> Iterator[Step]:
-        settling = "The rows are back in the source; only the settling is left."
+        settling = "The rows have been moved back; only the settling is left."
         says = "validate foreign keys that point here"
         yield Step("Settle", says, settling, lambda: foreign_keys.validate_incoming(self.plan))
 
@@ -125,7 +125,7 @@ def refuse_emptied_target(plan: Plan) -> None:
         raise Refused(
             f"{target} is empty and {source} is not: moving back would delete every row.",
             f"If that is meant, delete the rows of {source} first. Otherwise run the migration forwards again, which "
-            f"mends the triggers, and carry the rows over with {touch.as_string()}.",
+            f"repairs the triggers, and copy the rows with {touch.as_string()}.",
         )
 
 

@@ -1,4 +1,4 @@
-"""In place: the table takes its empty twin's names, and a view takes its own; no row is read or written."""
+"""In place: the table is renamed to its empty twin's names, and a view has the old ones; no row is read or written."""
 
 import functools
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""The way that lets everybody write: batches beside a trigger, concurrent builds, one short switch at the end.
+"""The way during which everybody writes: batches beside a trigger, concurrent builds, one short switch at the end.
 
     PREPARED  --enter-->  COPYING  --copy-->  BUILDING  --build, compare, switch-->  LIVE
 
-Each phase is recorded in the transaction that completes it, so the next run goes on from there; `resume.give_up` leads
+Each phase is recorded in the transaction that completes it, so the next run resumes from there; `resume.cancel` leads
 from any of them back to where the move had not begun.
 """
 
@@ -26,7 +26,7 @@ from rehome.verify import comparison
 
 STEPS = 7
 DONE = {Phase.COPYING: 2, Phase.BUILDING: 3}
-"""Steps that a run has behind it when it goes on from a phase."""
+"""Steps that are done when a run is resumed from a phase."""
 RESUMABLE = "Copied rows are kept, and the next run resumes from them."
 
 

@@ -72,7 +72,7 @@ def undo_preparation(plan: Plan, run: MoveRun, session: Session) -> None:
 
 
 def undo_copy(plan: Plan, run: MoveRun, session: Session) -> None:
-    """The locks that triggers and rows need are taken at once, and let go of before another try: a writer who has
+    """The locks that triggers and rows need are asked for at once, and released before another try: a writer who has
     read a table, or written to one that a foreign key points at, would be waited for while it waits.
     """
     session.execute_all(

@@ -142,7 +142,7 @@ class Unretire(Retiring):
         if not self.live:
             yield Held("Fill", "fill the old tables", retired, self.fill, isolation="REPEATABLE READ")
             says = "compare every row, replace the views by the old tables"
-            yield Held("Unretire", says, retired, self.return_tables)
+            yield Held("Unretire", says, retired, self.replace_by_tables)
         yield Step("Foreign keys", "foreign keys", "The move is live again.", self.revert_keys)
 
     @property
@@ -159,7 +159,7 @@ class Unretire(Retiring):
         """Beside everybody; what is written meanwhile follows when the tables change places."""
         yield from refill(resolve.plan_of(self.plan, self.run, own_names=False))
 
-    def return_tables(self) -> Iterator[Action]:
+    def replace_by_tables(self) -> Iterator[Action]:
         """Who reads a view waits until the commit, who reads a target does not."""
         yield Group(tuple(self.replace_views()))
         yield from refill(self.old)
@@ -188,27 +188,27 @@ class Unretire(Retiring):
             )
 
     def record_back(self) -> None:
-        unvalidated = validated(*self.own_keys(), *self.returning_keys())
+        unvalidated = validated(*self.own_keys(), *self.moved_keys())
         self.advance(Phase.LIVE, self.record.keeping(aside=None, ends={}, views={}, unvalidated=unvalidated))
 
     def revert_keys(self) -> Iterator[Action]:
         """Each in a transaction of its own; until then the target's foreign keys speak for both tables."""
-        own, returning = self.own_keys(), self.returning_keys()
+        own, moved = self.own_keys(), self.moved_keys()
         for key in own:
             ours = str(key.end) in foreign_keys.source_names(self.old)
             added = foreign_keys.add(key if ours else foreign_keys.at_its_end(key, self.ledger))
             yield Group(tuple(added), unless=functools.partial(self.stands, key))
-        for key in returning:
+        for key in moved:
             yield Group(tuple(foreign_keys.move(key, foreign_keys.home_of(key))))
         # What a run has recorded when it unretired the tables.
         unvalidated = self.record.unvalidated
-        yield from self.validations(validated(*own, *returning) if unvalidated is None else unvalidated)
+        yield from self.validations(validated(*own, *moved) if unvalidated is None else unvalidated)
         yield Do(lambda: self.advance(Phase.LIVE, self.record.keeping(foreign_keys=None)))
 
     def own_keys(self) -> list[ForeignKey]:
         return [foreign_keys.from_json(record) for record in self.record.foreign_keys or ()]
 
-    def returning_keys(self) -> list[ForeignKey]:
+    def moved_keys(self) -> list[ForeignKey]:
         return foreign_keys.moved_off(foreign_keys.read(self.old), self.old)
 
 

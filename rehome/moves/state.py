@@ -1,4 +1,4 @@
-"""Where a run stands, as its record says and as the tables agree; which phases there are says `plan.phases`."""
+"""Where a run stands, by its record and by the tables; the phases themselves are in `plan.phases`."""
 
 from rehome.models import MoveRun, Phase
 from rehome.parts import sequences, standing_views, sync

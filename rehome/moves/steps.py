@@ -147,7 +147,7 @@ def open_session(plan: Plan) -> Session:
 
 @contextlib.contextmanager
 def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iterator[None]:
-    """Say what PostgreSQL said, what has become of the rows: `outcome`, a sentence, and what to run `again`."""
+    """Add to PostgreSQL's error where the rows are: `outcome`, a sentence, and what to run `again`."""
     try:
         yield
     except LockNotObtained as error:
@@ -157,14 +157,14 @@ def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iter
 
 
 def describe(error: Exception, outcome: str, again: str) -> str:
-    """A sentence on what PostgreSQL said, or on its silence, then `outcome`, and what to do."""
+    """PostgreSQL's error, or that it is gone, then `outcome`, and what to do."""
     cause = error.__cause__
     state = getattr(cause, "sqlstate", None) or ""
     if isinstance(cause, ObjectNotInPrerequisiteState) and cause.diag.message_hint:
         # What a fence says is whole sentences.
         return f"PostgreSQL refused: {cause.diag.message_primary} {outcome} {cause.diag.message_hint}"
     if isinstance(error, (OperationalError, InterfaceError)) and state[:2] not in REFUSALS:
-        return f"The connection was lost or the server gave up: {one_line(error)}. {outcome} Run {again} again."
+        return f"The connection was lost or the server failed: {one_line(error)}. {outcome} Run {again} again."
     return (
         f"PostgreSQL refused: {one_line(error)}. {outcome} "
         f"Correct the rows or the definition that it names, then run {again} again."

@@ -46,13 +46,13 @@ class Transactional(Way):
             self.progress.note(notice)
 
     def move(self) -> Iterator[Step]:
-        yield Step("Prepare", "put the target's indexes and foreign keys away", NOTHING, self.prepare)
+        yield Step("Prepare", "drop the target's indexes and foreign keys", NOTHING, self.prepare)
         copied = f"copy {', '.join(str(pair.source) for pair in self.plan.pairs)}"
         yield Held("Move", copied, NOTHING, self.copy)
 
     def prepare(self) -> Iterator[Action]:
-        """What takes a lock that others would notice, or that a waiting writer who has read the source would not let
-        go of: each group is a short transaction of its own.
+        """What needs a lock that others would notice, or that a waiting writer who has read the source would hold: each
+        group is a short transaction of its own.
         """
         yield from indexes.put_away(self.plan)
         if shared := sequences.share(self.plan):
@@ -89,11 +89,11 @@ class Transactional(Way):
         self.advance(Phase.MOVED, self.record | kept, rows=copied)
 
     def repair(self) -> Iterator[Step]:
-        failed = "The move is live, and what it lacks is not mended."
-        yield Whole("Mend", "", failed, lambda: both.repair(self.plan))
+        failed = "The move is live; missing triggers or sequences could not be repaired."
+        yield Whole("Repair", "", failed, lambda: both.repair(self.plan))
 
     def settle(self) -> Iterator[Step]:
-        settling = "The rows have been moved and both tables are in step; only the settling is left."
+        settling = "The rows have been moved and both tables are in sync; only the settling is left."
         yield Step("Settle", "foreign keys, statistics", settling, self.settled)
 
     def settled(self) -> Iterator[Action]:

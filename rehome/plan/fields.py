@@ -124,7 +124,7 @@ class FieldMapping:
                 changing = catalog.changing_functions(self.connection, compiled.functions) if compiled.reads else []
                 if changing:
                     raise Refused(
-                        f"{place}[{name!r}] gives another value at each call, because of {changing[0]}(), though it "
+                        f"{place}[{name!r}] has another value at each call, because of {changing[0]}(), but it "
                         f"reads {', '.join(sorted(compiled.reads))}.",
                         "Use a constant in its place, or an expression that reads no column and only fills new rows.",
                     )
@@ -168,7 +168,7 @@ class FieldMapping:
         if {source for source, _ in pairs} != {field.column for field in self.source._meta.pk_fields}:
             raise Refused(
                 f"The primary keys of {self.source._meta.label} and {self.target._meta.label} are not the same fields.",
-                "Give the target the source's primary key; keys never change in a move.",
+                "Make the target's primary key the same as the source's; a move never changes keys.",
             )
         return tuple(pairs)
 
@@ -199,13 +199,13 @@ class FieldMapping:
         if column.default is not None or column.identity:
             return None
         if field.has_default():
-            hint = f"Give an expression, such as fields={{{field.name!r}: RandomUUID()}}, or use db_default."
+            hint = f"Use an expression, such as fields={{{field.name!r}: RandomUUID()}}, or db_default."
             return compile_default(field, self.target, self.connection, hint)
         if not column.nullable:
             raise Refused(
                 f"{self.source._meta.label} has no field for {self.target._meta.label}.{field.name}, "
                 "which is NOT NULL and has no default.",
-                f"Map it with fields={{{field.name!r}: ...}}, or give it a default or null=True.",
+                f"Map it with fields={{{field.name!r}: ...}}, or add a default or null=True to it.",
             )
         return None
 
@@ -274,7 +274,7 @@ def compile_default(field: Field, model: Model, connection: BaseDatabaseWrapper,
     value = field.get_default()
     if callable(field.default) and field.get_default() != value:
         raise Refused(
-            f"The default of {model._meta.label}.{field.name} is a function that gives another value at each call, "
+            f"The default of {model._meta.label}.{field.name} is a function that returns another value at each call, "
             "which PostgreSQL cannot run for each row.",
             hint,
         )

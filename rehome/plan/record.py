@@ -165,7 +165,7 @@ NOTHING = Record()
 
 
 def decode(kind: Any, value: Any) -> Any:
-    """`value`, as `as_json` and JSON have left it, as a `kind` again. What an older version kept beside is let go."""
+    """`value`, as `as_json` and JSON have left it, as a `kind` again. What only an older version kept is left out."""
     if isinstance(kind, types.UnionType):
         if value is None:
             return None
