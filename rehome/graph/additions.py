@@ -97,9 +97,8 @@ def find_values(addition: Addition, connection: BaseDatabaseWrapper) -> tuple[st
     if table is None or field.generated:
         return None
     column = table.column(addition.column)
-    if field.many_to_many:
-        place, key, untouched = str(table), [column.name], ["NULL"]
-    else:
+    place, key, untouched = str(table), [column.name], ["NULL"]
+    if not field.many_to_many:
         place, key = f"{table}.{column.name}", [str(pk.column) for pk in addition.model._meta.pk_fields]
         untouched = untouched_values(addition, column, connection)
     query = questions.count_values(table, key, column, untouched)

@@ -1,20 +1,21 @@
 """In place: the table is renamed to its empty twin's names, and a view has the old ones; no row is read or written."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 
 from rehome.errors import MoveFailed
 from rehome.models import MoveRun, Phase
-from rehome.moves import exchange, exchange_back, state
+from rehome.moves import exchange, state, steps
 from rehome.moves.steps import Action, Do, Step, Whole
 from rehome.moves.way import NOTHING, NOTHING_BACK, Way
 from rehome.parts import foreign_keys, identity, sequences, standing_views
 from rehome.parts.matching import Counterparts
 from rehome.plan.ledger import Ledger
-from rehome.plan.plan import Plan, TablePair
+from rehome.plan.plan import GONE, Plan, TablePair
 from rehome.plan.record import InPlace, Record
 from rehome.plan.resolve import renew
-from rehome.postgres import anatomy, catalog, sql, tables
+from rehome.postgres import anatomy, catalog, locks, sql, tables
 from rehome.postgres.session import Group
 from rehome.postgres.tables import Anatomy
 from rehome.preflight import checks, in_place, notices
@@ -74,7 +75,7 @@ class Forward(Way):
         twins = [anatomy.read_anatomy(pair.target, plan.connection) for pair in plan.pairs]
         self.record = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.new_ends(plan))
         names = identity.read_identity(plan, self.session)
-        yield from exchange.enter(plan)
+        yield from locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")
         yield Do(lambda: checks.check_target_empty(plan))
         yield from exchange.switch(plan, found, names)
         for pair, twin in zip(plan.pairs, twins, strict=True):
@@ -119,7 +120,8 @@ class Back(Way):
 
     @property
     def kept(self) -> InPlace:
-        return exchange_back.in_place_of(self.record)
+        assert self.record.in_place is not None  # noqa: S101  A move in place keeps it from its first moment.
+        return self.record.in_place
 
     def go(self) -> None:
         returned = self.run.phase == Phase.BACK
@@ -137,18 +139,18 @@ class Back(Way):
         yield Whole("Move back", "rename the table to its own name", NOTHING_BACK, self.leave_place)
 
     def leave_place(self) -> Iterator[Action]:
-        plan, before = renew(self.plan), Record.of(self.run)
+        plan, kept = renew(self.plan), self.kept
         names = identity.read_identity(plan, self.session)
-        switched = exchange_back.switch(plan, names, before)
-        self.record = exchange_back.to_keep(plan, before)
-        yield from exchange_back.enter(plan)
-        yield Do(lambda: in_place.check_unreferenced(plan, self.kept.stay))
-        yield from switched
-        yield Do(self.record_back)
-
-    def record_back(self) -> None:
-        self.advance(Phase.BACK, self.record)
-        identity.forget_cached()
+        # The table's own rows may point at content types: it still has the name by which it was found.
+        reverted = [*identity.revert(names, self.record), *exchange.revert(plan, kept)]
+        validate = exchange.to_validate(plan, kept)
+        self.record = self.record.keeping(in_place=dataclasses.replace(kept, validate=validate))
+        # The view before the table, as whoever reads the view has them.
+        yield from locks.lock([table for table in steps.tables_of(plan) if table.oid != GONE], "ACCESS EXCLUSIVE")
+        yield Do(lambda: in_place.check_unreferenced(plan, kept.stay))
+        yield from reverted
+        yield Do(lambda: self.advance(Phase.BACK, self.record))
+        yield Do(identity.forget_cached)
 
     def settle(self) -> Iterator[Step]:
         settling = "The table has its own names; only the settling is left."

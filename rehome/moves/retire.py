@@ -22,26 +22,28 @@ from rehome.verify import comparison, report
 
 
 class Retiring(Way):
-    """What the steps of a retirement, of its undo and of its end share."""
+    """What the steps of a retirement, of its undo and of its end share.
+
+    Each raises Refused where the move can't go that way, as soon as it is made.
+    """
 
     again = "the command"
 
     def validations(self, keys: Iterable[Json] | None) -> Iterator[Action]:
         """Validate the foreign keys that were added, as far as they are still there; blocks nobody."""
         for key in map(foreign_keys.from_json, keys or ()):
-            gone = functools.partial(self.is_gone, key)
-            yield dataclasses.replace(foreign_keys.validate(key), unless=gone)
+            yield dataclasses.replace(foreign_keys.validate(key), unless=functools.partial(self.is_gone, key))
         yield Do(lambda: self.advance(Phase(self.run.phase), self.record.keeping(unvalidated=None)))
 
     def is_gone(self, key: ForeignKey) -> bool:
         return not self.stands(key)
 
     def stands(self, key: ForeignKey) -> bool:
-        return catalog.is_validated(self.session.connection, key.schema, key.table, key.name) is not None
+        return catalog.is_validated(self.plan.connection, key.schema, key.table, key.name) is not None
 
 
 class Retire(Retiring):
-    """The steps of a retirement, or those that repair one. Raises Refused where the move can't be retired."""
+    """The steps of a retirement, or those that repair one."""
 
     def __init__(self, plan: Plan, run: MoveRun | None) -> None:
         self.retired = state.is_retired(plan, run)
@@ -61,11 +63,11 @@ class Retire(Retiring):
         failed = "The move is retired."
         if self.retired:
             yield Held("Repair", "", failed, self.repair)
-            yield Step("Settle", "views and foreign keys", failed, lambda: self.validations(self.record.unvalidated))
         else:
             says = "replace the old tables by views"
             yield Whole("Retire", says, "Nothing has been retired.", self.replace_by_views)
-            yield Step("Settle", "validate foreign keys", failed, lambda: self.validations(self.record.unvalidated))
+        says = "views and foreign keys" if self.retired else "validate foreign keys"
+        yield Step("Settle", says, failed, lambda: self.validations(self.record.unvalidated))
 
     def repair(self) -> Iterator[Action]:
         if repaired := standing_views.repair(self.plan, self.record):
@@ -104,12 +106,10 @@ class Retire(Retiring):
 
     def to_keep(self) -> Record:
         """What the undo and the verification need, once the views are there."""
-        granted = dict(self.record.grants)
-        for table, added in grants.to_keep(self.plan).grants.items():
-            granted[table] = (*granted.get(table, ()), *added)
+        before, added = self.record.grants, grants.to_keep(self.plan).grants
         return Record(
             aside=aside.to_keep(self.plan),
-            grants=granted,
+            grants=before | {table: (*before.get(table, ()), *given) for table, given in added.items()},
             ends=foreign_keys.new_ends(self.plan),
             views=standing_views.to_keep(self.plan),
         )
@@ -206,7 +206,7 @@ class Unretire(Retiring):
         yield Do(lambda: self.advance(Phase.LIVE, self.record.keeping(foreign_keys=None)))
 
     def own_keys(self) -> list[ForeignKey]:
-        return [foreign_keys.from_json(record) for record in self.record.foreign_keys or ()]
+        return list(map(foreign_keys.from_json, self.record.foreign_keys or ()))
 
     def moved_keys(self) -> list[ForeignKey]:
         return foreign_keys.moved_off(foreign_keys.read(self.old), self.old)

@@ -133,7 +133,7 @@ def alone(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> Ite
         yield plan, Ledger(connection.alias).current(plan)
 
 
-# ----- what a move would run on this database now, for `sqlmove` and `retiremoves --dry-run`
+# ----- what a move would run on this database now, for `sqlmove`
 
 
 def forward_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
@@ -152,16 +152,3 @@ def backward_steps(plan: Plan, run: MoveRun) -> Iterator[Step]:
         undone = Unretire(plan, run)
         return itertools.chain(undone.steps(), back.Back(undone.afterwards, run).steps())
     return way_backward(plan, run).steps()
-
-
-def retire_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
-    """The steps of `retire`, after all that it refuses but differences."""
-    return Retire(plan, run).steps()
-
-
-def unretire_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
-    return Unretire(plan, run).steps()
-
-
-def drop_steps(plan: Plan, run: MoveRun | None) -> Iterator[Step]:
-    return Drop(plan, run).steps()

@@ -281,9 +281,9 @@ def test_a_move_goes_back_to_its_names_whatever_has_been_moved_since(
         ("55006", "PostgreSQL refused: This is closed. HINT: Use the other door."),
         ("54000", "PostgreSQL refused: This is closed. HINT: Use the other door."),
         ("23514", "PostgreSQL refused: This is closed. HINT: Use the other door."),
-        ("53100", "The connection was lost or the server gave up: This is closed. HINT: Use the other door."),
-        ("57P03", "The connection was lost or the server gave up: This is closed. HINT: Use the other door."),
-        ("58030", "The connection was lost or the server gave up: This is closed. HINT: Use the other door."),
+        ("53100", "The connection was lost or the server failed: This is closed. HINT: Use the other door."),
+        ("57P03", "The connection was lost or the server failed: This is closed. HINT: Use the other door."),
+        ("58030", "The connection was lost or the server failed: This is closed. HINT: Use the other door."),
     ],
 )
 def test_an_error_is_told_by_its_class(lab: Lab, state: str, said: str) -> None:

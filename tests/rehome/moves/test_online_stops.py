@@ -101,7 +101,7 @@ def test_what_can_not_be_trusted_is_copied_again(
     things.forward(MOVE)
 
     if "DISABLE" in change:
-        assert f"Starting over, for {reason}." in capfd.readouterr().err
+        assert f"Starting over, because {reason}." in capfd.readouterr().err
     assert_live(things)
 
 
@@ -111,7 +111,7 @@ def test_another_declaration_starts_over(things: Lab, capfd: pytest.CaptureFixtu
 
     things.forward(other)
 
-    assert "Starting over, for the move or its tables have changed since." in capfd.readouterr().err
+    assert "Starting over, because the move or its tables have changed since." in capfd.readouterr().err
     assert things.verify(other).ok
 
 
@@ -168,7 +168,7 @@ def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_mended(lab: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexes, "build_index", spoil)
-        with pytest.raises(MoveFailed, match="is duplicated.*What is copied stays, and a run"):
+        with pytest.raises(MoveFailed, match="is duplicated.*Copied rows are kept, and the next run resumes from them"):
             lab.forward(move)
     invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
     assert lab.sql(invalid) == [(1,)]

@@ -59,7 +59,7 @@ def test_a_record_of_rows_that_are_gone_is_no_way_back(things: Lab, refused: Ref
     things.sql("ALTER TABLE new_thing DISABLE TRIGGER USER; DELETE FROM new_thing")
     message = refused(MOVE, back=True)
     assert message.startswith("public.new_thing is empty and public.old_thing is not: moving back would delete every")
-    assert message.endswith('carry the rows over with UPDATE "public"."old_thing" SET "id" = "id".')
+    assert message.endswith('copy the rows with UPDATE "public"."old_thing" SET "id" = "id".')
     for trigger in wanted(things.plan(MOVE)):
         things.sql(f"DROP TRIGGER {trigger.name} ON {trigger.table.name}")
     things.forward(MOVE)
