@@ -169,8 +169,4 @@ class Online(Way):
         """What was compared is what is switched to."""
         if why := resume.why_start_over(plan, self.run):
             raise MoveFailed(f"{plan}: {why}. Nothing is switched; run the migration again, which starts over.")
-        if sync.stamps(plan) != self.stamps:
-            raise MoveFailed(
-                f"{plan}: somebody changed a trigger after the comparison. Nothing is switched; run the migration "
-                "again, which compares again."
-            )
+        self.refuse_changed_triggers(plan)

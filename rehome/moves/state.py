@@ -27,11 +27,9 @@ def is_in_place(plan: Plan, run: MoveRun) -> bool:
 
 def is_retired(plan: Plan, run: MoveRun | None) -> bool:
     """The same for a retired move, whose view may be gone where the set-aside table is still there."""
-    return (
-        run is not None
-        and run.phase == Phase.RETIRED
-        and (plan.main.source.kind == "v" or resolve.is_source(plan, run))
-    )
+    if run is None or run.phase != Phase.RETIRED:
+        return False
+    return plan.main.source.kind == "v" or resolve.is_source(plan, run)
 
 
 def went_in_place(run: MoveRun) -> bool:

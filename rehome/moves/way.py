@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from django.db import DatabaseError, InterfaceError
 
-from rehome.errors import RehomeError
+from rehome.errors import MoveFailed, RehomeError
 from rehome.models import MoveRun, Phase
 from rehome.moves import resume, steps
 from rehome.moves.steps import Step
+from rehome.parts import sync
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
@@ -76,6 +77,14 @@ class Way(abc.ABC):
                 with contextlib.suppress(DatabaseError, InterfaceError, RehomeError):
                     resume.cancel(self.plan, self.run)
             raise
+
+    def refuse_changed_triggers(self, plan: Plan) -> None:
+        """Rows that were equal beside these triggers may differ by now."""
+        if sync.stamps(plan) != self.stamps:
+            raise MoveFailed(
+                f"{plan}: a trigger was changed after the comparison began, so the tables may differ. This step is "
+                "undone. Run the migration again, which compares again."
+            )
 
     def advance(self, phase: Phase, record: Record | None = None, *, rows: int | None = None) -> None:
         if record is not None:

@@ -139,14 +139,23 @@ class FieldMapping:
         ]
 
     def table_pair(self) -> TablePair:
-        source = self.source_table(self.source)
-        target = get_table(self.connection, self.target)
-        key = self.key_pairs()
-        forward = [self.forward_assignment(name, source, target) for name in self.target_fields]
-        backward = [self.backward_assignment(name, source, target) for name in self.source_fields]
+        source, target, key = self.source_table(self.source), get_table(self.connection, self.target), self.key_pairs()
+        here = {name: get_column(source, self.source, field) for name, field in self.source_fields.items()}
+        there = {name: get_column(target, self.target, field) for name, field in self.target_fields.items()}
+        forward = {name: take(there[name], here[origin]) for name, origin in self.plain.items()}
+        forward |= {name: compute(there[name], value) for name, value in self.computed.items() if name in there}
+        for name, field in self.target_fields.items():
+            value = None if name in forward or field.generated else self.fill(field, there[name])
+            if value is not None:
+                forward[name] = compute(there[name], Compiled(value, frozenset(), frozenset()))
+        # Of several fields with the same value, the first one is read on the way back.
+        backward = {origin: take(here[origin], there[name]) for name, origin in reversed(self.plain.items())}
+        backward |= {name: compute(here[name], value) for name, value in self.computed_back.items() if name in here}
+        carried = [value for name, value in forward.items() if not self.target_fields[name].generated]
+        returned = [value for name, value in backward.items() if not self.source_fields[name].generated]
         flows = (
-            Flow(source, target, key, in_table_order(forward, target)),
-            Flow(target, source, turned(key), in_table_order(backward, source)),
+            Flow(source, target, key, in_table_order(carried, target)),
+            Flow(target, source, turned(key), in_table_order(returned, source)),
         )
         return self.make_pair(self.source, self.target, flows, tuple(self.lost_columns(target)))
 
@@ -171,28 +180,6 @@ class FieldMapping:
                 "Make the target's primary key the same as the source's; a move never changes keys.",
             )
         return tuple(pairs)
-
-    def forward_assignment(self, name: str, source: Table, target: Table) -> Assignment | None:
-        field = self.target_fields[name]
-        column = get_column(target, self.target, field)
-        if field.generated:
-            return None
-        if name in self.computed:
-            return compute(column, self.computed[name])
-        if name in self.plain:
-            return take(column, get_column(source, self.source, self.source_fields[self.plain[name]]))
-        filled = self.fill(field, column)
-        return None if filled is None else Assignment(column, filled, frozenset(), limit(column))
-
-    def backward_assignment(self, name: str, source: Table, target: Table) -> Assignment | None:
-        field = self.source_fields[name]
-        column = get_column(source, self.source, field)
-        if field.generated:
-            return None
-        if name in self.computed_back:
-            return compute(column, self.computed_back[name])
-        origin = next((there for there, here in self.plain.items() if here == name), None)
-        return take(column, target.column(column_of(self.target_fields[origin]))) if origin else None
 
     def fill(self, field: Field, column: Column) -> str | None:
         """The value of a column that only the target has, for rows from the source; None leaves it to the table."""
@@ -310,7 +297,7 @@ def limit(column: Column, origin: Column | None = None) -> int | None:
     return None if bounded and origin and origin.modifiers[0] <= length else length
 
 
-def in_table_order(assignments: Iterable[Assignment | None], table: Table) -> tuple[Assignment, ...]:
+def in_table_order(assignments: Iterable[Assignment], table: Table) -> tuple[Assignment, ...]:
     """The order in which models have their fields changes with a squashed migration; the triggers must not."""
-    by_column = {assignment.column.name: assignment for assignment in assignments if assignment}
+    by_column = {assignment.column.name: assignment for assignment in assignments}
     return tuple(by_column[column.name] for column in table.columns if column.name in by_column)

@@ -9,6 +9,7 @@ from rehome import Move
 from rehome.errors import Refused
 from rehome.models import MoveRun, Phase
 from rehome.parts.sync import wanted
+from rehome.plan.ledger import Ledger
 from tests.rehome.support.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing")
@@ -52,6 +53,14 @@ def test_a_record_of_tables_that_were_made_anew_does_not_stop_the_next_move(thin
     assert anew.verify(MOVE).ok
     assert anew.verify(MOVE).comparison.source_rows == 1
     assert list(runs().order_by("pk").values_list("phase", flat=True)) == [Phase.LIVE, Phase.LIVE]
+
+
+@pytest.mark.parametrize("options", [{}, {"online": True}, {"in_place": True}], ids=str)
+def test_a_finished_run_knows_its_tables_whichever_way_it_went(lab: Lab, options: dict[str, bool]) -> None:
+    lab.twins(lambda app: {"name": models.TextField(), "tags": models.ManyToManyField("auth.Group")})
+    lab.forward(Move("old.Thing", "new.Thing", **options))
+    assert Ledger(lab.alias).names_of("old_thing") == {"old_thing", "new_thing"}
+    assert Ledger(lab.alias).names_of("new_thing_tags") == {"old_thing_tags", "new_thing_tags"}
 
 
 def test_a_record_of_rows_that_are_gone_is_no_way_back(things: Lab, refused: Refusal) -> None:
