@@ -1,4 +1,4 @@
-"""What `migrate` refuses before it takes the first migration back."""
+"""What `migrate` refuses before it unapplies the first migration."""
 
 from typing import Any
 
@@ -189,7 +189,7 @@ def test_a_move_that_went_back_before_its_record_did(lab: Lab) -> None:
     house.look()
 
 
-def test_what_is_not_taken_back_is_not_looked_at(lab: Lab) -> None:
+def test_what_is_not_unapplied_is_not_checked(lab: Lab) -> None:
     house = House(lab, [add("size", models.IntegerField(null=True))])
     lab.sql("UPDATE new_thing SET size = 9")
     rollback.refuse_stuck({("new", "0003")}, house.loader, lab.connection)

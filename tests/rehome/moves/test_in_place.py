@@ -1,4 +1,4 @@
-"""In place: the table takes its twin's names, the old name becomes a view, and both come back at once."""
+"""In place: the table has its twin's names, the old name becomes a view, and the way back is as fast."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""An online move that is stopped anywhere goes on or is given up, and what it can't trust it copies again."""
+"""An interrupted online move resumes or is cancelled, and what can no longer be trusted is copied again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_run_that_was_stopped_goes_on(things: Lab, point: str) -> None:
+def test_an_interrupted_run_resumes(things: Lab, point: str) -> None:
     stop_at(things, point)
     assert phase(things) == ("copying" if "batch" in point else "building")
     things.sql("UPDATE old_thing SET size = size + 1 WHERE id % 7 = 0")
@@ -36,7 +36,7 @@ def test_a_run_that_was_stopped_goes_on(things: Lab, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_run_that_was_stopped_is_given_up_without_a_trace(
+def test_an_interrupted_run_is_cancelled_without_a_trace(
     things: Lab, unchanged: Callable[[], None], point: str
 ) -> None:
     unchanged()
@@ -142,7 +142,7 @@ def test_a_trigger_that_was_away_after_the_comparison_stops_it(things: Lab, open
     assert_live(things)
 
 
-def test_a_difference_gives_the_move_up(things: Lab, unchanged: Callable[[], None]) -> None:
+def test_a_difference_cancels_the_move(things: Lab, unchanged: Callable[[], None]) -> None:
     def spoil() -> None:
         things.sql("SET rehome.leader = 'source'")
         things.sql("UPDATE new_thing SET size = 77777 WHERE id = 5")
@@ -155,7 +155,7 @@ def test_a_difference_gives_the_move_up(things: Lab, unchanged: Callable[[], Non
     unchanged()
 
 
-def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_mended(lab: Lab) -> None:
+def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_corrected(lab: Lab) -> None:
     lab.model("old.Thing", {"code": models.CharField(max_length=40)})
     lab.model("new.Thing", {"code": models.CharField(max_length=40, unique=True)})
     lab.sql("INSERT INTO old_thing (code) SELECT 'c' || n FROM generate_series(1, 50) n")
@@ -181,7 +181,7 @@ def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_mended(lab: 
     assert lab.verify(move).ok
 
 
-def test_giving_up_lets_go_of_every_lock_between_two_tries(
+def test_cancelling_releases_every_lock_between_two_tries(
     things: Lab, open_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who has written to a table that a foreign key points at gets at the source meanwhile."""
@@ -202,7 +202,9 @@ def test_giving_up_lets_go_of_every_lock_between_two_tries(
     assert phase(things) is None
 
 
-def test_giving_up_is_not_waited_for_by_whom_it_waits_for(things: Lab, open_client: Callable[..., Client]) -> None:
+def test_cancelling_does_not_block_the_session_that_it_waits_for(
+    things: Lab, open_client: Callable[..., Client]
+) -> None:
     """Its first lock that a writer would wait for is one that a reader's transaction holds up."""
     stop_at(things, "before the third batch")
     reader, modes = open_client(), []

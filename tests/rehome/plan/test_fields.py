@@ -1,4 +1,4 @@
-"""What a Move declares: fields renamed, computed, split, joined, filled and given up, there and back."""
+"""What a Move declares: fields renamed, computed, split, joined, filled and discarded, forwards and backwards."""
 
 import datetime
 import decimal
@@ -89,7 +89,7 @@ def emails(lab: Lab) -> Lab:
     return lab
 
 
-def test_a_computed_value_is_not_given_back_where_nobody_changed_it(emails: Lab) -> None:
+def test_a_computed_value_is_not_carried_back_where_nobody_changed_it(emails: Lab) -> None:
     before = rows(emails, "old.Thing", "email")
     emails.forward(LOWER)
     lowered = rows(emails, "new.Thing", "email")
@@ -337,10 +337,10 @@ def test_a_way_back_that_fails_on_a_row_is_refused(lab: Lab, refused: Refusal) -
 @pytest.mark.parametrize(
     "expression", [Coalesce("name", Cast(Now(), text())), Concat("name", Cast(RandomUUID(), text()))]
 )
-def test_an_expression_over_columns_that_never_gives_the_same_twice_is_refused(
+def test_an_expression_over_columns_with_another_value_each_time_is_refused(
     lab: Lab, refused: Refusal, expression: Any
 ) -> None:
-    """No comparison and no trigger could ever find the two sides in step."""
+    """No comparison and no trigger could ever find the two sides in sync."""
     lab.twins(lambda app: {"name": text(null=True)})
     message = refused(Move("old.Thing", "new.Thing", fields={"name": expression}, backwards={"name": "name"}))
     assert "fields['name'] has another value at each call" in message
