@@ -148,7 +148,7 @@ class Unretire(Retiring):
     @property
     def afterwards(self) -> Plan:
         """The plan as its tables are once the keys that were moved off the sources have left the targets."""
-        gone = {(key.schema, key.table, key.name) for key in self.returning_keys()}
+        gone = {(key.schema, key.table, key.name) for key in self.moved_keys()}
         pairs = []
         for pair in self.old.pairs:
             stay = tuple(k for k in pair.target.incoming if (k.schema, k.table, k.name) not in gone)
