@@ -1,4 +1,4 @@
-"""Move: the declaration in a migration that a model's rows go to another app's model, and may come back."""
+"""Move: the declaration in a migration that a model's rows go to another app's model, and how they go back."""
 
 from types import ModuleType
 
@@ -23,15 +23,15 @@ class Move(Declaration):
     With `in_place=True` no row is copied: the table takes the target's name.
 
     Both callables open their own transactions, so the migration has `atomic = False`. Running one again after
-    a crash goes on where it stopped, and after success changes nothing. They raise `rehome.errors.RehomeError`.
+    a crash resumes where it stopped, and after success changes nothing. They raise `rehome.errors.RehomeError`.
     """
 
     def forwards(self, apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-        """Move the rows from the source to the target and keep both tables in step from then on."""
+        """Move the rows from the source to the target and keep both tables in sync from then on."""
         load_runner().forward(self, apps, schema_editor.connection)
 
     def backwards(self, apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-        """Give everything written since back to the source, and leave the target empty and fenced."""
+        """Move the rows back with everything written since, and leave the target empty and fenced."""
         load_runner().backward(self, apps, schema_editor.connection)
 
 

@@ -1,4 +1,4 @@
-"""Fields that a target was given by later migrations, which nothing carries back to the source."""
+"""Fields that later migrations added to a target, which are not carried to the source."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from django.db.migrations import AddField, RemoveField, RenameField, RenameModel
 from django.db.migrations.operations.base import Operation
 
 from rehome.errors import Refused
-from rehome.graph.discovery import DeclaredMove, Key, flatten_state
+from rehome.graph.discovery import DeclaredMove, Key, flatten
 from rehome.plan.expressions import compile_expression
 from rehome.plan.plan import Model
 from rehome.postgres import catalog
@@ -37,9 +37,7 @@ class Addition:
 
 
 def find(declared: DeclaredMove, taken: set[Key]) -> Iterator[Addition]:
-    """Fields of the target, as the newest applied migrations name them; `taken` are the applied migrations that are to
-    be taken back.
-    """
+    """Fields of the target, as the newest applied migrations name them; `taken` are those that will be unapplied."""
     _, (app_label, name) = declared.move.resolve_labels()
     added: dict[str, Key] = {}
     for key, operation in operations_after(declared, taken, app_label):
@@ -52,14 +50,14 @@ def find(declared: DeclaredMove, taken: set[Key]) -> Iterator[Addition]:
 
 
 def refuse_lost(addition: Addition, connection: BaseDatabaseWrapper) -> None:
-    """Taking back the migration that added a field drops it with its values, before the move is asked."""
+    """Unapplying the migration that added a field drops it with its values, before the move runs backwards."""
     if values := find_values(addition, connection):
         place, count, example = values
         source = addition.declared.move.source
         app_label, before = find_parent(addition.declared, addition.key)
         raise Refused(
             f"{place} has values in {count:,} rows, such as {example}, which {source} can't hold: "
-            f"taking back {'.'.join(addition.key)}, which added it, would drop them.",
+            f"unapplying {'.'.join(addition.key)}, which added it, would drop them.",
             f"Empty it first, or run `manage.py migrate {app_label} {before}`, which drops it with its values.",
         )
 
@@ -71,12 +69,12 @@ def find_table(addition: Addition, connection: BaseDatabaseWrapper) -> Table | N
 
 
 def operations_after(declared: DeclaredMove, taken: set[Key], app_label: str) -> Iterator[tuple[Key, Operation]]:
-    """What the target's app has done since the move, in order: no migration is longer than one that depends on it."""
+    """Of the target's app since the move, in order: no migration has a longer plan than one that depends on it."""
     graph = declared.loader.graph
     later = {key for key in taken if key[0] == app_label}.difference(graph.forwards_plan(declared.key))
     for key in sorted(later, key=lambda key: len(graph.forwards_plan(key))):
         for operation in graph.nodes[key].operations:
-            yield from ((key, part) for part in flatten_state(operation))
+            yield from ((key, part) for part in flatten(operation, "state"))
 
 
 def follow(operation: Operation, model: str, added: dict[str, Key], key: Key) -> str:
@@ -99,9 +97,8 @@ def find_values(addition: Addition, connection: BaseDatabaseWrapper) -> tuple[st
     if table is None or field.generated:
         return None
     column = table.column(addition.column)
-    if field.many_to_many:
-        place, key, untouched = str(table), [column.name], ["NULL"]
-    else:
+    place, key, untouched = str(table), [column.name], ["NULL"]
+    if not field.many_to_many:
         place, key = f"{table}.{column.name}", [str(pk.column) for pk in addition.model._meta.pk_fields]
         untouched = untouched_values(addition, column, connection)
     query = questions.count_values(table, key, column, untouched)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import Literal
 
 from django.db.migrations import Migration, RunPython, SeparateDatabaseAndState
 from django.db.migrations.loader import MigrationLoader
@@ -38,7 +39,7 @@ class DeclaredMove:
 
     @property
     def goes_back(self) -> bool:
-        """Whether taking the migration back asks the move, rather than code of the project's own, or nobody."""
+        """Whether unapplying the migration runs the move's `backwards`, not other code or none."""
         parts = (part for operation in self.migration.operations for part in flatten(operation))
         return any(getattr(part, "reverse_code", None) == self.move.backwards for part in parts)
 
@@ -69,20 +70,11 @@ def moves_of(migration: Migration, loader: MigrationLoader) -> Iterator[Declared
                 yield DeclaredMove(move, migration, position, loader)
 
 
-def flatten(operation: Operation) -> Iterator[Operation]:
-    """What is run on the database."""
+def flatten(operation: Operation, of: Literal["database", "state"] = "database") -> Iterator[Operation]:
+    """What is run on the database, or what the models become."""
     if isinstance(operation, SeparateDatabaseAndState):
-        for part in operation.database_operations:
-            yield from flatten(part)
-    else:
-        yield operation
-
-
-def flatten_state(operation: Operation) -> Iterator[Operation]:
-    """The same for what the models become."""
-    if isinstance(operation, SeparateDatabaseAndState):
-        for part in operation.state_operations:
-            yield from flatten_state(part)
+        for part in getattr(operation, f"{of}_operations"):
+            yield from flatten(part, of)
     else:
         yield operation
 

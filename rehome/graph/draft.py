@@ -13,11 +13,10 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
 from rehome.errors import Refused
-from rehome.graph.discovery import find_moves
+from rehome.graph.discovery import Key, find_moves
 from rehome.plan.historical import concrete_fields, implicit_many_to_many, repointed, with_rows
 from rehome.plan.plan import Model
 
-Key = tuple[str, str]
 WIDTH = 88
 """A line up to here stays whole; formatters of any common width leave it so."""
 
@@ -67,13 +66,11 @@ class Migration(migrations.Migration):
 
 def as_comment(questions: tuple[str, ...]) -> str:
     """Bullets above the declaration, or nothing."""
-    if not questions:
-        return ""
-    bullets = [textwrap.fill(q, WIDTH, initial_indent="# - ", subsequent_indent="#   ", **WHOLE) for q in questions]
-    return "\n".join(["# Decide before this can run:", *bullets]) + "\n"
-
-
-WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    wrapper = textwrap.TextWrapper(
+        WIDTH, initial_indent="# - ", subsequent_indent="#   ", break_long_words=False, break_on_hyphens=False
+    )
+    bullets = "".join(f"{wrapper.fill(question)}\n" for question in questions)
+    return f"# Decide before this can run:\n{bullets}" if bullets else ""
 
 
 def whole_or_exploded(begin: str, parts: list[str], end: str) -> str:
@@ -102,10 +99,12 @@ def make_draft(source: str, target: str, loader: MigrationLoader, *, name: str |
         )
     app_label = target_model._meta.app_label
     leaf, source_leaf = leaf_of(app_label, loader), leaf_of(source_model._meta.app_label, loader)
-    needed = [key for key in needed_moves(source_model, target_model, moves) if key not in known_to(leaf, loader)]
+    known = set(loader.graph.forwards_plan(leaf))
+    needed = [key for key in needed_moves(source_model, target_model, moves) if key not in known]
+    number = (MigrationAutodetector.parse_number(leaf[1]) or 0) + 1
     return Draft(
         app_label=app_label,
-        name=numbered(name or f"migrate_{target_model._meta.model_name}_data", leaf),
+        name=f"{number:04}_{name or f'migrate_{target_model._meta.model_name}_data'}",
         source=source_model._meta.label,
         target=target_model._meta.label,
         dependencies=tuple(dict.fromkeys([leaf, *needed, source_leaf])),
@@ -135,15 +134,6 @@ def label_of(model: Model) -> Key:
 def leaf_of(app_label: str, loader: MigrationLoader) -> Key:
     ((label, name),) = loader.graph.leaf_nodes(app_label)
     return label, name
-
-
-def known_to(key: Key, loader: MigrationLoader) -> set[Key]:
-    """The migration and all that it depends on."""
-    return set(loader.graph.forwards_plan(key))
-
-
-def numbered(name: str, leaf: Key) -> str:
-    return f"{(MigrationAutodetector.parse_number(leaf[1]) or 0) + 1:04}_{name}"
 
 
 def needed_moves(source: Model, target: Model, moves: dict[tuple[Key, Key], Key]) -> Iterator[Key]:
@@ -177,11 +167,8 @@ def find_questions(source: Model, target: Model) -> Iterator[str]:
                 f'fields={{"...": "{name}"}} carries it, discard=["{name}"] loses it.'
             )
     for name, field in concrete_fields(target).items():
-        if name not in theirs and not fills_itself(field):
+        fills_itself = field.null or field.has_default() or field.has_db_default() or field.generated
+        if name not in theirs and not fills_itself:
             yield (
                 f'{target._meta.label}.{name} may not be null and has no default: fields={{"{name}": ...}} fills it.'
             )
-
-
-def fills_itself(field: Any) -> bool:
-    return bool(field.null or field.has_default() or field.has_db_default() or field.generated)

@@ -1,4 +1,4 @@
-"""What `migrate --fake-initial` would take for done because tables of those names are there."""
+"""Initial migrations that `migrate --fake-initial` would fake, and whether their tables are what they create."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def refuse_drift(plan: list[tuple[Migration, bool]], connection: BaseDatabaseWra
         listed = "".join(f"\n  {line(difference)}" for found in drift.values() for difference in found)
         commands = (f"`manage.py checkschema {faked.app_label} --database {connection.alias}`" for faked in drift)
         raise Refused(
-            f"{', '.join(map(str, drift))} can't be faked, for the tables are not what would be made:{listed}\n",
+            f"{', '.join(map(str, drift))} can't be faked: the tables are not what these migrations create:{listed}\n",
             f"Nothing has been applied. For the remedies, run {', '.join(commands)}.",
         )
 
@@ -81,17 +81,13 @@ def find_faked(plan: list[tuple[Migration, bool]], connection: BaseDatabaseWrapp
 
 
 def find_drift(faked: Faked, connection: BaseDatabaseWrapper) -> tuple[Difference, ...]:
-    apps = faked.state.apps
-    models: list[Model] = [
-        apps.get_model(faked.app_label, name)
-        for name in sorted(faked.models)
-        if (faked.app_label, name) in faked.state.models
-    ]
-    made = [
+    apps, label = faked.state.apps, faked.app_label
+    models = [apps.get_model(label, name) for name in sorted(faked.models) if (label, name) in faked.state.models]
+    made: list[Model] = [
         model
         for model in models
         if is_table_of(model)
         and model._meta.managed
-        and router.allow_migrate(connection.alias, faked.app_label, model_name=model._meta.model_name)
+        and router.allow_migrate(connection.alias, label, model_name=model._meta.model_name)
     ]
     return compare(made, faked.state, apps, connection).differences

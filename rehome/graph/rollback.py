@@ -1,4 +1,4 @@
-"""Looks, before the first migration is taken back, whether each move among them can go back when its turn comes."""
+"""Checks, before the first migration is unapplied, that each move among them can go back, and cancels moves."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from rehome.moves import runner, state
 from rehome.plan import resolve
 from rehome.plan.historical import is_allowed
 from rehome.plan.ledger import Ledger
-from rehome.plan.phases import INTERRUPTED
+from rehome.plan.phases import standing
 from rehome.plan.plan import Plan
 from rehome.postgres import sql
 from rehome.preflight import checks, retirement
@@ -24,7 +24,7 @@ from rehome.preflight import checks, retirement
 
 def refuse_stuck(keys: set[Key], loader: MigrationLoader, connection: BaseDatabaseWrapper) -> list[Addition]:
     """Raise Refused, with nothing changed, for what a move among the migrations `keys` would refuse, or could no
-    longer refuse, once Django has taken back those that came after it. Returns the fields that go with those.
+    longer refuse, once Django has unapplied those that came after it. Returns the fields that go with those.
     """
     if connection.vendor != "postgresql":
         return []
@@ -42,9 +42,9 @@ def look(declared: DeclaredMove, taken: set[Key], connection: BaseDatabaseWrappe
     ledger = Ledger(connection.alias)
     plan = try_plan(declared, connection)
     run = ledger.current(plan) if plan else ledger.latest_named(str(declared))
-    if run is not None and run.phase == Phase.BACK:
+    if run and run.phase == Phase.BACK:
         return []
-    if run is not None and run.phase == Phase.RETIRED:
+    if run and run.phase == Phase.RETIRED:
         retirement.refuse_dropped(run)
     if plan is not None:
         if not state.is_retired(plan, run):
@@ -57,7 +57,7 @@ def look(declared: DeclaredMove, taken: set[Key], connection: BaseDatabaseWrappe
 
 
 def try_plan(declared: DeclaredMove, connection: BaseDatabaseWrapper) -> Plan | None:
-    """None where the tables have gone on from what the move knows, so that only its turn can tell."""
+    """None where later migrations changed the tables, so that only the move itself can tell."""
     try:
         return resolve.resolve(declared.move, declared.apps, connection)
     except Refused:
@@ -65,7 +65,7 @@ def try_plan(declared: DeclaredMove, connection: BaseDatabaseWrapper) -> Plan | 
 
 
 class Guard:
-    """Looks at the added fields again when they go, for others may have written to them since.
+    """Checks the added fields again when they are dropped: others may have written to them since.
 
     It wraps the statements of the connection. The first one of the transaction that drops a field comes after the lock
     that dropping takes anyway, so nothing is written between the look and the drop.
@@ -77,7 +77,7 @@ class Guard:
         self.due: list[Addition] = []
 
     def begin(self, migration: Migration) -> None:
-        """Django is about to take `migration` back."""
+        """Django is about to unapply `migration`."""
         self.due = [added for added in self.found if added.key == (migration.app_label, migration.name)]
         if not migration.atomic:
             self.refuse_lost(lock=False)
@@ -97,7 +97,7 @@ class Guard:
             additions.refuse_lost(added, self.connection)
 
 
-def taken_back(loader: MigrationLoader, app_label: str, name: str) -> set[Key]:
+def unapplied(loader: MigrationLoader, app_label: str, name: str) -> set[Key]:
     """The migrations that `migrate app_label name` unapplies where they are applied; the rule is that of Django's
     MigrationExecutor.migration_plan.
 
@@ -112,14 +112,13 @@ def taken_back(loader: MigrationLoader, app_label: str, name: str) -> set[Key]:
     return {key for root in first for key in loader.graph.backwards_plan(root)}
 
 
-def give_up(keys: set[Key], loader: MigrationLoader, connection: BaseDatabaseWrapper) -> Iterator[DeclaredMove]:
-    """The moves of migrations `keys` that were cut short, each after it has been given up, the last one first."""
+def cancel(keys: set[Key], loader: MigrationLoader, connection: BaseDatabaseWrapper) -> Iterator[DeclaredMove]:
+    """The interrupted moves of migrations `keys`, each after it has been cancelled, the last one first."""
     ledger = Ledger(connection.alias)
     if connection.vendor != "postgresql" or not ledger.exists():
         return
     for declared in reversed(list(find_moves(loader))):
         run = ledger.latest_named(str(declared))
-        cut_short = run is not None and run.phase in INTERRUPTED
         unrecorded = declared.key in keys and declared.key not in loader.applied_migrations
-        if cut_short and unrecorded and runner.give_up(declared.move, declared.apps, connection):
+        if unrecorded and run and standing(run).interrupted and runner.cancel(declared.move, declared.apps, connection):
             yield declared

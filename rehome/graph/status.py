@@ -48,9 +48,7 @@ class Status:
     @property
     def ended(self) -> bool:
         """Whether nothing is left of the source: the set-aside table was dropped, and then the view."""
-        return (
-            self.phase == Phase.RETIRED and self.plan is None and self.run is not None and not Record.of(self.run).aside
-        )
+        return bool(self.run and self.phase == Phase.RETIRED and not self.plan and not Record.of(self.run).aside)
 
     @property
     def defects(self) -> list[str]:

@@ -1,82 +1,68 @@
-"""The way back of the moves that copy: the source gets everything that was written since, and the target is emptied."""
+"""The way back of the moves that copy: the source has everything that was written since, the target is emptied."""
 
 from collections.abc import Iterator
 
-from rehome.errors import MoveFailed, Refused
-from rehome.models import MoveRun, Phase
+from rehome.errors import Refused
+from rehome.models import Phase
 from rehome.moves import steps
 from rehome.moves.steps import Action, Do, Held, Now, Step, Whole
+from rehome.moves.way import NOTHING_BACK, Way
 from rehome.parts import foreign_keys, grants, identity, rows, sequences, sync
-from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
-from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Group
 from rehome.preflight import checks
-from rehome.terminal import Progress
 from rehome.verify.comparison import Comparison, compare
 
-NOTHING = "Nothing has been moved back."
 SWITCHED = "sequences, triggers, permissions; empty the target"
 
 
-def backward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
-    """Give every row to the source again, with all that was written since, in one transaction."""
-    # After a crash behind the commit only the settling is left.
-    returned = run is not None and run.phase == Phase.BACK
-    progress = Progress(f"{plan}: moving back, database {plan.connection.alias!r}", steps=1 if returned else 3)
-    if run is None or not returned:
-        run = checks.check_backward(plan, ledger)
-    way = Back(plan, ledger, run)
-    if not returned:
-        with steps.explained(plan, NOTHING):
-            way.compare(progress)
-        steps.run(way.go_back(), plan, way.session, progress)
-        identity.forget_cached()
-    steps.run(way.settle(), plan, way.session, progress)
-
-
-class Back:
+class Back(Way):
     """The steps of one way back."""
 
-    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun) -> None:
-        self.plan = plan
-        self.ledger = ledger
-        self.run = run
-        self.record = Record.of(run)
-        self.session = steps.open_session(plan)
-        self.stamps: object = None
-        self.compared: Comparison | None = None
-        """Both tables as they were found equal beside their writers; None where they were not."""
+    compared: Comparison | None = None
+    """Both tables as they were found equal beside their writers; None where they were not."""
 
     def steps(self) -> Iterator[Step]:
         yield from self.go_back()
         yield from self.settle()
 
-    def compare(self, progress: Progress) -> None:
+    def go(self) -> None:
+        """In one transaction. After a crash behind the commit only the settling is left."""
+        returned = self.begun is not None and self.run.phase == Phase.BACK
+        self.show("moving back", steps=1 if returned else 3)
+        if not returned:
+            self.begun = checks.check_backward(self.plan, self.ledger)
+            with steps.explained(self.plan, NOTHING_BACK):
+                self.compare()
+            self.take(self.go_back())
+            identity.forget_cached()
+        self.take(self.settle())
+
+    def compare(self) -> None:
         """Beside the writers, for the triggers keep equal what was equal; where that can't be, see `corrected`."""
         self.stamps = sync.stamps(self.plan)
         if sync.state(self.plan) == "missing":
             return
-        with progress.step("compare every row"), self.session.snapshot():
+        with self.progress.step("compare every row"), self.session.snapshot():
             found = compare(self.plan, self.session)
         if found.same_rows:
             self.compared = found
         else:
-            progress.steps += 1
+            self.progress.steps += 1
 
     def go_back(self) -> Iterator[Step]:
         if self.compared:
-            yield Whole("Move back", SWITCHED, NOTHING, self.at_once)
+            yield Whole("Move back", SWITCHED, NOTHING_BACK, self.at_once)
         else:
-            yield Held("Move back", "compare every row, with everybody waiting", NOTHING, self.corrected)
+            yield Held("Move back", "compare every row, with everybody waiting", NOTHING_BACK, self.corrected)
 
     def at_once(self) -> Iterator[Action]:
         """What was compared is what goes back: every write since has been carried."""
         yield from locks.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE")
         plan = renew(self.plan)
-        yield Do(lambda: self.refuse_changes(plan))
+        yield Do(lambda: self.refuse_changed_triggers(plan))
         yield Do(lambda: checks.check_nothing_lost(plan))
         yield from self.revert(plan)
 
@@ -88,10 +74,6 @@ class Back:
         yield Do(lambda: self.compare_alone(plan))
         yield Now(SWITCHED)
         yield from self.revert(plan)
-
-    def refuse_changes(self, plan: Plan) -> None:
-        if sync.stamps(plan) != self.stamps:
-            raise MoveFailed(f"{plan}: somebody changed a trigger during the comparison. Run the migration again.")
 
     def compare_alone(self, plan: Plan) -> None:
         self.compared = compare(plan, self.session)
@@ -122,10 +104,10 @@ class Back:
         return self.compared is not None and self.compared.same_rows
 
     def record_back(self) -> None:
-        self.ledger.advance(self.run, Phase.BACK, rows=self.compared.target_rows if self.compared else None)
+        self.advance(Phase.BACK, rows=self.compared.target_rows if self.compared else None)
 
     def settle(self) -> Iterator[Step]:
-        settling = "The rows are back in the source; only the settling is left."
+        settling = "The rows have been moved back; only the settling is left."
         says = "validate foreign keys that point here"
         yield Step("Settle", says, settling, lambda: foreign_keys.validate_incoming(self.plan))
 
@@ -139,7 +121,7 @@ def refuse_emptied_target(plan: Plan) -> None:
         raise Refused(
             f"{target} is empty and {source} is not: moving back would delete every row.",
             f"If that is meant, delete the rows of {source} first. Otherwise run the migration forwards again, which "
-            f"mends the triggers, and carry the rows over with {touch.as_string()}.",
+            f"repairs the triggers, and copy the rows with {touch.as_string()}.",
         )
 
 

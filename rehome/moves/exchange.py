@@ -1,31 +1,24 @@
-"""The SQL of a move in place: a table and its twin change places, and what the run keeps of it."""
+"""The SQL of a move in place, forwards and backwards: a table and its twin change places; and what the run keeps."""
 
-from rehome.moves import steps
+import functools
+from collections.abc import Iterator
+
 from rehome.parts import foreign_keys, grants, identity, matching, renaming, sync, views
 from rehome.parts.matching import Counterparts
+from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan, TablePair
-from rehome.plan.record import Exchanged, InPlace
-from rehome.postgres import anatomy, locks, sql
-from rehome.postgres.sql import Statement
-from rehome.postgres.tables import Grant
+from rehome.plan.record import Exchanged, InPlace, Place
+from rehome.plan.renaming import Renaming
+from rehome.postgres import anatomy, sql
+from rehome.postgres.sql import SQL, Statement
+from rehome.postgres.tables import ForeignKey, Grant
 
 
 def find(plan: Plan) -> list[Counterparts]:
     targets = {pair.source.oid: (str(pair.target), matching.find_columns(pair)) for pair in plan.pairs}
     targets |= {pair.target.oid: (str(pair.target), {}) for pair in plan.pairs}
-    return [
-        matching.find(
-            pair,
-            anatomy.read_anatomy(pair.source, plan.connection),
-            anatomy.read_anatomy(pair.target, plan.connection),
-            targets,
-        )
-        for pair in plan.pairs
-    ]
-
-
-def enter(plan: Plan) -> list[Statement]:
-    return locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")
+    read = functools.partial(anatomy.read_anatomy, connection=plan.connection)
+    return [matching.find(pair, read(pair.source), read(pair.target), targets) for pair in plan.pairs]
 
 
 def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | None) -> list[Statement]:
@@ -33,6 +26,7 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
 
     Its own rows may point at content types, and are corrected while it has the name by which it was found.
     """
+    pairs = list(zip(plan.pairs, found, strict=True))
     return [
         *identity.carry(names),
         *foreign_keys.drop_incoming(plan),
@@ -40,11 +34,7 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
         *sync.lower_fence(plan),
         sql.drop_tables(pair.target for pair in plan.pairs),
         *(statement for parts in found for statement in renaming.rename(parts.renaming)),
-        *(
-            grants.grant("TABLE", sql.name(pair.target), privilege)
-            for pair, parts in zip(plan.pairs, found, strict=True)
-            for privilege in added_grants(pair, parts)
-        ),
+        *(grants.grant("TABLE", sql.name(p.target), g) for p, parts in pairs for g in added_grants(p, parts)),
         *(statement for pair in plan.pairs for statement in views.create(views.as_renamed(pair), plan.search_path)),
         *(statement for parts in found for statement in renaming.add_foreign_keys(parts.renaming)),
         *(statement for key in foreign_keys.to_targets(plan) for statement in foreign_keys.add(key)),
@@ -53,17 +43,15 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
 
 def added_grants(pair: TablePair, found: Counterparts) -> list[Grant]:
     """What roles may do with the twin and not with the source."""
-    columns = found.renaming.columns
-    own = [grants.renamed(g, columns) for g in pair.source.grants]
+    own = [grants.renamed(privilege, found.renaming.columns) for privilege in pair.source.grants]
     return [privilege for privilege in pair.target.grants if privilege not in own]
 
 
 def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
     """What the way back and the settling need."""
-    moved = [(parts.renaming.schema, *parts.renaming.table, parts.renaming.foreign_keys) for parts in found]
-    twins_keys = foreign_keys.to_targets(plan)
     replaced = {before.name for parts in found for before, _ in parts.renaming.foreign_keys}
     own_keys = [key for pair in plan.pairs for key in pair.source.foreign_keys if key.name in replaced]
+    added = [(one.schema, one.table[1], key.name) for one in (f.renaming for f in found) for _, key in one.foreign_keys]
     return InPlace(
         pairs=tuple(
             Exchanged(
@@ -77,9 +65,72 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
             for pair, parts in zip(plan.pairs, found, strict=True)
         ),
         keys=tuple(map(foreign_keys.as_json, own_keys)),
-        stay=tuple((key.schema, key.table, key.name) for pair in plan.pairs for key in pair.source.incoming),
-        validate=(
-            *((schema, table, after.name) for schema, _, table, keys in moved for _, after in keys),
-            *((key.schema, key.table, key.name) for key in twins_keys if key.validated),
-        ),
+        stay=tuple(place_of(key) for pair in plan.pairs for key in pair.source.incoming),
+        validate=(*added, *(place_of(key) for key in foreign_keys.to_targets(plan) if key.validated)),
     )
+
+
+def place_of(key: ForeignKey) -> Place:
+    return key.schema, key.table, key.name
+
+
+# ----- and back: the table gets its own names, and its twin is made again
+
+
+def revert(plan: Plan, kept: InPlace) -> list[Statement]:
+    pairs = list(zip(plan.pairs, kept.pairs, strict=True))
+    renamings = [own_names(plan, pair, before) for pair, before in pairs]
+    ledger = Ledger(plan.connection.alias)
+    own = [foreign_keys.at_its_end(foreign_keys.from_json(key), ledger) for key in kept.keys]
+    keys = twins_keys(plan, kept)
+    return [
+        *(statement for pair in plan.pairs for statement in views.drop(pair)),
+        *map(foreign_keys.drop, keys),
+        *(statement for pair, before in pairs for statement in revoke_added(pair, before)),
+        *(statement for one in renamings for statement in renaming.rename(one)),
+        *make_twins(plan),
+        *(statement for pair, before in pairs for statement in grant_again(pair, before)),
+        *sync.raise_fence(plan),
+        *(statement for key in (*own, *keys) for statement in foreign_keys.add(key)),
+    ]
+
+
+def to_validate(plan: Plan, kept: InPlace) -> tuple[Place, ...]:
+    """After the way back."""
+    renamings = [pair.renaming for pair in kept.pairs]
+    own = [(one.schema, one.table[0], before.name) for one in renamings for before, _ in one.foreign_keys]
+    return (*own, *(place_of(key) for key in twins_keys(plan, kept) if key.validated))
+
+
+def twins_keys(plan: Plan, kept: InPlace) -> list[ForeignKey]:
+    """Those of other tables that go back to the empty twin."""
+    return foreign_keys.to_targets(plan, kept.stay)
+
+
+def own_names(plan: Plan, pair: TablePair, kept: Exchanged) -> Renaming:
+    not_nulls = anatomy.read_anatomy(pair.target, plan.connection).not_nulls
+    return kept.renaming.reversed().of_what_is_there(pair.target, not_nulls.values())
+
+
+def revoke_added(pair: TablePair, kept: Exchanged) -> list[Statement]:
+    """What came with the twin."""
+    own = [grants.renamed(given, kept.renaming.columns) for given in kept.grants]
+    return grants.take_away(pair.target, kept.added_grants, own)
+
+
+def make_twins(plan: Plan) -> list[Statement]:
+    """The statements with which Django makes the target's tables, as its migrations would."""
+    with plan.connection.schema_editor(collect_sql=True, atomic=False) as editor:
+        editor.create_model(plan.target_model)
+    made = [SQL(text.rstrip("; ")) for text in editor.collected_sql]
+    return [*made, *(sql.set_owner("TABLE", sql.name(pair.target), pair.target.owner) for pair in plan.pairs)]
+
+
+def grant_again(pair: TablePair, kept: Exchanged) -> Iterator[Statement]:
+    """What roles could do with the twin."""
+    for given in grants.standing(kept.twin_grants, pair.target.grants):
+        yield grants.grant("TABLE", sql.name(pair.target), given)
+    for column, privilege in kept.twin_key_grants:
+        own = pair.target.sequences.get(column)
+        if own and grants.standing([privilege], own.grants):
+            yield grants.grant_on_key(pair.target, column, privilege)

@@ -1,42 +1,24 @@
-"""In place: the table takes its empty twin's names, and a view takes its own; no row is read or written."""
+"""In place: the table is renamed to its empty twin's names, and a view has the old ones; no row is read or written."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 
 from rehome.errors import MoveFailed
 from rehome.models import MoveRun, Phase
-from rehome.moves import exchange, exchange_back, resume, state, steps
+from rehome.moves import exchange, state, steps
 from rehome.moves.steps import Action, Do, Step, Whole
+from rehome.moves.way import NOTHING, NOTHING_BACK, Way
 from rehome.parts import foreign_keys, identity, sequences, standing_views
 from rehome.parts.matching import Counterparts
 from rehome.plan.ledger import Ledger
-from rehome.plan.plan import Plan, TablePair
+from rehome.plan.plan import GONE, Plan, TablePair
 from rehome.plan.record import InPlace, Record
 from rehome.plan.resolve import renew
-from rehome.postgres import anatomy, catalog, sql, tables
+from rehome.postgres import anatomy, catalog, locks, sql, tables
 from rehome.postgres.session import Group
 from rehome.postgres.tables import Anatomy
 from rehome.preflight import checks, in_place, notices
-from rehome.terminal import Progress
-
-
-def forward(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
-    """Rename the table and put a view in its place; where that is done, validate what is left."""
-    if run and run.phase == Phase.PREPARED:
-        resume.give_up(plan, ledger, run)
-        plan, run = renew(plan), None
-    noticed: list[str] = []
-    way = Forward(plan, ledger, run)
-    database = f"database {plan.connection.alias!r}"
-    if way.fresh:
-        pairs = zip(plan.pairs, check(plan, ledger), strict=True)
-        noticed = [note for pair, parts in pairs for note in notices.find_in_place(pair, parts, plan)]
-        progress = Progress(f"{plan}: moving in place, {database}", steps=2)
-    else:
-        progress = Progress(f"{plan}: settling, {database}", steps=1)
-    steps.run(way.steps(), plan, way.session, progress)
-    for note in noticed:
-        progress.note(note)
 
 
 def check(plan: Plan, ledger: Ledger) -> list[Counterparts]:
@@ -56,25 +38,33 @@ def check_parts(plan: Plan) -> list[Counterparts]:
     return found
 
 
-class Forward:
+class Forward(Way):
     """The steps of one move in place, or those that repair and settle one that stands."""
 
-    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
-        self.plan = plan
-        self.ledger = ledger
+    def __init__(self, plan: Plan, run: MoveRun | None) -> None:
+        super().__init__(plan, run)
         self.fresh = run is None or not state.is_in_place(plan, run)
-        self.record = Record() if run is None else Record.of(run)
-        self.session = steps.open_session(plan)
+
+    def go(self) -> None:
+        """Rename the table and put a view in its place; where that is done, validate what is left."""
+        noticed = []
+        if self.fresh:
+            pairs = zip(self.plan.pairs, check(self.plan, self.ledger), strict=True)
+            noticed = [note for pair, parts in pairs for note in notices.find_in_place(pair, parts, self.plan)]
+            self.show("moving in place", steps=2)
+        else:
+            self.show("settling", steps=1)
+        self.take(self.steps())
+        for note in noticed:
+            self.progress.note(note)
 
     def steps(self) -> Iterator[Step]:
         if self.fresh:
-            nothing = "Nothing has been moved."
-            yield Whole("Move in place", "rename the table and all that it has", nothing, self.take_place)
+            yield Whole("Move in place", "rename the table and all that it has", NOTHING, self.take_place)
         else:
-            failed = "The move stands, and what it lacks is not mended."
-            repaired = [*standing_views.repair(self.plan, self.record), *sequences.repair(self.plan, self.session)]
-            mended = Group(tuple(repaired))
-            yield Step("Mend", "", failed, lambda: [mended] if mended.statements else [])
+            failed = "The move is live; its view or its sequences could not be repaired."
+            found = (*standing_views.repair(self.plan, self.record), *sequences.repair(self.plan, self.session))
+            yield Step("Repair", "", failed, lambda: [Group(found)] if found else [])
         settling = "The move is complete; only the settling is left."
         yield Step("Settle", "validate foreign keys", settling, lambda: validations(self.plan, self.record))
 
@@ -85,7 +75,7 @@ class Forward:
         twins = [anatomy.read_anatomy(pair.target, plan.connection) for pair in plan.pairs]
         self.record = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.new_ends(plan))
         names = identity.read_identity(plan, self.session)
-        yield from exchange.enter(plan)
+        yield from locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")
         yield Do(lambda: checks.check_target_empty(plan))
         yield from exchange.switch(plan, found, names)
         for pair, twin in zip(plan.pairs, twins, strict=True):
@@ -93,8 +83,8 @@ class Forward:
         yield Do(lambda: self.record_in_place(plan, names))
 
     def record_in_place(self, plan: Plan, names: identity.Identity | None) -> None:
-        run = self.ledger.begin(plan, self.record | identity.to_keep(names, self.session))
-        self.ledger.advance(run, Phase.IN_PLACE)
+        self.begun = self.ledger.begin(plan, self.record | identity.to_keep(names, self.session))
+        self.advance(Phase.IN_PLACE)
         identity.forget_cached()
 
 
@@ -105,9 +95,9 @@ def refuse_differences(pair: TablePair, twin: Anatomy, plan: Plan) -> None:
     missing = tables.describe(twin) - tables.describe(anatomy.read_anatomy(now, plan.connection))
     if missing:
         raise MoveFailed(
-            f"{plan}: with its new names {pair.source} is not what {pair.target} was: it lacks "
-            f"{'; '.join(' '.join(map(str, part)) for part in sorted(missing, key=str))}. Everything is undone; "
-            "bring both tables together with ALTER TABLE, or leave in_place=True out."
+            f"{plan}: after renaming, {pair.source} does not match {pair.target}; missing: "
+            f"{'; '.join(' '.join(map(str, part)) for part in sorted(missing, key=str))}. Everything is undone. "
+            "Make both tables match with ALTER TABLE, or remove in_place=True."
         )
 
 
@@ -125,51 +115,42 @@ def is_settled(plan: Plan, schema: str, table: str, name: str) -> bool:
 # ----- and back
 
 
-def backward(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
-    """Drop the view, give the table its own names, and make the empty twin again: at once, at any size."""
-    returned = run.phase == Phase.BACK
-    progress = Progress(f"{plan}: moving back in place, database {plan.connection.alias!r}", steps=2 - returned)
-    way = Back(plan, ledger, run)
-    if not returned:
-        in_place.check_back(plan, way.kept.stay)
-        steps.run(way.go_back(), plan, way.session, progress)
-    steps.run(way.settle(), plan, way.session, progress)
-
-
-class Back:
-    """The steps of the way back of a move in place."""
-
-    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun) -> None:
-        self.plan = plan
-        self.ledger = ledger
-        self.run = run
-        self.record = Record.of(run)
-        self.session = steps.open_session(plan)
+class Back(Way):
+    """The steps of the way back of a move in place: at once, at any size."""
 
     @property
     def kept(self) -> InPlace:
-        return exchange_back.in_place_of(self.record)
+        assert self.record.in_place is not None  # noqa: S101  A move in place keeps it from its first moment.
+        return self.record.in_place
+
+    def go(self) -> None:
+        returned = self.run.phase == Phase.BACK
+        self.show("moving back in place", steps=2 - returned)
+        if not returned:
+            in_place.check_back(self.plan, self.kept.stay)
+            self.take(self.go_back())
+        self.take(self.settle())
 
     def steps(self) -> Iterator[Step]:
         yield from self.go_back()
         yield from self.settle()
 
     def go_back(self) -> Iterator[Step]:
-        yield Whole("Move back", "give the table its own names", "Nothing has been moved back.", self.give_place_back)
+        yield Whole("Move back", "rename the table to its own name", NOTHING_BACK, self.leave_place)
 
-    def give_place_back(self) -> Iterator[Action]:
-        plan, before = renew(self.plan), Record.of(self.run)
+    def leave_place(self) -> Iterator[Action]:
+        plan, kept = renew(self.plan), self.kept
         names = identity.read_identity(plan, self.session)
-        switched = exchange_back.switch(plan, names, before)
-        self.record = exchange_back.to_keep(plan, before)
-        yield from exchange_back.enter(plan)
-        yield Do(lambda: checks.check_unreferenced(plan, self.kept.stay))
-        yield from switched
-        yield Do(self.record_back)
-
-    def record_back(self) -> None:
-        self.ledger.advance(self.run, Phase.BACK, record=self.record)
-        identity.forget_cached()
+        # The table's own rows may point at content types: it still has the name by which it was found.
+        reverted = [*identity.revert(names, self.record), *exchange.revert(plan, kept)]
+        validate = exchange.to_validate(plan, kept)
+        self.record = self.record.keeping(in_place=dataclasses.replace(kept, validate=validate))
+        # The view before the table, as whoever reads the view has them.
+        yield from locks.lock([table for table in steps.tables_of(plan) if table.oid != GONE], "ACCESS EXCLUSIVE")
+        yield Do(lambda: checks.check_unreferenced(plan, kept.stay))
+        yield from reverted
+        yield Do(lambda: self.advance(Phase.BACK, self.record))
+        yield Do(identity.forget_cached)
 
     def settle(self) -> Iterator[Step]:
         settling = "The table has its own names; only the settling is left."

@@ -1,4 +1,4 @@
-"""What a move left that was cut short: how far it came, whether it can go on, and how it is given up."""
+"""An interrupted move: how far it came, whether it can be resumed, and how it is cancelled."""
 
 import hashlib
 
@@ -44,18 +44,35 @@ def fingerprint(plan: Plan) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def undo_preparation(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
+def cancel(plan: Plan, run: MoveRun) -> None:
+    """Leave the database as if the move had not begun: an empty target with its indexes and keys, no triggers.
+
+    One transaction. Raises Refused where other tables' rows point at the target by now.
+    """
+    plan = renew(plan)
+    session = steps.open_session(plan)
+    run.refresh_from_db(using=plan.connection.alias)  # A transaction that failed has changed the object alone.
+    if run.phase == Phase.PREPARED:
+        undo_preparation(plan, run, session)
+        return
+    checks.check_unreferenced(plan)
+    session.retry_transaction(lambda: undo_copy(plan, run, session))
+    for group in foreign_keys.validate_incoming(plan):
+        session.run_group(group)
+
+
+def undo_preparation(plan: Plan, run: MoveRun, session: Session) -> None:
     """Touches only what was changed, for the lock that was not granted may be the reason."""
-    sharing = sequences.is_sharing(Record.of(run), plan)
-    unshared = sequences.unshare(Record.of(run), plan) if sharing else []
-    locked = locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE") if sharing else []
+    record, unshared = Record.of(run), []
+    if sequences.is_sharing(record, plan):
+        unshared = [*locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"), *sequences.unshare(record, plan)]
     with session.transaction():
-        session.run(*locked, *unshared, *indexes.revert(Record.of(run), session.connection))
-        ledger.forget(run)
+        session.run(*unshared, *indexes.revert(record, session.connection))
+        Ledger(plan.connection.alias).forget(run)
 
 
-def undo_copy(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> None:
-    """The locks that triggers and rows need are taken at once, and let go of before another try: a writer who has
+def undo_copy(plan: Plan, run: MoveRun, session: Session) -> None:
+    """The locks that triggers and rows need are asked for at once, and released before another try: a writer who has
     read a table, or written to one that a foreign key points at, would be waited for while it waits.
     """
     session.execute_all(
@@ -68,24 +85,8 @@ def undo_copy(plan: Plan, ledger: Ledger, run: MoveRun, session: Session) -> Non
         ]
     )
     session.execute_all(indexes.revert(Record.of(run), session.connection))
+    ledger = Ledger(plan.connection.alias)
     ledger.forget(run)
     before = ledger.current(plan)
     if before and before.phase == Phase.BACK:
         session.execute_all(sync.raise_fence(plan))
-
-
-def give_up(plan: Plan, ledger: Ledger, run: MoveRun) -> None:
-    """Leave the database as if the move had not begun: an empty target with its indexes and keys, no triggers.
-
-    One transaction. Raises Refused where other tables' rows point at the target by now.
-    """
-    plan = renew(plan)
-    session = steps.open_session(plan)
-    run.refresh_from_db(using=plan.connection.alias)  # A transaction that failed has changed the object alone.
-    if run.phase == Phase.PREPARED:
-        undo_preparation(plan, ledger, run, session)
-        return
-    checks.check_unreferenced(plan)
-    session.retry_transaction(lambda: undo_copy(plan, ledger, run, session))
-    for group in foreign_keys.validate_incoming(plan):
-        session.run_group(group)

@@ -1,4 +1,4 @@
-"""Retire: the old table becomes a view of the new one, with its rows set aside, and can come back."""
+"""Retire: a view of the new table replaces the old one, whose rows are set aside; undo it, or make it final."""
 
 import dataclasses
 import functools
@@ -8,9 +8,9 @@ from rehome.errors import MoveFailed, Refused
 from rehome.models import MoveRun, Phase
 from rehome.moves import state, steps
 from rehome.moves.steps import Action, Do, Held, Step, Whole
+from rehome.moves.way import Way
 from rehome.parts import aside, foreign_keys, grants, rows, standing_views, sync, views, writes
 from rehome.plan import resolve
-from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
 from rehome.plan.record import Json, Record
 from rehome.postgres import catalog, locks, sql
@@ -18,70 +18,56 @@ from rehome.postgres.session import Group
 from rehome.postgres.sql import Statement
 from rehome.postgres.tables import ForeignKey
 from rehome.preflight import retirement, tables
-from rehome.terminal import Progress
 from rehome.verify import comparison, report
 
-AGAIN = "the command"
 
+class Retiring(Way):
+    """What the steps of a retirement, of its undo and of its end share.
 
-def retire(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
-    """Compare every row, then let views take the old tables' places in one short transaction.
-
-    Raises Refused or MoveFailed with nothing changed. Where the move is retired, its views are mended, and what a
-    crash left is made up for.
+    Each raises Refused where the move can't go that way, as soon as it is made.
     """
-    database = f"database {plan.connection.alias!r}"
-    if run is not None and state.is_retired(plan, run):
-        way = Retire(plan, ledger, run)
-        progress = Progress(f"{plan}: retired, {database}", steps=1)
-    else:
-        way = Retire(plan, ledger, retirement.check(plan, run))
-        progress = Progress(f"{plan}: retiring, {database}", steps=3)
-        with progress.step("compare every row"):
-            way.refuse_unequal()
-    steps.run(way.steps(), plan, way.session, progress, again=AGAIN)
 
-
-class Way:
-    """What the steps of a retirement, of its undo and of its end share."""
-
-    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun) -> None:
-        self.plan = plan
-        self.ledger = ledger
-        self.run = run
-        self.record = Record.of(run)
-        self.session = steps.open_session(plan)
-
-    def advance(self, phase: Phase, record: Record) -> None:
-        self.record = record
-        self.ledger.advance(self.run, phase, record=record)
+    again = "the command"
 
     def validations(self, keys: Iterable[Json] | None) -> Iterator[Action]:
         """Validate the foreign keys that were added, as far as they are still there; blocks nobody."""
         for key in map(foreign_keys.from_json, keys or ()):
-            gone = functools.partial(self.is_gone, key)
-            yield dataclasses.replace(foreign_keys.validate(key), unless=gone)
+            yield dataclasses.replace(foreign_keys.validate(key), unless=functools.partial(self.is_gone, key))
         yield Do(lambda: self.advance(Phase(self.run.phase), self.record.keeping(unvalidated=None)))
 
     def is_gone(self, key: ForeignKey) -> bool:
         return not self.stands(key)
 
     def stands(self, key: ForeignKey) -> bool:
-        return catalog.is_validated(self.session.connection, key.schema, key.table, key.name) is not None
+        return catalog.is_validated(self.plan.connection, key.schema, key.table, key.name) is not None
 
 
-class Retire(Way):
+class Retire(Retiring):
     """The steps of a retirement, or those that repair one."""
+
+    def __init__(self, plan: Plan, run: MoveRun | None) -> None:
+        self.retired = state.is_retired(plan, run)
+        super().__init__(plan, run if self.retired else retirement.check(plan, run))
+
+    def go(self) -> None:
+        """Compare every row, then replace the old tables by views in one short transaction. After a failure nothing
+        has changed. Where the move is retired, repair its views, and do what a crash left undone.
+        """
+        self.show("retired" if self.retired else "retiring", steps=1 if self.retired else 3)
+        if not self.retired:
+            with self.progress.step("compare every row"):
+                self.refuse_unequal()
+        self.take(self.steps())
 
     def steps(self) -> Iterator[Step]:
         failed = "The move is retired."
-        if state.is_retired(self.plan, self.run):
-            yield Held("Mend", "", failed, self.repair)
-            yield Step("Settle", "views and foreign keys", failed, lambda: self.validations(self.record.unvalidated))
+        if self.retired:
+            yield Held("Repair", "", failed, self.repair)
         else:
-            says = "put views in the old tables' places"
+            says = "replace the old tables by views"
             yield Whole("Retire", says, "Nothing has been retired.", self.replace_by_views)
-            yield Step("Settle", "validate foreign keys", failed, lambda: self.validations(self.record.unvalidated))
+        says = "views and foreign keys" if self.retired else "validate foreign keys"
+        yield Step("Settle", says, failed, lambda: self.validations(self.record.unvalidated))
 
     def repair(self) -> Iterator[Action]:
         if repaired := standing_views.repair(self.plan, self.record):
@@ -93,7 +79,7 @@ class Retire(Way):
         self.ledger.record_verification(self.run, found.as_json())
         if not found.ok:
             raise Refused(
-                f"{self.plan} is not in order, and retiring its old table would hide that.",
+                f"Verification of {self.plan} failed, and retiring its old table would hide what is wrong.",
                 f"Run `manage.py verifymoves {self.plan.move.target}`, which says what is wrong and how to cure it.",
             )
 
@@ -119,13 +105,11 @@ class Retire(Way):
         yield Do(lambda: self.advance(Phase.RETIRED, self.record | self.to_keep()))
 
     def to_keep(self) -> Record:
-        """When the views stand, what `unretire` and the verification need."""
-        granted = dict(self.record.grants)
-        for table, added in grants.to_keep(self.plan).grants.items():
-            granted[table] = (*granted.get(table, ()), *added)
+        """What the undo and the verification need, once the views are there."""
+        before, added = self.record.grants, grants.to_keep(self.plan).grants
         return Record(
             aside=aside.to_keep(self.plan),
-            grants=granted,
+            grants=before | {table: (*before.get(table, ()), *given) for table, given in added.items()},
             ends=foreign_keys.new_ends(self.plan),
             views=standing_views.to_keep(self.plan),
         )
@@ -134,41 +118,37 @@ class Retire(Way):
 # ----- and back
 
 
-def unretire(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
-    """Fill the old tables with what was written since, and give them their names, triggers and foreign keys again.
-
-    Raises Refused, or MoveFailed with the move as retired as before. Where the move is live already, only what a
-    crash left is made up for.
-    """
-    back = run is not None and run.phase == Phase.LIVE
-    if run is None or not back:
-        run = retirement.check_retired(plan, run)
-        tables.refuse_moved_on(plan)
-    progress = Progress(f"{plan}: bringing back, database {plan.connection.alias!r}", steps=1 if back else 3)
-    way = Unretire(plan, ledger, run)
-    steps.run(way.steps(), plan, way.session, progress, again=AGAIN)
-
-
-class Unretire(Way):
+class Unretire(Retiring):
     """The steps of the undo of a retirement, or those that are left of one."""
 
-    def __init__(self, plan: Plan, ledger: Ledger, run: MoveRun) -> None:
-        super().__init__(plan, ledger, run)
-        self.old = plan if run.phase == Phase.LIVE else resolve.plan_of(plan, run, own_names=True)
+    def __init__(self, plan: Plan, run: MoveRun | None) -> None:
+        self.live = run is not None and run.phase == Phase.LIVE
+        super().__init__(plan, run if self.live else retirement.check_retired(plan, run))
+        self.old = plan if self.live else resolve.plan_of(plan, self.run, own_names=True)
         self.session = steps.open_session(self.old)
+
+    def go(self) -> None:
+        """Fill the old tables with what was written since; give them their names, triggers and foreign keys again.
+
+        After a failure the move is as retired as before. Where it is live already, do what a crash left undone.
+        """
+        if not self.live:
+            tables.refuse_moved_on(self.plan)
+        self.show("unretiring", steps=1 if self.live else 3)
+        self.take(self.steps())
 
     def steps(self) -> Iterator[Step]:
         retired = "The move is still retired."
-        if self.run.phase != Phase.LIVE:
+        if not self.live:
             yield Held("Fill", "fill the old tables", retired, self.fill, isolation="REPEATABLE READ")
-            says = "compare every row, put the old tables in the views' places"
-            yield Held("Bring back", says, retired, self.return_tables)
-        yield Step("Foreign keys", "foreign keys", "The old tables are back.", self.restore_keys)
+            says = "compare every row, replace the views by the old tables"
+            yield Held("Unretire", says, retired, self.replace_by_tables)
+        yield Step("Foreign keys", "foreign keys", "The move is live again.", self.revert_keys)
 
     @property
     def afterwards(self) -> Plan:
         """The plan as its tables are once the keys that were moved off the sources have left the targets."""
-        gone = {(key.schema, key.table, key.name) for key in self.returning_keys()}
+        gone = {(key.schema, key.table, key.name) for key in self.moved_keys()}
         pairs = []
         for pair in self.old.pairs:
             stay = tuple(k for k in pair.target.incoming if (k.schema, k.table, k.name) not in gone)
@@ -179,7 +159,7 @@ class Unretire(Way):
         """Beside everybody; what is written meanwhile follows when the tables change places."""
         yield from refill(resolve.plan_of(self.plan, self.run, own_names=False))
 
-    def return_tables(self) -> Iterator[Action]:
+    def replace_by_tables(self) -> Iterator[Action]:
         """Who reads a view waits until the commit, who reads a target does not."""
         yield Group(tuple(self.replace_views()))
         yield from refill(self.old)
@@ -203,32 +183,32 @@ class Unretire(Way):
         if not found.equal:
             shown = "; ".join(map(str, found.differences))
             raise MoveFailed(
-                f"{self.plan}: {shown or 'the old table'} can't be made what the target is. Everything is undone, and "
-                "the move is still retired. Correct the rows that are named in the target, then run the command again."
+                f"{self.plan}: {shown or 'the old table'} could not be synchronised with the target. Everything is "
+                "undone, and the move is still retired. Correct these rows in the target, then run the command again."
             )
 
     def record_back(self) -> None:
-        unvalidated = validated(*self.own_keys(), *self.returning_keys())
+        unvalidated = validated(*self.own_keys(), *self.moved_keys())
         self.advance(Phase.LIVE, self.record.keeping(aside=None, ends={}, views={}, unvalidated=unvalidated))
 
-    def restore_keys(self) -> Iterator[Action]:
+    def revert_keys(self) -> Iterator[Action]:
         """Each in a transaction of its own; until then the target's foreign keys speak for both tables."""
-        own, returning = self.own_keys(), self.returning_keys()
+        own, moved = self.own_keys(), self.moved_keys()
         for key in own:
             ours = str(key.end) in foreign_keys.source_names(self.old)
             added = foreign_keys.add(key if ours else foreign_keys.at_its_end(key, self.ledger))
             yield Group(tuple(added), unless=functools.partial(self.stands, key))
-        for key in returning:
+        for key in moved:
             yield Group(tuple(foreign_keys.move(key, foreign_keys.home_of(key))))
-        # What a run has recorded when it put the tables back.
+        # What a run has recorded when it unretired the tables.
         unvalidated = self.record.unvalidated
-        yield from self.validations(validated(*own, *returning) if unvalidated is None else unvalidated)
+        yield from self.validations(validated(*own, *moved) if unvalidated is None else unvalidated)
         yield Do(lambda: self.advance(Phase.LIVE, self.record.keeping(foreign_keys=None)))
 
     def own_keys(self) -> list[ForeignKey]:
-        return [foreign_keys.from_json(record) for record in self.record.foreign_keys or ()]
+        return list(map(foreign_keys.from_json, self.record.foreign_keys or ()))
 
-    def returning_keys(self) -> list[ForeignKey]:
+    def moved_keys(self) -> list[ForeignKey]:
         return foreign_keys.moved_off(foreign_keys.read(self.old), self.old)
 
 
@@ -246,15 +226,15 @@ def refill(plan: Plan) -> Iterator[Statement]:
 # ----- and for good
 
 
-def drop(plan: Plan, ledger: Ledger, run: MoveRun | None) -> None:
+class Drop(Retiring):
     """Drop the rows that were set aside; the views stay, and there is no way back."""
-    way = Drop(plan, ledger, retirement.check_retired(plan, run))
-    progress = Progress(f"{plan}: dropping, database {plan.connection.alias!r}", steps=1)
-    steps.run(way.steps(), plan, way.session, progress, again=AGAIN)
 
+    def __init__(self, plan: Plan, run: MoveRun | None) -> None:
+        super().__init__(plan, retirement.check_retired(plan, run))
 
-class Drop(Way):
-    """The one step by which nothing is left to come back."""
+    def go(self) -> None:
+        self.show("dropping", steps=1)
+        self.take(self.steps())
 
     def steps(self) -> Iterator[Step]:
         yield Held("Drop", "drop what was set aside", "Nothing has been dropped.", self.drop_aside)

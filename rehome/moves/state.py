@@ -1,4 +1,4 @@
-"""Where a run stands, as its record says and as the tables agree; which phases there are says `plan.phases`."""
+"""Where a run stands, by its record and by the tables; the phases themselves are in `plan.phases`."""
 
 from rehome.models import MoveRun, Phase
 from rehome.parts import sequences, standing_views, sync
@@ -27,11 +27,9 @@ def is_in_place(plan: Plan, run: MoveRun) -> bool:
 
 def is_retired(plan: Plan, run: MoveRun | None) -> bool:
     """The same for a retired move, whose view may be gone where the set-aside table is still there."""
-    return (
-        run is not None
-        and run.phase == Phase.RETIRED
-        and (plan.main.source.kind == "v" or resolve.is_source(plan, run))
-    )
+    if run is None or run.phase != Phase.RETIRED:
+        return False
+    return plan.main.source.kind == "v" or resolve.is_source(plan, run)
 
 
 def went_in_place(run: MoveRun) -> bool:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from django.db import DatabaseError, InterfaceError, OperationalError
 from psycopg.errors import ObjectNotInPrerequisiteState
 
-from rehome.errors import LockNotObtained, MoveFailed, RehomeError, one_line
+from rehome.errors import LockNotObtained, MoveFailed, one_line
 from rehome.parts import content_types
 from rehome.plan.plan import Plan
 from rehome.postgres import waiting
@@ -139,13 +139,6 @@ def perform(
                 execute(action)
 
 
-def run(way: Iterable[Step], plan: Plan, session: Session, progress: Progress, *, again: str = "the migration") -> None:
-    """Run the steps of a way in order. A failure is told with where the rows are, and with what to run `again`."""
-    for step in way:
-        with explained(plan, step.outcome, again=again):
-            step.run(session, progress)
-
-
 def open_session(plan: Plan) -> Session:
     tables = {table.oid for pair in plan.pairs for table in (pair.source, pair.target)}
     pointed_at = {key.referenced_oid for pair in plan.pairs for key in pair.target.foreign_keys}
@@ -154,7 +147,7 @@ def open_session(plan: Plan) -> Session:
 
 @contextlib.contextmanager
 def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iterator[None]:
-    """Say what PostgreSQL said, what has become of the rows: `outcome`, a sentence, and what to run `again`."""
+    """Add to PostgreSQL's error where the rows are: `outcome`, a sentence, and what to run `again`."""
     try:
         yield
     except LockNotObtained as error:
@@ -164,14 +157,14 @@ def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iter
 
 
 def describe(error: Exception, outcome: str, again: str) -> str:
-    """A sentence on what PostgreSQL said, or on its silence, then `outcome`, and what to do."""
+    """PostgreSQL's error, or that it is gone, then `outcome`, and what to do."""
     cause = error.__cause__
     state = getattr(cause, "sqlstate", None) or ""
     if isinstance(cause, ObjectNotInPrerequisiteState) and cause.diag.message_hint:
         # What a fence says is whole sentences.
         return f"PostgreSQL refused: {cause.diag.message_primary} {outcome} {cause.diag.message_hint}"
     if isinstance(error, (OperationalError, InterfaceError)) and state[:2] not in REFUSALS:
-        return f"The connection was lost or the server gave up: {one_line(error)}. {outcome} Run {again} again."
+        return f"The connection was lost or the server failed: {one_line(error)}. {outcome} Run {again} again."
     return (
         f"PostgreSQL refused: {one_line(error)}. {outcome} "
         f"Correct the rows or the definition that it names, then run {again} again."
@@ -180,17 +173,3 @@ def describe(error: Exception, outcome: str, again: str) -> str:
 
 def tables_of(plan: Plan) -> list[Table]:
     return [table for pair in plan.pairs for table in (pair.source, pair.target)]
-
-
-@contextlib.contextmanager
-def undone_on_failure(plan: Plan, undo: Callable[[], object]) -> Iterator[None]:
-    """After a failure, undo what is committed already if that can be done at once; else the next run begins so."""
-    alone = plan.connection.connection
-    try:
-        yield
-    except BaseException:
-        # On a new connection nothing would keep another run away, and a lock may not be granted now.
-        if plan.connection.connection is alone:
-            with contextlib.suppress(DatabaseError, InterfaceError, RehomeError):
-                undo()
-        raise

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Combinable
 
 from rehome.errors import Refused
 from rehome.plan.declaration import Declaration
@@ -51,63 +52,52 @@ class FieldMapping:
 
     @property
     def has_expressions(self) -> bool:
-        given = [*self.move.fields.values(), *self.move.backward_fields.values()]
+        given = (*self.move.fields.values(), *self.move.backward_fields.values())
         return not all(isinstance(value, str) for value in given)
 
     @functools.cached_property
     def plain(self) -> dict[str, str]:
         """Target field to source field, where the value is taken as it is."""
-        pairs = {name: name for name in self.target_fields if name in self.source_fields}
-        pairs |= {name: value for name, value in self.move.fields.items() if isinstance(value, str)}
-        return {
-            target: source
-            for target, source in pairs.items()
-            if target in self.target_fields and isinstance(self.move.fields.get(target, ""), str)
-        }
+        same = {name: name for name in self.target_fields if name in self.source_fields}
+        pairs = {**same, **self.move.fields}
+        return {name: value for name, value in pairs.items() if name in self.target_fields and isinstance(value, str)}
 
     @functools.cached_property
     def computed(self) -> dict[str, Compiled]:
         """Target field to the SQL of its expression."""
-        return {
-            name: compile_expression(expression, self.source, self.connection, f"fields[{name!r}]")
-            for name, expression in self.move.fields.items()
-            if not isinstance(expression, str)
-        }
+        given = {name: value for name, value in self.move.fields.items() if not isinstance(value, str)}
+        return self.compile(given, self.source, "fields")
 
     @functools.cached_property
     def computed_back(self) -> dict[str, Compiled]:
+        given = self.move.backward_fields.items()
+        named = {name: models.F(value) if isinstance(value, str) else value for name, value in given}
+        return self.compile(named, self.target, "backwards")
+
+    def compile(self, given: Mapping[str, Combinable], model: Model, place: str) -> dict[str, Compiled]:
         return {
-            name: compile_expression(
-                models.F(expression) if isinstance(expression, str) else expression,
-                self.target,
-                self.connection,
-                f"backwards[{name!r}]",
-            )
-            for name, expression in self.move.backward_fields.items()
+            name: compile_expression(value, model, self.connection, f"{place}[{name!r}]")
+            for name, value in given.items()
         }
 
     def refuse_unknown_names(self) -> None:
-        many_to_many = {field.name for field in implicit_many_to_many(self.source)}
-        many_to_many_target = {field.name for field in implicit_many_to_many(self.target)}
-        known_source = set(self.source_fields) | many_to_many
-        known_target = set(self.target_fields) | many_to_many_target
-        read = {value for value in self.move.fields.values() if isinstance(value, str)}
-        read_back = {value for value in self.move.backward_fields.values() if isinstance(value, str)}
+        of_source = {*self.source_fields, *(field.name for field in implicit_many_to_many(self.source))}
+        of_target = {*self.target_fields, *(field.name for field in implicit_many_to_many(self.target))}
         for given, known, model, place in (
-            (set(self.move.fields), known_target, self.target, "fields"),
-            (read, known_source, self.source, "fields"),
-            (set(self.move.backward_fields), known_source, self.source, "backwards"),
-            (read_back, known_target, self.target, "backwards"),
-            (set(self.move.discard), known_source | known_target, self.source, "discard"),
+            (self.move.fields, of_target, self.target, "fields"),
+            (self.move.fields.values(), of_source, self.source, "fields"),
+            (self.move.backward_fields, of_source, self.source, "backwards"),
+            (self.move.backward_fields.values(), of_target, self.target, "backwards"),
+            (self.move.discard, of_source | of_target, self.source, "discard"),
         ):
-            refuse_unknown(sorted(given), known, model, f"{place} of {self.move} names", "Its fields are")
+            names = sorted({value for value in given if isinstance(value, str)})
+            refuse_unknown(names, known, model, f"{place} of {self.move} names", "Its fields are")
 
     def refuse_sources_without_target(self) -> None:
-        read_by_expressions = {column for compiled in self.computed.values() for column in compiled.reads}
+        read = {column for compiled in self.computed.values() for column in compiled.reads}
         for name, field in self.source_fields.items():
-            if name in self.plain.values() or field.column in read_by_expressions or field.generated:
-                continue
-            if name not in self.move.discard:
+            known = name in self.plain.values() or name in self.move.discard
+            if not known and field.column not in read and not field.generated:
                 raise Refused(
                     f"{self.target._meta.label} has no field for {self.source._meta.label}.{name}.",
                     f"Add it to the target, map it with fields={{...: {name!r}}}, "
@@ -134,36 +124,46 @@ class FieldMapping:
                 changing = catalog.changing_functions(self.connection, compiled.functions) if compiled.reads else []
                 if changing:
                     raise Refused(
-                        f"{place}[{name!r}] gives another value at each call, because of {changing[0]}(), though it "
+                        f"{place}[{name!r}] has another value at each call, because of {changing[0]}(), but it "
                         f"reads {', '.join(sorted(compiled.reads))}.",
                         "Use a constant in its place, or an expression that reads no column and only fills new rows.",
                     )
 
     def irreversible(self) -> list[str]:
-        """One clause for each source field that nothing of the target gives back."""
-        given_back = set(self.plain.values()) | set(self.computed_back)
+        """One clause for each source field that is not computed from the target."""
+        carried = {*self.plain.values(), *self.computed_back}
         return [
             f"{self.source._meta.label}.{name} has no entry in backwards={{...}}"
             for name, field in self.source_fields.items()
-            if name not in given_back and not field.generated
+            if name not in carried and not field.generated
         ]
 
     def table_pair(self) -> TablePair:
-        source = self.source_table(self.source)
-        target = get_table(self.connection, self.target)
-        key = self.key_pairs()
-        forward = [self.forward_assignment(name, source, target) for name in self.target_fields]
-        backward = [self.backward_assignment(name, source, target) for name in self.source_fields]
-        return TablePair(
-            source=source,
-            target=target,
-            source_model=self.source,
-            target_model=self.target,
-            forward=Flow(source, target, key, in_table_order(forward, target)),
-            backward=Flow(target, source, tuple((t, s) for s, t in key), in_table_order(backward, source)),
-            lost=tuple(self.lost_columns(target)),
-            dropped=tuple(find_dropped(self.connection, self.target, target)),
+        source, target, key = self.source_table(self.source), get_table(self.connection, self.target), self.key_pairs()
+        here = {name: get_column(source, self.source, field) for name, field in self.source_fields.items()}
+        there = {name: get_column(target, self.target, field) for name, field in self.target_fields.items()}
+        forward = {name: take(there[name], here[origin]) for name, origin in self.plain.items()}
+        forward |= {name: compute(there[name], value) for name, value in self.computed.items() if name in there}
+        for name, field in self.target_fields.items():
+            value = None if name in forward or field.generated else self.fill(field, there[name])
+            if value is not None:
+                forward[name] = compute(there[name], Compiled(value, frozenset(), frozenset()))
+        # Of several fields with the same value, the first one is read on the way back.
+        backward = {origin: take(here[origin], there[name]) for name, origin in reversed(self.plain.items())}
+        backward |= {name: compute(here[name], value) for name, value in self.computed_back.items() if name in here}
+        carried = [value for name, value in forward.items() if not self.target_fields[name].generated]
+        returned = [value for name, value in backward.items() if not self.source_fields[name].generated]
+        flows = (
+            Flow(source, target, key, in_table_order(carried, target)),
+            Flow(target, source, turned(key), in_table_order(returned, source)),
         )
+        return self.make_pair(self.source, self.target, flows, tuple(self.lost_columns(target)))
+
+    def make_pair(
+        self, source: Model, target: Model, flows: tuple[Flow, Flow], lost: tuple[LostColumn, ...]
+    ) -> TablePair:
+        tables = flows[0].origin, flows[0].destination
+        return TablePair(*tables, source, target, *flows, lost, tuple(find_dropped(self.connection, target, tables[1])))
 
     def source_table(self, model: Model) -> Table:
         return self.sources.get(model._meta.db_table) or get_table(self.connection, model)
@@ -177,47 +177,22 @@ class FieldMapping:
         if {source for source, _ in pairs} != {field.column for field in self.source._meta.pk_fields}:
             raise Refused(
                 f"The primary keys of {self.source._meta.label} and {self.target._meta.label} are not the same fields.",
-                "Give the target the source's primary key; keys never change in a move.",
+                "Make the target's primary key the same as the source's; a move never changes keys.",
             )
         return tuple(pairs)
-
-    def forward_assignment(self, name: str, source: Table, target: Table) -> Assignment | None:
-        field = self.target_fields[name]
-        column = get_column(target, self.target, field)
-        if field.generated:
-            return None
-        if name in self.computed:
-            return Assignment(column, self.computed[name].sql, self.computed[name].reads, limit(column))
-        if name in self.plain:
-            origin = get_column(source, self.source, self.source_fields[self.plain[name]])
-            return take(column, origin)
-        filled = self.fill(field, column)
-        return None if filled is None else Assignment(column, filled, frozenset(), limit(column))
-
-    def backward_assignment(self, name: str, source: Table, target: Table) -> Assignment | None:
-        field = self.source_fields[name]
-        column = get_column(source, self.source, field)
-        if field.generated:
-            return None
-        if name in self.computed_back:
-            return Assignment(column, self.computed_back[name].sql, self.computed_back[name].reads, limit(column))
-        for target_name, source_name in self.plain.items():
-            if source_name == name:
-                return take(column, target.column(column_of(self.target_fields[target_name])))
-        return None
 
     def fill(self, field: Field, column: Column) -> str | None:
         """The value of a column that only the target has, for rows from the source; None leaves it to the table."""
         if column.default is not None or column.identity:
             return None
         if field.has_default():
-            hint = f"Give an expression, such as fields={{{field.name!r}: RandomUUID()}}, or use db_default."
+            hint = f"Use an expression, such as fields={{{field.name!r}: RandomUUID()}}, or db_default."
             return compile_default(field, self.target, self.connection, hint)
         if not column.nullable:
             raise Refused(
                 f"{self.source._meta.label} has no field for {self.target._meta.label}.{field.name}, "
                 "which is NOT NULL and has no default.",
-                f"Map it with fields={{{field.name!r}: ...}}, or give it a default or null=True.",
+                f"Map it with fields={{{field.name!r}: ...}}, or add a default or null=True to it.",
             )
         return None
 
@@ -226,7 +201,7 @@ class FieldMapping:
         carried = {column for compiled in self.computed_back.values() for column in compiled.reads}
         lost = []
         for name, field in self.target_fields.items():
-            if name in self.plain or name in self.move.discard or field.column in carried or field.generated:
+            if name in {*self.plain, *self.move.discard} or field.column in carried or field.generated:
                 continue
             column = target.column(column_of(field))
             if name not in self.computed:
@@ -239,10 +214,9 @@ class FieldMapping:
         """Pairs of many-to-many fields whose tables Django made by itself."""
         target_fields = {field.name: field for field in implicit_many_to_many(self.target)}
         source_fields = {field.name: field for field in implicit_many_to_many(self.source)}
-        renamed = {name: value for name, value in self.move.fields.items() if name in target_fields}
         pairs = []
         for name, target_field in target_fields.items():
-            if source_field := source_fields.pop(str(renamed.get(name, name)), None):
+            if source_field := source_fields.pop(str(self.move.fields.get(name, name)), None):
                 pairs.append((source_field, target_field))
         for name in sorted(set(source_fields) - self.move.discard):
             raise Refused(
@@ -252,27 +226,15 @@ class FieldMapping:
         return pairs
 
     def many_to_many_pair(self, source_field: Any, target_field: Any) -> TablePair:
-        source_model = source_field.remote_field.through
-        target_model = target_field.remote_field.through
-        source = self.source_table(source_model)
-        target = get_table(self.connection, target_model)
-        columns = [
+        source_model, target_model = source_field.remote_field.through, target_field.remote_field.through
+        source, target = self.source_table(source_model), get_table(self.connection, target_model)
+        columns = (
             (source_model._meta.pk.column, target_model._meta.pk.column),
             (source_field.m2m_column_name(), target_field.m2m_column_name()),
             (source_field.m2m_reverse_name(), target_field.m2m_reverse_name()),
-        ]
-        forward = [take(target.column(t), source.column(s)) for s, t in columns]
-        backward = [take(source.column(s), target.column(t)) for s, t in columns]
-        return TablePair(
-            source=source,
-            target=target,
-            source_model=source_model,
-            target_model=target_model,
-            forward=Flow(source, target, (columns[0],), tuple(forward)),
-            backward=Flow(target, source, (columns[0][::-1],), tuple(backward)),
-            lost=(),
-            dropped=tuple(find_dropped(self.connection, target_model, target)),
         )
+        flows = (copy_columns(source, target, columns), copy_columns(target, source, turned(columns)))
+        return self.make_pair(source_model, target_model, flows, ())
 
     def references(self) -> list[Reference]:
         """Relations that point at one model in the source and at another in the target."""
@@ -299,7 +261,7 @@ def compile_default(field: Field, model: Model, connection: BaseDatabaseWrapper,
     value = field.get_default()
     if callable(field.default) and field.get_default() != value:
         raise Refused(
-            f"The default of {model._meta.label}.{field.name} is a function that gives another value at each call, "
+            f"The default of {model._meta.label}.{field.name} is a function that returns another value at each call, "
             "which PostgreSQL cannot run for each row.",
             hint,
         )
@@ -307,9 +269,23 @@ def compile_default(field: Field, model: Model, connection: BaseDatabaseWrapper,
     return compile_expression(given, model, connection, field.name).sql
 
 
+def compute(column: Column, compiled: Compiled) -> Assignment:
+    return Assignment(column, compiled.sql, compiled.reads, limit(column))
+
+
 def take(column: Column, origin: Column) -> Assignment:
     """The value of `origin` as it is."""
     return Assignment(column, read_column(origin.name), frozenset({origin.name}), limit(column, origin))
+
+
+def copy_columns(origin: Table, destination: Table, columns: tuple[tuple[str, str], ...]) -> Flow:
+    """The first of them is the key."""
+    taken = (take(destination.column(there), origin.column(here)) for here, there in columns)
+    return Flow(origin, destination, columns[:1], tuple(taken))
+
+
+def turned(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((there, here) for here, there in pairs)
 
 
 def limit(column: Column, origin: Column | None = None) -> int | None:
@@ -321,7 +297,7 @@ def limit(column: Column, origin: Column | None = None) -> int | None:
     return None if bounded and origin and origin.modifiers[0] <= length else length
 
 
-def in_table_order(assignments: Iterable[Assignment | None], table: Table) -> tuple[Assignment, ...]:
+def in_table_order(assignments: Iterable[Assignment], table: Table) -> tuple[Assignment, ...]:
     """The order in which models have their fields changes with a squashed migration; the triggers must not."""
-    by_column = {assignment.column.name: assignment for assignment in assignments if assignment}
+    by_column = {assignment.column.name: assignment for assignment in assignments}
     return tuple(by_column[column.name] for column in table.columns if column.name in by_column)

@@ -15,7 +15,7 @@ class Standing:
     uses: Literal["source", "both", "target"]
     """The tables that have the project's rows, and may be written to."""
     interrupted: str = ""
-    """What stands, where no run stays by itself: `migrate` resumes it, or cancels it; empty elsewhere."""
+    """How far an interrupted run came: `migrate` resumes it, or cancels it. Empty where no run is interrupted."""
     online: bool = False
     """Whether rows were copied beside writers, so that the move is resumed online whatever is declared by now."""
     compared: Literal["tables", "view", ""] = ""
@@ -23,7 +23,7 @@ class Standing:
 
 
 PHASES = {
-    # The target's foreign keys and indexes are put away; the rows come next, all at once or in batches. In place, the
+    # The target's foreign keys and indexes are dropped; the rows come next, all at once or in batches. In place, the
     # run begins and ends in one transaction.
     Phase.PREPARED: Standing(
         frozenset({Phase.COPYING, Phase.MOVED, Phase.IN_PLACE}), "source", interrupted="No row is copied yet"

@@ -165,12 +165,10 @@ NOTHING = Record()
 
 
 def decode(kind: Any, value: Any) -> Any:
-    """`value`, as `as_json` and JSON have left it, as a `kind` again. What an older version kept beside is let go."""
-    if isinstance(kind, types.UnionType):
-        if value is None:
-            return None
-        (kind,) = (member for member in typing.get_args(kind) if member is not type(None))
+    """`value`, as `as_json` and JSON have left it, as a `kind` again. What only an older version kept is left out."""
     arguments = typing.get_args(kind)
+    if isinstance(kind, types.UnionType):  # The other one is None.
+        return None if value is None else decode(arguments[0], value)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(**{name: decode(hints[name], item) for name, item in value.items() if name in hints})

@@ -66,7 +66,7 @@ class Renaming:
             constraints={old: new for old, new in self.constraints.items() if old in constraints},
             indexes={old: new for old, new in self.indexes.items() if old in indexes},
             keys={
-                column: (that_stands(before, table.sequences[column]), that_stands(after, table.sequences[column]))
+                column: (still_granted(before, table.sequences[column]), still_granted(after, table.sequences[column]))
                 for column, (before, after) in self.keys.items()
                 if column in table.sequences
             },
@@ -75,7 +75,7 @@ class Renaming:
         )
 
 
-def that_stands(key: Key, sequence: Sequence) -> Key:
+def still_granted(key: Key, sequence: Sequence) -> Key:
     """With those of its grants alone that the sequence has by now."""
     held = {(given.grantee, given.privilege) for given in sequence.grants}
     standing = tuple(given for given in key.sequence.grants if (given.grantee, given.privilege) in held)

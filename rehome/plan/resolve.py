@@ -52,9 +52,9 @@ def find_lost_views(move: Declaration, connection: BaseDatabaseWrapper) -> dict[
     found = {}
     in_place = Record.of(run).in_place
     for renaming in [pair.renaming for pair in in_place.pairs] if in_place else []:
-        schema, (old, new) = renaming.schema, renaming.table
-        target = catalog.read_table(connection, Identifier(schema, new).as_string())
-        if target and catalog.read_table(connection, Identifier(schema, old).as_string()) is None:
+        old, new = renaming.table
+        target = find(connection, renaming.schema, new)
+        if target and find(connection, renaming.schema, old) is None:
             names = {there: here for here, there in renaming.columns.items()}
             columns = [dataclasses.replace(c, name=names[c.name]) for c in target.columns if c.name in names]
             found[old] = as_view(target, old, columns)

@@ -66,7 +66,7 @@ def test_a_way_back_that_would_lose_it_changes_nothing(resident: Profile, target
         farm.migrate(*target)
     assert str(refusal.value) == (
         f"public.accounts_profile.province_id has values in 1 rows, such as {resident.pk}, which portal.Profile can't "
-        "hold: taking back accounts.0004_profile_province, which added it, would drop them. Empty it first, or run "
+        "hold: unapplying accounts.0004_profile_province, which added it, would drop them. Empty it first, or run "
         "`manage.py migrate accounts 0003_profile_organization_index`, which drops it with its values."
     )
     assert farm.picture(records=True) == before

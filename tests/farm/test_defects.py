@@ -65,7 +65,7 @@ def test_5_rows_born_after_the_move_outlive_the_rollback(monolith: None) -> None
     assert portal.Printer.objects.get(pk=printer.pk).profile_id == profile.pk
 
 
-def test_6_both_tables_stay_in_step_whichever_is_written(monolith: None) -> None:
+def test_6_both_tables_stay_in_sync_whichever_is_written(monolith: None) -> None:
     farm.migrate()
 
     portal.Printer.objects.filter(pk=10).update(printing=False)

@@ -259,7 +259,7 @@ def test_showmoves_says_that_a_move_is_in_place(in_place: None, capsys: pytest.C
     ] * 2
 
 
-def test_to_migrate_again_mends_and_validates_what_is_left(in_place: None) -> None:
+def test_migrating_again_repairs_and_validates_what_is_left(in_place: None) -> None:
     before = picture_of_tables()
     farm.sql("DROP VIEW portal_printer; CREATE VIEW portal_printer AS SELECT * FROM printers_printer")
     Migration(MODELS["printers"], "printers", "0002_migrate_printer_data").forwards()

@@ -1,4 +1,4 @@
-"""A failure at any statement of retiring, or of bringing back, leaves everything as it was, and so does a kill."""
+"""A failure at any statement of retiring or unretiring leaves everything as it was, and so does a kill."""
 
 import itertools
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def test_a_failure_at_any_statement_of_retiring(moving: Moving) -> None:
 
 
 @pytest.mark.long
-def test_a_failure_at_any_statement_of_bringing_back(moving: Moving) -> None:
+def test_a_failure_at_any_statement_of_unretiring(moving: Moving) -> None:
     before = farm.picture()
     moving.retire()
     # The first that runs when the old table is back.
@@ -118,7 +118,7 @@ def test_a_connection_lost_while_retiring(moving: Moving, begin: str) -> None:
 @pytest.mark.parametrize(
     "begin", ["DROP VIEW", 'ALTER TABLE "public"."rehome_aside', 'UPDATE "rehome_moverun" SET "move"']
 )
-def test_a_connection_lost_while_bringing_back(moving: Moving, begin: str) -> None:
+def test_a_connection_lost_while_unretiring(moving: Moving, begin: str) -> None:
     moving.retire()
     before = farm.picture()
     with (
@@ -163,7 +163,7 @@ def test_retiring_reads_no_rows_under_a_lock_that_others_wait_for(moving: Moving
     assert all("AccessExclusiveLock" in s.held["portal_profile"] for s in locked if "portal_profile" in s.held)
 
 
-def test_bringing_back_lets_new_code_read_and_everybody_log_in(moving: Moving) -> None:
+def test_while_a_move_is_unretired_new_code_reads_and_users_log_in(moving: Moving) -> None:
     moving.retire()
     farm.sql("UPDATE accounts_profile SET organization = 'changed meanwhile'")
     visits: list[str] = []

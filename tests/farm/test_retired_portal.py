@@ -1,4 +1,4 @@
-"""The portal on views: old code, new code and the admin, in every order of retiring and bringing back."""
+"""The portal on views: old code, new code and the admin, in every order of retiring and unretiring."""
 
 import itertools
 from io import StringIO
@@ -69,18 +69,18 @@ def write_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    ("retired", "returned"),
+    ("retired", "unretired"),
     list(itertools.product(itertools.permutations([PROFILE, PRINTER]), repeat=2)),
     ids=lambda names: " ".join(name.partition(".")[2] for name in names),
 )
-def test_moves_are_retired_and_brought_back_in_any_order(
-    live: str, retired: tuple[str, str], returned: tuple[str, str]
+def test_moves_are_retired_and_unretired_in_any_order(
+    live: str, retired: tuple[str, str], unretired: tuple[str, str]
 ) -> None:
     before = farm.sql(FOREIGN_KEYS)
     for name in retired:
         retire(name)
         write_everything()
-    for name in returned:
+    for name in unretired:
         retire(name, "--undo")
         write_everything()
     assert farm.sql(FOREIGN_KEYS) == before
@@ -107,7 +107,7 @@ def test_migrate_leads_back_from_every_state(live: str, retired: list[str]) -> N
     farm.assert_in_step()
 
 
-def test_the_admin_goes_on(admin: Client) -> None:
+def test_the_admin_works(admin: Client) -> None:
     retire()
     written = {"ip_address": "https://new.example", "api_key": "new", "profile": "20", "printing": "on"}
     assert admin.post("/admin/printers/printer/30/change/", written).status_code == 302
@@ -122,7 +122,7 @@ def test_the_admin_goes_on(admin: Client) -> None:
     farm.assert_in_step()
 
 
-def test_retiring_and_bringing_back_leaves_no_trace(live: str) -> None:
+def test_retiring_and_unretiring_leaves_no_trace(live: str) -> None:
     before = farm.picture()
     retire()
     retire("--undo")

@@ -86,7 +86,7 @@ def test_forwards(client: Client, begun: str) -> None:
 
 @pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
 def test_backwards(client: Client, begun: str) -> None:
-    """Nobody waits while rows are compared, and the lock that follows is given up while somebody is in its way."""
+    """Nobody waits while rows are compared, and the lock that follows is released while another session blocks it."""
     farm.prepare_targets()
     farm.migrate("accounts", "0002")
 

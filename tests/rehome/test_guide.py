@@ -61,7 +61,7 @@ def test_a_renamed_field_is_carried_both_ways(lab: Lab) -> None:
     assert list(old.objects.order_by("pk").values_list("name", flat=True)) == ["Dr", "Prof"]
 
 
-def test_a_computed_value_is_given_back_only_where_it_changed(lab: Lab) -> None:
+def test_a_computed_value_is_carried_back_only_where_it_changed(lab: Lab) -> None:
     fields = {"email": text(), "age": models.IntegerField(default=0)}
     old, new = person(lab, fields, {name: field.clone() for name, field in fields.items()})
     old.objects.create(email="Ada@Example.com")

@@ -55,10 +55,10 @@ class Command(migrate.Command):
         connection = connections[alias]
         loader = MigrationLoader(connection)
         try:
-            taken_back = rollback.taken_back(loader, app_label, name)
+            taken_back = rollback.unapplied(loader, app_label, name)
         except (AmbiguityError, KeyError):
             return rollback.Guard([], connection)  # Django says it better.
         found = rollback.refuse_stuck(taken_back, loader, connection)
-        for declared in rollback.give_up(taken_back, loader, connection):
+        for declared in rollback.cancel(taken_back, loader, connection):
             self.stdout.write(self.style.MIGRATE_LABEL(f"  Gave up {declared}, which was cut short."))
         return rollback.Guard(found, connection)

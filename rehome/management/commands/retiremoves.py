@@ -1,6 +1,6 @@
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -13,7 +13,7 @@ from rehome.management.base import DatabaseCommand, choose
 from rehome.management.commands.sqlmove import render
 from rehome.models import MoveRun, Phase
 from rehome.moves import runner, state
-from rehome.moves.steps import Step
+from rehome.moves.retire import Drop, Retire, Retiring, Unretire
 from rehome.parts import writes
 from rehome.plan.plan import Plan
 
@@ -23,7 +23,7 @@ class Way:
     """One of the three things that the command does to a move, and what it says of it."""
 
     act: Callable[..., None]
-    steps: Callable[[Plan, MoveRun | None], Iterator[Step]]
+    kind: type[Retiring]
     fits: Callable[[Status], bool]
     """Which moves are meant when none is named."""
     question: Callable[[Plan, MoveRun], str]
@@ -50,7 +50,7 @@ def is_aside(status: Status) -> bool:
 
 RETIRE = Way(
     runner.retire,
-    runner.retire_steps,
+    Retire,
     lambda status: status.live and status.plan is not None and status.plan.reversible,
     ask_writers,
     "{move} is retired: views of {targets} stand in for {sources}, and the old rows are set aside. "
@@ -61,7 +61,7 @@ RETIRE = Way(
 )
 UNDO = Way(
     runner.unretire,
-    runner.unretire_steps,
+    Unretire,
     is_aside,
     lambda plan, run: "",
     "{move} is live again: {sources}, with everything written since, and the triggers are back.",
@@ -71,7 +71,7 @@ UNDO = Way(
 )
 DROP = Way(
     runner.drop,
-    runner.drop_steps,
+    Drop,
     is_aside,
     ask_for_good,
     "{move}: the old rows are dropped; the views of {targets} stay.",
@@ -120,7 +120,7 @@ class Command(DatabaseCommand):
             raise CommandError(f"{status}: {status.problem}")
         standing = status.phase == way.result
         if not standing:
-            steps = list(way.steps(status.plan, status.run))
+            steps = list(way.kind(status.plan, status.run).steps())
             if dry_run:
                 self.stdout.write("\n".join([f"-- {status}", *render(iter(steps))]))
                 return

@@ -1,4 +1,4 @@
-"""`migrate` takes back what Django has no record of: a move that was cut short."""
+"""`migrate` resumes or cancels what Django has no record of: an interrupted move."""
 
 from io import StringIO
 from typing import Any
@@ -40,7 +40,7 @@ def phases() -> list[str]:
     return [run.phase for run in ledger.runs.order_by("pk")] if ledger.exists() else []
 
 
-def test_the_same_migrate_goes_on(planned: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_migrate_resumes(planned: str, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(monkeypatch, "accounts", "0002")
     assert phases() == ["copying"]
 
@@ -51,7 +51,7 @@ def test_the_same_migrate_goes_on(planned: str, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("target", [("accounts", "0001"), ("accounts", "zero")])
-def test_the_migration_before_it_gives_it_up(
+def test_migrating_to_the_previous_migration_cancels_it(
     planned: str, monkeypatch: pytest.MonkeyPatch, target: tuple[str, str]
 ) -> None:
     before = farm.picture()
@@ -67,7 +67,9 @@ def test_the_migration_before_it_gives_it_up(
     assert farm.picture() == before
 
 
-def test_a_migration_that_others_depend_on_gives_theirs_up(planned: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unapplying_a_migration_cancels_the_moves_that_depend_on_it(
+    planned: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = farm.picture()
     migrate("accounts", "0002")
     interrupt(monkeypatch, "printers", "0002")

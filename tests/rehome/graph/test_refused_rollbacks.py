@@ -1,4 +1,4 @@
-"""What the way back refuses; both tables go on living, in step."""
+"""What the way back refuses; both tables stay live, in sync."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What `migrate` refuses before it takes the first migration back."""
+"""What `migrate` refuses before it unapplies the first migration."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def test_a_field_that_was_added_since(lab: Lab) -> None:
     lab.sql("UPDATE new_thing SET size = 9 WHERE id IN (2, 3)")
     message = house.refusal()
     assert message.startswith("public.new_thing.size has values in 2 rows, such as 2, which old.Thing can't hold: ")
-    assert "taking back new.0003, which added it, would drop them." in message
+    assert "unapplying new.0003, which added it, would drop them." in message
     assert message.endswith("or run `manage.py migrate new 0002`, which drops it with its values.")
     lab.sql("UPDATE new_thing SET size = NULL")
     house.look()
@@ -102,7 +102,7 @@ def test_a_field_is_followed_to_its_newest_name(lab: Lab) -> None:
     lab.sql("UPDATE new_object SET breadth = 9 WHERE id = 3")
     message = house.refusal()
     assert message.startswith("public.new_object.breadth has values in 1 rows, such as 3")
-    assert "taking back new.0003" in message
+    assert "unapplying new.0003" in message
 
 
 def test_a_guard_looks_again_in_the_transaction_that_drops_the_field(lab: Lab) -> None:
@@ -189,7 +189,7 @@ def test_a_move_that_went_back_before_its_record_did(lab: Lab) -> None:
     house.look()
 
 
-def test_what_is_not_taken_back_is_not_looked_at(lab: Lab) -> None:
+def test_what_is_not_unapplied_is_not_checked(lab: Lab) -> None:
     house = House(lab, [add("size", models.IntegerField(null=True))])
     lab.sql("UPDATE new_thing SET size = 9")
     rollback.refuse_stuck({("new", "0003")}, house.loader, lab.connection)

@@ -98,7 +98,7 @@ def test_a_live_move_has_only_what_it_lacks(live: str) -> None:
     farm.sql("SELECT setval('printers_printer_id_seq', 1)")
     script = sqlmove(*PRINTERS)
 
-    assert "-- Mend: all or nothing.\nBEGIN;\n" in script
+    assert "-- Repair: all or nothing.\nBEGIN;\n" in script
     assert 'INSERT INTO "public"."printers_printer" (' not in script.partition("CREATE")[0]
     psql(script)
     assert [report.ok for report in farm.reports()] == [True, True]

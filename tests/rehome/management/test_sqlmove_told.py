@@ -11,6 +11,7 @@ from django.db import models
 from rehome import Move
 from rehome.management.commands.sqlmove import render
 from rehome.moves import runner
+from rehome.moves.retire import Drop, Retire, Unretire
 from rehome.moves.steps import Step
 from rehome.plan.ledger import Ledger
 from rehome.plan.resolve import resolve
@@ -67,15 +68,15 @@ def backward(lab: Lab, move: Move) -> Iterable[Step]:
 
 
 def retire(lab: Lab, move: Move) -> Iterable[Step]:
-    return runner.retire_steps(resolve(move, lab.apps, lab.connection), run_of(lab, move))
+    return Retire(resolve(move, lab.apps, lab.connection), run_of(lab, move)).steps()
 
 
 def unretire(lab: Lab, move: Move) -> Iterable[Step]:
-    return runner.unretire_steps(resolve(move, lab.apps, lab.connection), run_of(lab, move))
+    return Unretire(resolve(move, lab.apps, lab.connection), run_of(lab, move)).steps()
 
 
 def drop(lab: Lab, move: Move) -> Iterable[Step]:
-    return runner.drop_steps(resolve(move, lab.apps, lab.connection), run_of(lab, move))
+    return Drop(resolve(move, lab.apps, lab.connection), run_of(lab, move)).steps()
 
 
 def drop_for_good(lab: Lab, move: Move) -> None:

@@ -1,4 +1,4 @@
-"""In place: the table takes its twin's names, the old name becomes a view, and both come back at once."""
+"""In place: the table has its twin's names, the old name becomes a view, and the way back is as fast."""
 
 import dataclasses
 from collections.abc import Callable
@@ -120,5 +120,5 @@ def test_a_name_that_was_forgotten_undoes_everything(
     things.back(MOVE)
     monkeypatch.setattr(exchange, "find", forget)
     message = refused(MOVE, error=MoveFailed)
-    assert "with its new names public.old_thing is not what public.new_gadget was: it lacks" in message
+    assert "after renaming, public.old_thing does not match public.new_gadget; missing: " in message
     assert "Everything is undone" in message

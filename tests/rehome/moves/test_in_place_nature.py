@@ -99,7 +99,7 @@ def test_it_stays_and_comes_back(things: Lab, name: str) -> None:
     assert without_positions == [line for line in before.splitlines() if "setval" not in line]
 
 
-def test_a_publication_goes_on_and_its_subscribers_are_mentioned(
+def test_a_publication_continues_and_its_subscribers_are_mentioned(
     things: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
     things.sql("CREATE PUBLICATION replica FOR TABLE old_thing")

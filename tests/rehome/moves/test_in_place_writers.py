@@ -124,7 +124,7 @@ def await_writes(writer: Writer, number: int) -> None:
         "SELECT name FROM old_thing WHERE id = 7 FOR UPDATE",
     ],
 )
-def test_a_statement_that_waited_for_the_move_goes_on_through_the_view(
+def test_a_statement_that_waited_for_the_move_runs_on_the_view(
     things: Lab, open_client: Callable[..., Client], statement: str
 ) -> None:
     client = open_client()

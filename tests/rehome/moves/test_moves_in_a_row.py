@@ -68,7 +68,7 @@ def test_a_retired_move_is_followed_by_the_next(row: Lab) -> None:
         row.sql(f"INSERT INTO {app}_thing (name) VALUES (%s)", [app])
     rows = [["lamp", "desk", "old", "mid", "new"]]
     assert names(row, "old", "mid", "new") == rows * 3
-    for act in (row.back, row.bring_back):
+    for act in (row.back, row.unretire):
         with pytest.raises(Refused, match="The rows of public.mid_thing have moved to a third table. Move them"):
             act(FIRST)
     row.back(SECOND)

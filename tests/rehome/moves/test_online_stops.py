@@ -1,4 +1,4 @@
-"""An online move that is stopped anywhere goes on or is given up, and what it can't trust it copies again."""
+"""An interrupted online move resumes or is cancelled, and what can no longer be trusted is copied again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_run_that_was_stopped_goes_on(things: Lab, point: str) -> None:
+def test_an_interrupted_run_resumes(things: Lab, point: str) -> None:
     stop_at(things, point)
     assert phase(things) == ("copying" if "batch" in point else "building")
     things.sql("UPDATE old_thing SET size = size + 1 WHERE id % 7 = 0")
@@ -36,13 +36,13 @@ def test_a_run_that_was_stopped_goes_on(things: Lab, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_run_that_was_stopped_is_given_up_without_a_trace(
+def test_an_interrupted_run_is_cancelled_without_a_trace(
     things: Lab, unchanged: Callable[[], None], point: str
 ) -> None:
     unchanged()
     stop_at(things, point)
 
-    things.give_up(MOVE)
+    things.cancel(MOVE)
 
     unchanged()
 
@@ -101,7 +101,7 @@ def test_what_can_not_be_trusted_is_copied_again(
     things.forward(MOVE)
 
     if "DISABLE" in change:
-        assert f"Starting over, for {reason}." in capfd.readouterr().err
+        assert f"Starting over, because {reason}." in capfd.readouterr().err
     assert_live(things)
 
 
@@ -111,7 +111,7 @@ def test_another_declaration_starts_over(things: Lab, capfd: pytest.CaptureFixtu
 
     things.forward(other)
 
-    assert "Starting over, for the move or its tables have changed since." in capfd.readouterr().err
+    assert "Starting over, because the move or its tables have changed since." in capfd.readouterr().err
     assert things.verify(other).ok
 
 
@@ -132,7 +132,8 @@ def test_a_trigger_that_was_away_after_the_comparison_stops_it(things: Lab, open
         client.run("UPDATE old_thing SET size = 7, place = NULL WHERE id = 5")
         client.run("ALTER TABLE old_thing ENABLE TRIGGER USER")
 
-    with pytest.raises(MoveFailed, match="somebody changed a trigger after the comparison. Nothing is switched"):
+    said = "a trigger was changed after the comparison began, so the tables may differ. This step is undone"
+    with pytest.raises(MoveFailed, match=said):
         stop_at(things, "before the switch", write_past_it)
 
     with pytest.raises(MoveFailed, match="1 different"):
@@ -141,7 +142,7 @@ def test_a_trigger_that_was_away_after_the_comparison_stops_it(things: Lab, open
     assert_live(things)
 
 
-def test_a_difference_gives_the_move_up(things: Lab, unchanged: Callable[[], None]) -> None:
+def test_a_difference_cancels_the_move(things: Lab, unchanged: Callable[[], None]) -> None:
     def spoil() -> None:
         things.sql("SET rehome.leader = 'source'")
         things.sql("UPDATE new_thing SET size = 77777 WHERE id = 5")
@@ -154,7 +155,7 @@ def test_a_difference_gives_the_move_up(things: Lab, unchanged: Callable[[], Non
     unchanged()
 
 
-def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_mended(lab: Lab) -> None:
+def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_corrected(lab: Lab) -> None:
     lab.model("old.Thing", {"code": models.CharField(max_length=40)})
     lab.model("new.Thing", {"code": models.CharField(max_length=40, unique=True)})
     lab.sql("INSERT INTO old_thing (code) SELECT 'c' || n FROM generate_series(1, 50) n")
@@ -168,7 +169,7 @@ def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_mended(lab: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexes, "build_index", spoil)
-        with pytest.raises(MoveFailed, match="is duplicated.*What is copied stays, and a run"):
+        with pytest.raises(MoveFailed, match="is duplicated.*Copied rows are kept, and the next run resumes from them"):
             lab.forward(move)
     invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
     assert lab.sql(invalid) == [(1,)]
@@ -180,7 +181,7 @@ def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_mended(lab: 
     assert lab.verify(move).ok
 
 
-def test_giving_up_lets_go_of_every_lock_between_two_tries(
+def test_cancelling_releases_every_lock_between_two_tries(
     things: Lab, open_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who has written to a table that a foreign key points at gets at the source meanwhile."""
@@ -195,13 +196,15 @@ def test_giving_up_lets_go_of_every_lock_between_two_tries(
             writer.run("COMMIT")
 
     monkeypatch.setattr("rehome.postgres.session.time.sleep", between_tries)
-    things.give_up(MOVE)
+    things.cancel(MOVE)
 
     assert written == [1]
     assert phase(things) is None
 
 
-def test_giving_up_is_not_waited_for_by_whom_it_waits_for(things: Lab, open_client: Callable[..., Client]) -> None:
+def test_cancelling_does_not_block_the_session_that_it_waits_for(
+    things: Lab, open_client: Callable[..., Client]
+) -> None:
     """Its first lock that a writer would wait for is one that a reader's transaction holds up."""
     stop_at(things, "before the third batch")
     reader, modes = open_client(), []
@@ -219,6 +222,6 @@ def test_giving_up_is_not_waited_for_by_whom_it_waits_for(things: Lab, open_clie
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Session, "execute", write_on_refusal)
-        things.give_up(MOVE)
+        things.cancel(MOVE)
 
     assert ["LOCK TABLE" in mode for mode in modes] == [True]

@@ -1,4 +1,4 @@
-"""What a Move declares: fields renamed, computed, split, joined, filled and given up, there and back."""
+"""What a Move declares: fields renamed, computed, split, joined, filled and discarded, forwards and backwards."""
 
 import datetime
 import decimal
@@ -89,7 +89,7 @@ def emails(lab: Lab) -> Lab:
     return lab
 
 
-def test_a_computed_value_is_not_given_back_where_nobody_changed_it(emails: Lab) -> None:
+def test_a_computed_value_is_not_carried_back_where_nobody_changed_it(emails: Lab) -> None:
     before = rows(emails, "old.Thing", "email")
     emails.forward(LOWER)
     lowered = rows(emails, "new.Thing", "email")
@@ -337,13 +337,13 @@ def test_a_way_back_that_fails_on_a_row_is_refused(lab: Lab, refused: Refusal) -
 @pytest.mark.parametrize(
     "expression", [Coalesce("name", Cast(Now(), text())), Concat("name", Cast(RandomUUID(), text()))]
 )
-def test_an_expression_over_columns_that_never_gives_the_same_twice_is_refused(
+def test_an_expression_over_columns_with_another_value_each_time_is_refused(
     lab: Lab, refused: Refusal, expression: Any
 ) -> None:
-    """No comparison and no trigger could ever find the two sides in step."""
+    """No comparison and no trigger could ever find the two sides in sync."""
     lab.twins(lambda app: {"name": text(null=True)})
     message = refused(Move("old.Thing", "new.Thing", fields={"name": expression}, backwards={"name": "name"}))
-    assert "fields['name'] gives another value at each call" in message
+    assert "fields['name'] has another value at each call" in message
 
 
 def test_a_plain_field_may_be_computed_on_the_way_back_alone(lab: Lab, refused: Refusal) -> None:
@@ -495,7 +495,7 @@ def test_a_default_that_differs_at_each_call_is_refused_with_the_expression_to_u
     lab.model("old.Thing", {"name": text()})
     lab.model("new.Thing", {"name": text(), "key": models.UUIDField(default=uuid.uuid4)})
     message = refused(Move("old.Thing", "new.Thing"))
-    assert "new.Thing.key is a function that gives another value at each call" in message
+    assert "new.Thing.key is a function that returns another value at each call" in message
     assert "fields={'key': RandomUUID()}" in message
 
 

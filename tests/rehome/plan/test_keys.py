@@ -83,7 +83,7 @@ def test_a_key_of_any_type(lab: Lab, kind: str) -> None:
         (models.BigAutoField, models.BigAutoField),
     ],
 )
-def test_numbered_keys_go_on_where_they_were_through_both_sides(
+def test_numbered_keys_continue_from_both_sides(
     lab: Lab, source: type[models.Field], target: type[models.Field], unchanged: Callable[[], None]
 ) -> None:
     lab.twins(

@@ -9,6 +9,7 @@ from rehome import Move
 from rehome.errors import Refused
 from rehome.models import MoveRun, Phase
 from rehome.parts.sync import wanted
+from rehome.plan.ledger import Ledger
 from tests.rehome.support.lab import Lab
 
 MOVE = Move("old.Thing", "new.Thing")
@@ -54,12 +55,20 @@ def test_a_record_of_tables_that_were_made_anew_does_not_stop_the_next_move(thin
     assert list(runs().order_by("pk").values_list("phase", flat=True)) == [Phase.LIVE, Phase.LIVE]
 
 
+@pytest.mark.parametrize("options", [{}, {"online": True}, {"in_place": True}], ids=str)
+def test_a_finished_run_knows_its_tables_whichever_way_it_went(lab: Lab, options: dict[str, bool]) -> None:
+    lab.twins(lambda app: {"name": models.TextField(), "tags": models.ManyToManyField("auth.Group")})
+    lab.forward(Move("old.Thing", "new.Thing", **options))
+    assert Ledger(lab.alias).names_of("old_thing") == {"old_thing", "new_thing"}
+    assert Ledger(lab.alias).names_of("new_thing_tags") == {"old_thing_tags", "new_thing_tags"}
+
+
 def test_a_record_of_rows_that_are_gone_is_no_way_back(things: Lab, refused: Refusal) -> None:
     """The target was emptied behind the triggers: the source has everything, and keeps it."""
     things.sql("ALTER TABLE new_thing DISABLE TRIGGER USER; DELETE FROM new_thing")
     message = refused(MOVE, back=True)
     assert message.startswith("public.new_thing is empty and public.old_thing is not: moving back would delete every")
-    assert message.endswith('carry the rows over with UPDATE "public"."old_thing" SET "id" = "id".')
+    assert message.endswith('copy the rows with UPDATE "public"."old_thing" SET "id" = "id".')
     for trigger in wanted(things.plan(MOVE)):
         things.sql(f"DROP TRIGGER {trigger.name} ON {trigger.table.name}")
     things.forward(MOVE)

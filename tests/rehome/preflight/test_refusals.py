@@ -97,7 +97,7 @@ def test_default_that_differs_at_each_call(lab: Lab, refused: Refusal) -> None:
     lab.model("old.Thing", {})
     lab.model("new.Thing", {"token": models.UUIDField(default=uuid.uuid4)})
     message = refused(MOVE)
-    assert message.startswith("The default of new.Thing.token is a function that gives another value at each call")
+    assert message.startswith("The default of new.Thing.token is a function that returns another value at each call")
     assert "fields={'token': RandomUUID()}" in message
     lab.forward(Move("old.Thing", "new.Thing", fields={"token": RandomUUID()}))
 
@@ -302,7 +302,7 @@ def test_lock_not_obtained_once_the_rows_have_moved(things: Lab, settings: Setti
 
     with (
         things.connection.execute_wrapper(block),
-        pytest.raises(LockNotObtained, match="The rows have been moved and both tables are in step; only the settling"),
+        pytest.raises(LockNotObtained, match="The rows have been moved and both tables are in sync; only the settling"),
     ):
         things.forward(MOVE)
     assert things.verify(MOVE).unvalidated

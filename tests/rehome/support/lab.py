@@ -94,9 +94,9 @@ class Lab:
         with self.connection.schema_editor(atomic=False) as editor:
             move.backwards(self.apps, editor)
 
-    def give_up(self, move: Move) -> None:
-        """What `migrate` to the migration before it does with a move that was cut short."""
-        assert runner.give_up(move, self.apps, self.connection)
+    def cancel(self, move: Move) -> None:
+        """What `migrate` to the previous migration does with an interrupted move."""
+        assert runner.cancel(move, self.apps, self.connection)
 
     def plan(self, move: Move) -> Plan:
         return make_plan(move, self.apps, self.connection)
