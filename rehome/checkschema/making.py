@@ -1,4 +1,4 @@
-"""Makes the tables of the twins by the statements that Django would make the live tables with."""
+"""Makes the tables of the twins, by the statements with which Django would make the live tables."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ class Unmade:
     what: str
     why: str
     whole: bool
-    """Whether there is no table at all to compare."""
+    """Whether the whole table is missing."""
 
 
 def make_tables(twins: list[Twin], server: Server) -> Iterator[Unmade]:
@@ -47,9 +47,8 @@ def make_tables(twins: list[Twin], server: Server) -> Iterator[Unmade]:
 
 
 def open_editor(connection: BaseDatabaseWrapper) -> Any:
-    """Django's own, which takes a percent sign in a comment for a placeholder."""
+    """Django's own takes a percent sign in a comment for a placeholder; this one does not."""
     editor: Any = connection.schema_editor(atomic=False)
-    editor.deferred_sql = []
     execute = editor.execute
 
     def execute_as_it_is(statement: Any, params: Any = ()) -> None:
@@ -80,7 +79,7 @@ def try_to(server: Server, act: Callable[[], object]) -> str | None:
 
 
 def find_culprits(editor: Any, twin: Twin, server: Server, failure: str) -> Iterator[Unmade]:
-    """The columns that can't be made even alone; without any, the table as a whole."""
+    """The columns that the server refuses one by one; if there is none, the whole table."""
     found = False
     for field in twin.twin._meta.local_concrete_fields:
         definition, params = editor.column_sql(twin.twin, field)
@@ -100,12 +99,11 @@ def probe(editor: Any, twin: Twin, statement: str, params: Any) -> None:
 
 
 def make_stand_ins(twins: list[Twin], connection: BaseDatabaseWrapper) -> None:
-    """Tables for the foreign keys to models that are not compared, of the columns that are pointed at."""
+    """Tables for foreign keys to models that are not compared, with the columns that these refer to."""
     own = {twin.name for twin in twins}
     wanted: dict[str, dict[str, str]] = {}
-    for field in foreign_keys(twins):
-        table, target = field.target_field.model._meta.db_table, field.target_field
-        if table not in own:
+    for target in (field.target_field for field in foreign_keys(twins)):
+        if (table := target.model._meta.db_table) not in own:
             wanted.setdefault(table, {})[target.column] = column_type(target, connection)
     quote = connection.ops.quote_name
     with connection.cursor() as cursor:

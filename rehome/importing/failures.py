@@ -27,15 +27,15 @@ def state_of(error: BaseException) -> str | int:
 
 
 def is_about_rows(error: BaseException) -> bool:
-    """Whether some row may be what went wrong, and not the connection, a right or the declaration."""
+    """Whether some row may be the cause, and not the connection, a right or the declaration."""
     return isinstance(error, DoubtfulRows) or (
         isinstance(error, DatabaseError) and states.state_of(error)[:2] in states.OF_ROWS
     )
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the server is not there any more. Django connects again soon after, so that only the error can tell:
-    one that no server has given a state comes from a driver that has lost it.
+    """Whether the connection is lost. Django connects again soon, so only the error can tell: one without a server's
+    state comes from a driver that lost its server.
     """
     state = state_of(error)
     return state in LOST if state else isinstance(error, OperationalError | InterfaceError)
@@ -43,7 +43,7 @@ def is_lost(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def explained(connection: BaseDatabaseWrapper, *, of_rows: bool = True) -> Iterator[None]:
-    """Errors of this database become ImportFailed; without `of_rows` those stay that a row may be to blame for."""
+    """Errors of this database become ImportFailed; without `of_rows`, those that some row may have caused stay."""
     try:
         yield
     except (DatabaseError, InterfaceError) as error:
@@ -72,18 +72,18 @@ def describe(connection: BaseDatabaseWrapper, error: DatabaseError | InterfaceEr
     name, said, state = f"database {connection.alias!r}", message(error), state_of(error)
     if connection.connection is None:
         return (
-            f"The {name} can't be reached: {said}. {NOTHING}; see that its server runs, and that HOST, PORT, NAME, "
+            f"The {name} can't be reached: {said}. {NOTHING}; check that its server runs, and that HOST, PORT, NAME, "
             "USER and PASSWORD of its settings are right."
         )
     if state in FULL:
-        return f"The disk of {name} is full: {said}. {NOTHING}; make room there, and run the import again."
+        return f"The disk of {name} is full: {said}. {NOTHING}; free space there, and run the import again."
     if state in NOT_THERE:
         return (
-            f"The {name} lacks what the import names: {said}. {NOTHING}; correct the model, for which `manage.py "
-            f"inspectdb --database {connection.alias}` shows what is there."
+            f"The {name} lacks what the import names: {said}. {NOTHING}; correct the model: `manage.py inspectdb "
+            f"--database {connection.alias}` shows the tables there."
         )
     if state in NOT_ALLOWED:
-        return f"The {name} does not let this user: {said}. {NOTHING}; grant it, or connect as another user."
+        return f"The {name} denied a right: {said}. {NOTHING}; grant it, or connect as another user."
     if is_lost(error):
         return f"The connection to {name} was lost: {said}. {NOTHING}; run the import again."
-    return f"The {name} refused: {said}. {NOTHING}; correct what it names, and run the import again."
+    return f"The {name} refused a statement: {said}. {NOTHING}; correct what it names, and run the import again."

@@ -17,13 +17,11 @@ class ImportReport:
     """Whether every row of the source was read, so that it is known which are gone."""
 
     def as_json(self) -> dict[str, Any]:
-        counts = dataclasses.asdict(self.counts)
-        gone_keys = list(counts.pop("gone_keys"))
         return {
             "import": self.name,
-            **counts,
+            **dataclasses.asdict(self.counts),
+            "gone_keys": list(self.counts.gone_keys),
             "unchanged": self.counts.unchanged,
-            "gone_keys": gone_keys,
             "whole": self.whole,
             "seconds": round(self.seconds, 3),
         }

@@ -1,4 +1,4 @@
-"""Reads SHOW CREATE TABLE, the only thing that MySQL and MariaDB tell of a temporary table."""
+"""Reads SHOW CREATE TABLE, the only description of a temporary table that MySQL and MariaDB have."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def lines(statement: str) -> list[str]:
 
 
 def ending(statement: str) -> str:
-    """What is said of the table as a whole."""
+    """The options of the table."""
     return statement.partition("\n)")[2]
 
 
@@ -57,13 +57,10 @@ def column(line: str, collations: dict[str, str]) -> Column:
 
 
 def default(said: dict[str, str]) -> str | None:
-    """What the server writes by itself, when a row is made and when it changes."""
-    value = said.get("DEFAULT")
-    parts = [
-        *([value] if value and value != "NULL" else []),
-        *([f"ON UPDATE {said['UPDATE']}"] if "UPDATE" in said else []),
-    ]
-    return " ".join(parts) or None
+    """The value that the server writes by itself, when a row is made and when it changes."""
+    value = said.get("DEFAULT", "NULL")
+    changed = f"ON UPDATE {said['UPDATE']}" if "UPDATE" in said else ""
+    return f"{'' if value == 'NULL' else value} {changed}".strip() or None
 
 
 def options(rest: list[str]) -> dict[str, str]:
@@ -124,9 +121,8 @@ def all_parts(statement: str) -> Iterator[Part]:
             yield from column_check(line)
         elif found := CONSTRAINT.fullmatch(line):
             name, kind, rest = found.groups()
-            definition = IDLE.sub("", f"{kind} {rest}")
             columns = names(rest) if kind == "FOREIGN KEY" else ()
-            yield Part(kind.lower(), name, definition, columns)
+            yield Part(kind.lower(), name, IDLE.sub("", f"{kind} {rest}"), columns)
         elif found := NAMED.fullmatch(line):
             kind, named, rest = found.groups()
             definition = f"{kind} KEY {rest}" if kind else f"KEY {rest}"
@@ -149,7 +145,6 @@ def names(listed: str) -> tuple[str, ...]:
 
 
 def unquoted(text: str) -> str:
-    quote = text[0]
-    return (
-        re.sub(r"\\(.)", r"\1", text[1:-1].replace(quote * 2, quote)) if quote == "'" else text[1:-1].replace("``", "`")
-    )
+    if text[0] != "'":
+        return text[1:-1].replace("``", "`")
+    return re.sub(r"\\(.)", r"\1", text[1:-1].replace("''", "'"))

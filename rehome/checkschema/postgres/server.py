@@ -26,7 +26,7 @@ SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
  WHERE x.indrelid = %s AND NOT (x.indisvalid AND x.indisready)
 """
 
-# PostgreSQL 18 can have a NOT NULL that no row was looked at for; to set it is to look at them.
+# PostgreSQL 18 can have a NOT NULL that is not validated; SET NOT NULL validates it.
 UNPROVED = """
 SELECT a.attname FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
  WHERE c.conrelid = %s AND c.contype = 'n' AND NOT c.convalidated
@@ -42,11 +42,11 @@ MAY_MAKE_TABLES = """
 SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'TEMPORARY')
 """
 
-# A default that is NULL all the same; PHP's tools write DEFAULT NULL, and the server keeps it with its cast.
+# A default of NULL: PHP's tools write DEFAULT NULL, and the server keeps it with its cast.
 NOTHING = re.compile(r"NULL::[\w .\"()\[\]]+")
 # A literal with the type of its column, which is compared on its own.
 LITERAL = re.compile(r"('(?:[^']|'')*')::[\w .\"()\[\]]+")
-# Casts that are kept from before a column's type changed, and change no comparison of texts or of integers.
+# Casts from before a column's type changed; they change no comparison of texts or of integers.
 TEXT_CASTS = re.compile(r"::(?:text|character varying|bpchar)(?:\(\d+\))?(?:\[\])?")
 NUMBER_CASTS = re.compile(r"\((-?\d+)\)::(?:smallint|integer|bigint)")
 QUOTED = re.compile(r"'((?:[^']|'')*)'(::(?:smallint|integer|bigint)(?!\[))?|\"(?:[^\"]|\"\")*\"")
@@ -64,7 +64,7 @@ class PostgreSQL(Server):
 
     @contextmanager
     def temporary_tables(self) -> Iterator[None]:
-        """A transaction that may make temporary tables, and of which nothing stays."""
+        """A transaction that can make temporary tables and is rolled back."""
         self.refuse_without_temporary_tables()
         with transaction.atomic(using=self.connection.alias):
             # A connection may be read-only by default; after the transaction's first query that could not be changed.
@@ -76,8 +76,8 @@ class PostgreSQL(Server):
         ((standby, allowed),) = catalog.query(self.connection, MAY_MAKE_TABLES)
         if standby or not allowed:
             raise Refused(
-                f"Database {self.connection.alias!r} lets this connection make no temporary tables, and those are what "
-                "its tables are compared with.",
+                f"This connection to database {self.connection.alias!r} can make no temporary tables, which "
+                "checkschema needs for its comparison.",
                 "Run it on the primary." if standby else "GRANT TEMPORARY ON DATABASE to its role.",
             )
 
@@ -125,7 +125,7 @@ class PostgreSQL(Server):
         )
 
     def place_of(self, table: Table) -> str:
-        """Quoted where it must be, as the server itself does it."""
+        """Quoted by the server itself, only where it must be."""
         ((place,),) = catalog.query(
             self.connection, "SELECT format('%%I.%%I', %s::text, %s::text)", [table.schema, table.name]
         )
@@ -150,7 +150,7 @@ class PostgreSQL(Server):
 
 
 def constant(default: str | None) -> str | None:
-    """Without the type that the server adds to a literal: it is the column's, and compared there."""
+    """Without the type that the server adds to a literal: the column's type is compared by itself."""
     if default is None or NOTHING.fullmatch(default):
         return None
     literal = LITERAL.fullmatch(default)
@@ -184,7 +184,7 @@ def describe_index(index: tables.Index, invalid: set[str]) -> Part:
 
 
 def simplified(definition: str) -> str:
-    """Without casts that change nothing and without needless parentheses, which come when a column's type changes."""
+    """Without needless casts and parentheses, which the server adds when a column's type changes."""
     quoted: list[str] = []
 
     def stash(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""What is read of a source: its reader, and the query of an import's rows."""
+"""The reader of a source, and the query of an import's rows."""
 
 from collections.abc import Generator
 from typing import Any
@@ -23,7 +23,7 @@ def open_reader(connection: BaseDatabaseWrapper) -> Reader:
 
         return MySQLReader(connection)
     raise Refused(
-        f"Database {connection.alias!r} is {connection.display_name}, which can't be imported from.",
+        f"Database {connection.alias!r} is {connection.display_name}, and no import can read that.",
         "Import from PostgreSQL, MySQL or MariaDB.",
     )
 
@@ -38,7 +38,7 @@ def read(plan: ImportPlan, reader: Reader, report: Report | None = None) -> Gene
 
 
 def refuse_unreadable(plan: ImportPlan) -> None:
-    """Before the first row is read, let the source's server say what it lacks."""
+    """Let the source's server refuse the query before the first row is read."""
     with explained(plan.source):
         query(plan).explain()
 

@@ -13,8 +13,8 @@ from rehome.graph import faking, rollback
 
 
 class Command(migrate.Command):
-    """Django's own, which takes one migration back after the other: it asks no move before its turn, for it one
-    that was cut short is a migration that never ran, and it knows tables by their names alone.
+    """Django's own unapplies one migration after the other. It does not check a move before its turn, takes an
+    interrupted one for a migration that never ran, and knows tables only by their names.
     """
 
     guard: rollback.Guard | None = None
@@ -35,30 +35,30 @@ class Command(migrate.Command):
 
     @contextlib.contextmanager
     def refusing_drift(self, options: dict[str, Any]) -> Iterator[None]:
-        """Before the first migration is applied, look at those that Django would take for applied."""
+        """Before the first migration is applied, check those that Django would take for applied."""
 
-        def look(plan: list[tuple[Migration, bool]], using: str, **signal: Any) -> None:
-            pre_migrate.disconnect(look)  # It is sent once for each app.
+        def check(plan: list[tuple[Migration, bool]], using: str, **signal: Any) -> None:
+            pre_migrate.disconnect(check)  # The signal is sent once for each app.
             if plan and not options["fake"]:
                 faking.refuse_drift(plan, connections[using])
 
-        pre_migrate.connect(look, weak=False)
+        pre_migrate.connect(check, weak=False)
         try:
             yield
         finally:
-            pre_migrate.disconnect(look)
+            pre_migrate.disconnect(check)
 
     def prepare_back(self, app_label: str, name: str, alias: str) -> rollback.Guard:
-        """Of the migrations that `migrate app_label name` takes back, refuse what can't go back while nothing is
-        changed, and undo what is half done. Returns what looks once more when its turn comes.
+        """Refuse, before anything is changed, the migrations that `migrate app_label name` can't unapply, and cancel
+        interrupted moves. Returns the guard that checks each migration again at its turn.
         """
         connection = connections[alias]
         loader = MigrationLoader(connection)
         try:
             taken_back = rollback.taken_back(loader, app_label, name)
         except (AmbiguityError, KeyError):
-            return rollback.Guard([], connection)  # Django says it better.
+            return rollback.Guard([], connection)  # Django's own error is clearer.
         found = rollback.refuse_stuck(taken_back, loader, connection)
         for declared in rollback.give_up(taken_back, loader, connection):
-            self.stdout.write(self.style.MIGRATE_LABEL(f"  Gave up {declared}, which was cut short."))
+            self.stdout.write(self.style.MIGRATE_LABEL(f"  Cancelled {declared}, which was interrupted."))
         return rollback.Guard(found, connection)
