@@ -65,8 +65,9 @@ def bare(type_name: str | None) -> str:
 
 def missing(pair: Pair, expected: Column) -> Difference:
     field = pair.field(expected.name)
-    add = making.collect(pair.server.connection, lambda editor: editor.add_field(pair.twin.model, field))
-    sql = add if pair.found.kind == "table" else ()
+    sql: tuple[str, ...] = ()
+    if pair.found.kind == "table":
+        sql = making.collect(pair.server.connection, lambda editor: editor.add_field(pair.twin.model, field))
     present = (column.name for column in pair.found.columns)
     change = suggestions.other_name(expected.name, present, field.name, "db_column") or f"without {field.name}"
     return pair.difference(f'column "{expected.name}"', "missing", describe(expected), None, sql, change)

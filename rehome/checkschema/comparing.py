@@ -113,17 +113,13 @@ def not_made(unmade: Unmade) -> Difference:
 
 
 def find_notes(live: Live, registry: Apps, server: Server) -> Iterator[tuple[str, str]]:
+    models = registry.get_models(include_auto_created=True)
+    known = {model._meta.db_table.rpartition(".")[2].strip('"`') for model in models}
     for note in server.notes():
         yield f"database {server.connection.alias}", note
     for shape in live.values():
-        for note in (*shape.notes, *strangers(shape, registry)):
-            yield shape.place, note
-
-
-def strangers(shape: Shape, registry: Apps) -> Iterator[str]:
-    """Foreign keys of tables without a model: Django deletes no rows of these before a row here."""
-    models = registry.get_models(include_auto_created=True)
-    known = {model._meta.db_table.rpartition(".")[2].strip('"`') for model in models}
-    for table, key in shape.incoming:
-        if table not in known:
-            yield f"Foreign key {key} of table {table}, which has no model, points here."
+        yield from ((shape.place, note) for note in shape.notes)
+        # Django deletes no rows of a table without a model before it deletes a row here.
+        for table, key in shape.incoming:
+            if table not in known:
+                yield shape.place, f"Foreign key {key} of table {table}, which has no model, points here."

@@ -100,22 +100,17 @@ def probe(editor: Any, twin: Twin, statement: str, params: Any) -> None:
 
 def make_stand_ins(twins: list[Twin], connection: BaseDatabaseWrapper) -> None:
     """Tables for foreign keys to models that are not compared, with the columns that these refer to."""
-    own = {twin.name for twin in twins}
+    own, quote = {twin.name for twin in twins}, connection.ops.quote_name
     wanted: dict[str, dict[str, str]] = {}
     for target in (field.target_field for field in foreign_keys(twins)):
         if (table := target.model._meta.db_table) not in own:
-            wanted.setdefault(table, {})[target.column] = column_type(target, connection)
-    quote = connection.ops.quote_name
+            kind, collation = target.db_type(connection), target.db_parameters(connection).get("collation")
+            collated = f" COLLATE {quote(collation)}" if collation else ""
+            wanted.setdefault(table, {})[target.column] = f"{kind}{collated}"
     with connection.cursor() as cursor:
         for table, columns in wanted.items():
             listed = ", ".join(f"{quote(name)} {kind} UNIQUE" for name, kind in columns.items())
             cursor.execute(f"CREATE TEMPORARY TABLE {quote(table)} ({listed})")
-
-
-def column_type(field: Any, connection: BaseDatabaseWrapper) -> str:
-    parameters = field.db_parameters(connection)
-    collation = f" COLLATE {connection.ops.quote_name(parameters['collation'])}" if parameters.get("collation") else ""
-    return f"{parameters['type']}{collation}"
 
 
 def collect(connection: BaseDatabaseWrapper, act: Callable[[Any], object]) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ NOT_ALLOWED = states.NOT_ALLOWED | {1044, 1142, 1143}
 FULL = states.FULL | {1021, 1114}
 LOST = states.LOST | {2006, 2013, 2055, 1927}
 """What PostgreSQL says by a state and MySQL by a number."""
-NOTHING = "Nothing is committed"
 
 
 def state_of(error: BaseException) -> str | int:
@@ -69,21 +68,18 @@ def message(error: Exception) -> str:
 
 
 def describe(connection: BaseDatabaseWrapper, error: DatabaseError | InterfaceError) -> str:
-    name, said, state = f"database {connection.alias!r}", message(error), state_of(error)
+    name, state = f"database {connection.alias!r}", state_of(error)
+    problem, cure = f"The {name} refused a statement", "correct what it names, and run the import again"
     if connection.connection is None:
-        return (
-            f"The {name} can't be reached: {said}. {NOTHING}; check that its server runs, and that HOST, PORT, NAME, "
-            "USER and PASSWORD of its settings are right."
-        )
-    if state in FULL:
-        return f"The disk of {name} is full: {said}. {NOTHING}; free space there, and run the import again."
-    if state in NOT_THERE:
-        return (
-            f"The {name} lacks what the import names: {said}. {NOTHING}; correct the model: `manage.py inspectdb "
-            f"--database {connection.alias}` shows the tables there."
-        )
-    if state in NOT_ALLOWED:
-        return f"The {name} denied a right: {said}. {NOTHING}; grant it, or connect as another user."
-    if is_lost(error):
-        return f"The connection to {name} was lost: {said}. {NOTHING}; run the import again."
-    return f"The {name} refused a statement: {said}. {NOTHING}; correct what it names, and run the import again."
+        problem = f"The {name} can't be reached"
+        cure = "check that its server runs, and HOST, PORT, NAME, USER and PASSWORD of its settings"
+    elif state in FULL:
+        problem, cure = f"The disk of {name} is full", "free space there, and run the import again"
+    elif state in NOT_THERE:
+        problem = f"The {name} lacks what the import names"
+        cure = f"correct the model: `manage.py inspectdb --database {connection.alias}` shows the tables there"
+    elif state in NOT_ALLOWED:
+        problem, cure = f"The {name} denied a right", "grant it, or connect as another user"
+    elif is_lost(error):
+        problem, cure = f"The connection to {name} was lost", "run the import again"
+    return f"{problem}: {message(error)}. Nothing is committed; {cure}."

@@ -69,31 +69,24 @@ def ask_values(flow: Flow, named: Iterable[Found]) -> Iterator[Statement]:
     """Values that no lookup finds, numbers that would be rounded, texts that are too long: of rows as they arrived."""
     arrived = SQL("SELECT * FROM {}").format(sql.name(flow.origin))
     for found in named:
-        yield ask_of(
-            arrived, found.taken.column.name, why_unanswered(found), cell(found.taken.arrives_in), unanswered(found)
-        )
+        hits, lookup = cell(found.hits_in), found.taken.lookup
+        several, none = Literal(f" rows of {lookup} have it"), Literal(f"is not found in {lookup}")
+        reason = SQL("CASE WHEN {0} > 1 THEN {0} || {1} ELSE {2} END").format(hits, several, none)
+        yield ask_of(arrived, found.taken.column.name, reason, cell(found.taken.arrives_in), unanswered(found))
     for a in flow.carried:
         value = cell(a.column.name)
         if is_cut(a.column):
             lost = "a time of day" if a.column.type == "date" else "more digits"
-            reason = Literal(f"has {lost}, which {a.column.type} does not keep")
-            yield ask_of(arrived, a.column.name, reason, value, is_inexact(value, a.column))
+            kept = Literal(f"has {lost}, which {a.column.type} does not keep")
+            yield ask_of(arrived, a.column.name, kept, value, is_inexact(value, a.column))
         if a.limit is not None:
-            reason = Literal(f"is longer than the {a.limit} characters that fit")
-            yield ask_of(arrived, a.column.name, reason, value, sql.is_longer(value, a.column, a.limit))
+            fits = Literal(f"is longer than the {a.limit} characters that fit")
+            yield ask_of(arrived, a.column.name, fits, value, sql.is_longer(value, a.column, a.limit))
 
 
 def unanswered(found: Found) -> Statement:
     arrived, hits = cell(found.taken.arrives_in), cell(found.hits_in)
     return SQL("{} IS NOT NULL AND coalesce({}, 2) > 1").format(arrived, hits)
-
-
-def why_unanswered(found: Found) -> Statement:
-    return SQL("CASE WHEN {hits} > 1 THEN {hits} || {several} ELSE {none} END").format(
-        hits=cell(found.hits_in),
-        several=Literal(f" rows of {found.taken.lookup} have it"),
-        none=Literal(f"is not found in {found.taken.lookup}"),
-    )
 
 
 def is_cut(column: Column) -> bool:
@@ -124,7 +117,8 @@ def ask_keys(plan: ImportPlan, flow: Flow) -> Iterator[Statement]:
         yield ask(flow, column, reason, cell(column), SQL("{} IS NULL").format(cell(column)))
     name = ", ".join(plan.key)
     times = SQL("{} || ' rows of the source have this key'").format(Identifier(TIMES))
-    yield ask_of(counted(flow, plan.key), name, times, together(plan.key), several(plan.key))
+    several = SQL("{} > 1 AND {}").format(Identifier(TIMES), present(plan.key))
+    yield ask_of(counted(flow, plan.key), name, times, together(plan.key), several)
     if not is_unique(plan):
         reason = Literal(f"is the key of more than one row of {flow.destination}")
         twice = SQL("SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1").format(
@@ -144,10 +138,6 @@ def counted(flow: Flow, columns: Sequence[str]) -> Statement:
     return SQL("SELECT *, count(*) OVER (PARTITION BY {}) AS {} FROM ({}) AS projected").format(
         sql.of("projected", columns), Identifier(TIMES), projection(flow)
     )
-
-
-def several(columns: Sequence[str]) -> Statement:
-    return SQL("{} > 1 AND {}").format(Identifier(TIMES), present(columns))
 
 
 # ----- what a good run has to ask, since no constraint refuses it

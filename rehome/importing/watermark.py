@@ -78,14 +78,11 @@ def since(plan: ImportPlan) -> Q | None:
     if run is None or run.watermark is None:
         return None
     try:
-        begin = with_zone(field.to_python(run.watermark), plan) - overlap
+        begin = field.to_python(run.watermark)
+        # A time without a zone is in the source's.
+        if plan.source.timezone is not None and isinstance(begin, datetime.datetime) and timezone.is_naive(begin):
+            begin = timezone.make_aware(begin, plan.source.timezone)
+        begin -= overlap
     except OverflowError:
         return None
     return Q(**{f"{name}__gte": begin}) | Q(**{f"{name}__isnull": True})
-
-
-def with_zone(value: Any, plan: ImportPlan) -> Any:
-    """A time without a zone is in the source's."""
-    if plan.source.timezone is not None and isinstance(value, datetime.datetime) and timezone.is_naive(value):
-        return timezone.make_aware(value, plan.source.timezone)
-    return value

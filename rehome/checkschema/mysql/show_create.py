@@ -102,17 +102,10 @@ def words(text: str) -> list[str]:
 
 
 def parts(statement: str) -> Iterator[Part]:
-    saying_nothing = set(needless_checks(statement))
-    yield from (part for part in all_parts(statement) if part.definition not in saying_nothing)
-
-
-def needless_checks(statement: str) -> Iterator[str]:
-    """That an unsigned number is not negative goes without saying; Django says so, at the column or in the table."""
-    for line in lines(statement):
-        if line.startswith("`"):
-            name, *rest = words(line)
-            if "unsigned" in options(rest)["TYPE"]:
-                yield f"CHECK ({name} >= 0)"
+    """Without Django's checks, at the column or in the table, that an unsigned number is not negative."""
+    described = [words(line) for line in lines(statement) if line.startswith("`")]
+    needless = {f"CHECK ({name} >= 0)" for name, *rest in described if "unsigned" in options(rest)["TYPE"]}
+    return (part for part in all_parts(statement) if part.definition not in needless)
 
 
 def all_parts(statement: str) -> Iterator[Part]:

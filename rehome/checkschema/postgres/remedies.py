@@ -24,7 +24,8 @@ class PostgreSQLRemedies:
             case "null":
                 return (f"{change} {'DROP' if expected.nullable else 'SET'} NOT NULL",)
             case "default":
-                return (f"{change} {set_default(expected.default)}",)
+                default = expected.default
+                return (f"{change} {'DROP DEFAULT' if default is None else f'SET DEFAULT {default}'}",)
             case "comment":
                 return (f"COMMENT ON COLUMN {table.place}.{column} IS {literal(expected.comment)}",)
             case "generated":
@@ -95,10 +96,6 @@ def literal(text: str | None) -> str:
 
 def collate(column: Column) -> str:
     return f" COLLATE {column.collation}" if column.collation and not column.collation.endswith('"default"') else ""
-
-
-def set_default(text: str | None) -> str:
-    return "DROP DEFAULT" if text is None else f"SET DEFAULT {text}"
 
 
 def regenerate(table: Shape, expected: Column, found: Column) -> tuple[str, ...]:

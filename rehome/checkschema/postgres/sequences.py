@@ -23,8 +23,8 @@ def read(table: Table, connection: BaseDatabaseWrapper) -> dict[str, tuple[str, 
     """By column: NUMBERED, or all that is wrong, and the statements that cure it."""
     found = {}
     for name, sequence in table.sequences.items():
-        flaws = list(find_flaws(table, table.column(name), sequence, connection))
-        found[name] = ("; ".join(flaw for flaw, _ in flaws) or NUMBERED, tuple(cure for _, cure in flaws))
+        flaws = dict(find_flaws(table, table.column(name), sequence, connection))
+        found[name] = ("; ".join(flaws) or NUMBERED, tuple(flaws.values()))
     return found
 
 
@@ -58,7 +58,8 @@ def find_flaws(
             f"numbered by {name}, which belongs to no column: sqlsequencereset and loaddata don't find it",
             f"ALTER SEQUENCE {name} OWNED BY {place}.{target}",
         )
-    if readable and is_key(table, column.name):
+    # An index finds the largest key at once.
+    if readable and any(c.kind in "pu" and c.columns[0] == column.name for c in table.constraints):
         # A row may have the very last key on purpose; a sequence set to it would refuse every insert.
         limit = min(sequence.maximum, largest)
         largest_key = f"SELECT max({target}) FROM {place} WHERE {target} < {limit}"  # noqa: S608
@@ -75,8 +76,3 @@ def find_flaws(
                 f"numbered by {name}, which is at {last}: the table has keys up to {highest}",
                 f"SELECT setval({Literal(name).as_string()}, {highest})",
             )
-
-
-def is_key(table: Table, column: str) -> bool:
-    """Whether an index finds its largest value at once."""
-    return any(constraint.kind in "pu" and constraint.columns[0] == column for constraint in table.constraints)

@@ -38,9 +38,9 @@ SELECT to_regclass(%s)::oid::bigint, format('%%I.%%I', n.nspname, c.relname), c.
   LEFT JOIN pg_class c ON c.oid = named.live LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
 """
 
-MAY_MAKE_TABLES = """
-SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'TEMPORARY')
-"""
+MAY_MAKE_TABLES = "SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'TEMPORARY')"
+# Quoted only where it must be.
+QUOTED_NAME = "SELECT format('%%I.%%I', %s::text, %s::text)"
 
 # A default of NULL: PHP's tools write DEFAULT NULL, and the server keeps it with its cast.
 NOTHING = re.compile(r"NULL::[\w .\"()\[\]]+")
@@ -68,7 +68,8 @@ class PostgreSQL(Server):
         self.refuse_without_temporary_tables()
         with transaction.atomic(using=self.connection.alias):
             # A connection may be read-only by default; after the transaction's first query that could not be changed.
-            self.execute("SET TRANSACTION READ WRITE")
+            with self.connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION READ WRITE")
             yield
             transaction.set_rollback(True, using=self.connection.alias)
 
@@ -80,10 +81,6 @@ class PostgreSQL(Server):
                 "checkschema needs for its comparison.",
                 "Run it on the primary." if standby else "GRANT TEMPORARY ON DATABASE to its role.",
             )
-
-    def execute(self, statement: str) -> None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(statement)
 
     def attempt(self) -> AbstractContextManager[object]:
         return transaction.atomic(using=self.connection.alias)
@@ -109,7 +106,7 @@ class PostgreSQL(Server):
     def describe(self, table: Table) -> Shape:
         whole = anatomy.read_anatomy(table, self.connection)
         invalid = {name for (name,) in catalog.query(self.connection, INVALID, [table.oid])}
-        place = self.place_of(table)
+        ((place,),) = catalog.query(self.connection, QUOTED_NAME, [table.schema, table.name])
         return Shape(
             place=place,
             schema=table.schema,
@@ -123,13 +120,6 @@ class PostgreSQL(Server):
             notes=tuple(notes.find(table, place, self.connection)) if table.persistence != "t" else (),
             incoming=tuple((key.table, key.name) for key in table.incoming),
         )
-
-    def place_of(self, table: Table) -> str:
-        """Quoted by the server itself, only where it must be."""
-        ((place,),) = catalog.query(
-            self.connection, "SELECT format('%%I.%%I', %s::text, %s::text)", [table.schema, table.name]
-        )
-        return str(place)
 
     def columns(self, whole: Anatomy) -> Iterator[Column]:
         numbered_columns = sequences.read(whole.table, self.connection)

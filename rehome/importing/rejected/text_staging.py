@@ -67,14 +67,14 @@ def take_all(plan: ImportPlan, session: Session) -> None:
     bases = {kind: base for kind in kinds for (base,) in catalog.query(plan.connection, BASE, [kind])}
     session.execute(create_read(plan, bases))
     for kind, number in kinds.items():
-        session.execute(create_function(taking(number), kind, bases.get(kind, kind), "taken", "NULL"))
-        session.execute(create_function(fault(number), kind, "text", "NULL", "SQLERRM"))
+        session.execute(create_function(function("taking", number), kind, bases.get(kind, kind), "taken", "NULL"))
+        session.execute(create_function(function("fault", number), kind, "text", "NULL", "SQLERRM"))
     session.execute(take(plan, kinds))
     for taken in plan.taken:
         if taken.arrives_as in kinds:
             session.execute(reject_untaken(plan, taken, kinds[taken.arrives_as]))
     for number in kinds.values():
-        session.execute(SQL("DROP FUNCTION {}, {}").format(taking(number), fault(number)))
+        session.execute(SQL("DROP FUNCTION {}, {}").format(function("taking", number), function("fault", number)))
 
 
 # ----- SQL
@@ -108,30 +108,25 @@ def create_read(plan: ImportPlan, bases: dict[str, str]) -> Statement:
     )
 
 
-def taking(number: int) -> Identifier:
-    """The function that casts a text as an assignment would; null where that fails."""
-    return sql.temporary(f"rehome_taking_{number}")
+def function(purpose: str, number: int) -> Identifier:
+    """`taking` casts a text as an assignment would, null where that fails; `fault` says why that fails, or null."""
+    return sql.temporary(f"rehome_{purpose}_{number}")
 
 
-def fault(number: int) -> Identifier:
-    """The function that says why a text can't be assigned; null where it can."""
-    return sql.temporary(f"rehome_fault_{number}")
-
-
-def create_function(function: Identifier, kind: str, returns: str, good: str, bad: str) -> Statement:
+def create_function(name: Identifier, kind: str, returns: str, good: str, bad: str) -> Statement:
     """Assigns a text to a variable of type `kind`, and returns `good` or, where that fails, `bad`."""
     body = SQL("BEGIN DECLARE taken {} := given; BEGIN RETURN {}; END; {} RETURN {}; END").format(
         SQL(kind), SQL(good), CATCH, SQL(bad)
     )
     return SQL("CREATE FUNCTION {} (given text) RETURNS {} LANGUAGE plpgsql AS {}").format(
-        function, SQL(returns), Literal(body.as_string())
+        name, SQL(returns), Literal(body.as_string())
     )
 
 
 def take(plan: ImportPlan, kinds: dict[str, int]) -> Statement:
     def value(taken: Taken) -> Statement:
-        given = Identifier(taken.arrives_in)
-        return SQL("{}({})").format(taking(kinds[taken.arrives_as]), given) if taken.arrives_as in kinds else given
+        given, number = Identifier(taken.arrives_in), kinds.get(taken.arrives_as)
+        return given if number is None else SQL("{}({})").format(function("taking", number), given)
 
     return SQL("INSERT INTO {} SELECT {}, {} FROM {}").format(
         temporary(plan, "read"), Identifier(LINE), SQL(", ").join(map(value, plan.taken)), temporary(plan, "text")
@@ -147,7 +142,7 @@ def reject_untaken(plan: ImportPlan, taken: Taken, number: int) -> Statement:
         rejects=temporary(plan, "rejects"),
         line=Identifier(LINE),
         column=Literal(taken.column.name),
-        fault=fault(number),
+        fault=function("fault", number),
         cell=Identifier(taken.arrives_in),
         text=temporary(plan, "text"),
         read=temporary(plan, "read"),

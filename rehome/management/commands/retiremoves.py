@@ -49,7 +49,7 @@ RETIRE = Way(
     runner.retire_steps,
     lambda status: status.live and status.plan is not None and status.plan.reversible,
     ask_writers,
-    "{move} is retired: {sources} are now views of {targets}, and the old rows are set aside. "
+    "{move} is retired: views of {targets} replace {sources}, and the old rows are set aside. "
     "`retiremoves --undo` unretires the move, `retiremoves --drop` drops the old rows.",
     Phase.RETIRED,
     "{move} is retired already.",
@@ -105,11 +105,9 @@ class Command(DatabaseCommand):
         if not chosen:
             self.stdout.write(way.nothing)
         for status in reversed(chosen) if way is UNDO else chosen:
-            self.handle_move(way, status, connection, dry_run=options["dry_run"], interactive=options["interactive"])
+            self.handle_move(way, status, connection, options)
 
-    def handle_move(
-        self, way: Way, status: Status, connection: BaseDatabaseWrapper, *, dry_run: bool, interactive: bool
-    ) -> None:
+    def handle_move(self, way: Way, status: Status, connection: BaseDatabaseWrapper, options: dict[str, Any]) -> None:
         # The command's previous move may have changed this one's foreign keys.
         status = read_status(status.declared, connection)
         if status.plan is None:
@@ -117,13 +115,13 @@ class Command(DatabaseCommand):
         standing = status.phase == way.result
         if not standing:
             steps = list(way.steps(status.plan, status.run))
-            if dry_run:
+            if options["dry_run"]:
                 self.stdout.write("\n".join([f"-- {status}", *render(iter(steps))]))
                 return
-            question = way.question(status.plan, status.run) if status.run and interactive else ""
+            question = way.question(status.plan, status.run) if status.run and options["interactive"] else ""
             if question and not self.agree(question):
                 return
-        if not dry_run and (not standing or (status.run and state.needs_work(status.plan, status.run))):
+        if not options["dry_run"] and (not standing or (status.run and state.needs_work(status.plan, status.run))):
             way.act(status.declared.move, status.declared.apps, connection)
         sources = ", ".join(str(pair.source) for pair in status.plan.pairs)
         targets = ", ".join(str(pair.target) for pair in status.plan.pairs)

@@ -31,6 +31,7 @@ UNCHECKED: dict[str, Any] = {
     **dict.fromkeys(["sequence_ok", "sync", "identity_ok"]), "view": [], "seconds": None, "differences": [],
 }  # fmt: skip
 """The report of a move that was not compared."""
+Runs = list[tuple[Import, ImportRun]]
 WAYS: dict[Phase, Callable[..., Report]] = {
     Phase.MOVED: verify,
     Phase.LIVE: verify,
@@ -66,10 +67,8 @@ class Command(DatabaseCommand):
         imports = [self.verify_import(declared, run, connection.alias, options) for declared, run in ran]
         failure = what_failed(reports, imports, named=options["move"] is not None)
         if options["format"] == "json":
-            moves = [describe(*pair) for pair in reports]
-            self.stdout.write(
-                as_json({"ok": failure is None, "moves": moves, "imports": [one.as_json() for one in imports]})
-            )
+            shown = {"moves": [describe(*pair) for pair in reports], "imports": [one.as_json() for one in imports]}
+            self.stdout.write(as_json({"ok": failure is None, **shown}))
         else:
             self.tell(reports, imports)
         if failure:
@@ -91,9 +90,8 @@ class Command(DatabaseCommand):
             return None
         if options["verbosity"]:
             self.say(f"Comparing {status} ...")
-        report = WAYS[Phase(status.run.phase)](
-            status.plan, open_session(status.plan), Record.of(status.run), limit=options["limit"]
-        )
+        compare, session = WAYS[Phase(status.run.phase)], open_session(status.plan)
+        report = compare(status.plan, session, Record.of(status.run), limit=options["limit"])
         writes = status.writes
         if self.record(ledger, status.run, report) and writes and writes.total is not None:
             ledger.record_count(status.run, writes.counted)
@@ -131,9 +129,7 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def choose(
-    statuses: list[Status], ran: list[tuple[Import, ImportRun]], name: str | None
-) -> tuple[list[Status], list[tuple[Import, ImportRun]]]:
+def choose(statuses: list[Status], ran: Runs, name: str | None) -> tuple[list[Status], Runs]:
     """All, or the moves and imports that `name` means."""
     if name is None:
         return statuses, ran
@@ -145,11 +141,8 @@ def choose(
 def what_failed(reports: list[tuple[Status, Report | None]], imports: list[Verification], *, named: bool) -> str | None:
     """Why the verification as a whole is no proof; None when it is."""
     compared = [report for _, report in reports if report]
-    unknown = [
-        f"{status}: {why_unchecked(status)}"
-        for status, report in reports
-        if report is None and (named or status.verifiable)
-    ]
+    missing = [status for status, report in reports if report is None and (named or status.verifiable)]
+    unknown = [f"{status}: {why_unchecked(status)}" for status in missing]
     unknown += [f"{one}: {one.problem}" for one in imports if one.comparison is None]
     different = [report.move for report in compared if not report.ok]
     different += [str(one) for one in imports if one.comparison and not one.ok]

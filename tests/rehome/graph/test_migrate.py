@@ -1,4 +1,4 @@
-"""`migrate` takes back what Django has no record of: a move that was cut short."""
+"""`migrate` cancels what Django has no record of: a move that was interrupted."""
 
 from io import StringIO
 from typing import Any
@@ -57,11 +57,11 @@ def test_the_migration_before_it_gives_it_up(
     before = farm.picture()
     interrupt(monkeypatch, "accounts", "0002")
     if target[1] == "zero":
-        assert "Gave up portal.Profile -> accounts.Profile" in migrate("accounts", "zero")
+        assert "Cancelled portal.Profile -> accounts.Profile" in migrate("accounts", "zero")
         migrate("accounts", "0001")
         migrate("printers", "0001")
     else:
-        assert "Gave up portal.Profile -> accounts.Profile, which was cut short." in migrate(*target)
+        assert "Cancelled portal.Profile -> accounts.Profile, which was interrupted." in migrate(*target)
 
     assert phases() == []
     assert farm.picture() == before
@@ -72,7 +72,7 @@ def test_a_migration_that_others_depend_on_gives_theirs_up(planned: str, monkeyp
     migrate("accounts", "0002")
     interrupt(monkeypatch, "printers", "0002")
 
-    assert "Gave up portal.Printer -> printers.Printer" in migrate("accounts", "0001")
+    assert "Cancelled portal.Printer -> printers.Printer" in migrate("accounts", "0001")
 
     assert phases() == ["back"]
     farm.drop_traces()
@@ -88,7 +88,7 @@ def test_what_takes_nothing_of_it_back_leaves_it_alone(
 ) -> None:
     interrupt(monkeypatch, "accounts", "0002")
 
-    assert "Gave up" not in migrate(*target, **options)
+    assert "Cancelled" not in migrate(*target, **options)
 
     assert phases() == ["copying"]
 
