@@ -78,19 +78,17 @@ def try_to(server: Server, act: Callable[[], object]) -> str | None:
     return None
 
 
-def find_culprits(editor: Any, twin: Twin, server: Server, failure: str) -> Iterator[Unmade]:
+def find_culprits(editor: Any, twin: Twin, server: Server, failure: str) -> list[Unmade]:
     """The columns that the server refuses one by one; if there is none, the whole table."""
-    found = False
+    found = []
     for field in twin.twin._meta.local_concrete_fields:
         definition, params = editor.column_sql(twin.twin, field)
         name = editor.quote_name(field.column)
         table = f"CREATE TEMPORARY TABLE {editor.quote_name(twin.name)} ({name} {definition})"
         why = try_to(server, functools.partial(probe, editor, twin, table, params or None))
         if why is not None and not field.generated:
-            found = True
-            yield Unmade(twin, f"{name} {definition}", why, whole=True)
-    if not found:
-        yield Unmade(twin, f"a table for {twin.label}", failure, whole=True)
+            found.append(Unmade(twin, f"{name} {definition}", why, whole=True))
+    return found or [Unmade(twin, f"a table for {twin.label}", failure, whole=True)]
 
 
 def probe(editor: Any, twin: Twin, statement: str, params: Any) -> None:

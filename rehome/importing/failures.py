@@ -1,16 +1,13 @@
 """Says which database's server failed an import, what it said, and what to do."""
 
 import contextlib
-from collections.abc import Generator, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import DoubtfulRows, ImportFailed, one_line
 from rehome.postgres import states
-
-Item = TypeVar("Item")
 
 NOT_THERE = states.NOT_THERE | {1146, 1054}
 NOT_ALLOWED = states.NOT_ALLOWED | {1044, 1142, 1143}
@@ -49,14 +46,6 @@ def explained(connection: BaseDatabaseWrapper, *, of_rows: bool = True) -> Itera
         if is_about_rows(error) and not of_rows:
             raise
         raise ImportFailed(describe(connection, error)) from error
-
-
-def explained_each(
-    connection: BaseDatabaseWrapper, items: Iterable[Item], *, of_rows: bool
-) -> Generator[Item, None, None]:
-    """The same items, which come from this database."""
-    with explained(connection, of_rows=of_rows):
-        yield from items
 
 
 def message(error: Exception) -> str:

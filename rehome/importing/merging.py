@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 from rehome.errors import DoubtfulRows
 from rehome.importing import lookups, tables, values
@@ -39,6 +40,26 @@ class Counts:
     @property
     def unchanged(self) -> int:
         return self.read - self.inserted - self.updated
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportReport:
+    name: str
+    counts: Counts
+    comparison: Comparison
+    seconds: float
+    whole: bool = True
+    """Whether every row of the source was read, so that it is known which are gone."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "import": self.name,
+            **dataclasses.asdict(self.counts),
+            "gone_keys": list(self.counts.gone_keys),
+            "unchanged": self.counts.unchanged,
+            "whole": self.whole,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: Statement | None = None) -> Counts:

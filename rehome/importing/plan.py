@@ -158,7 +158,7 @@ def make_plan(declared: Import, apps: Apps, source: str, target: str, number: in
         target=table,
         taken=taken,
         filled=tuple(find_filled(declared, target_model, table, connection, {t.column.name for t in taken})),
-        key=tuple(column_of(field_of(target_model, name)) for name in declared.key),
+        key=tuple(column_of(concrete_fields(target_model)[name]) for name in declared.key),
     )
 
 
@@ -183,7 +183,7 @@ def match_fields(declared: Import, source: Model, target: Model) -> dict[str, Gi
 def refuse_same_reference(same: Mapping[str, str], declared: Import, target: Model) -> None:
     """Two fields of one name may hold different keys: 7 in both databases need not be the same row."""
     for name in same.keys() - declared.lookups.keys():
-        field: Any = field_of(target, name)
+        field: Any = concrete_fields(target)[name]
         if field.remote_field:
             other = field.remote_field.model._meta.label
             raise Refused(
@@ -193,12 +193,8 @@ def refuse_same_reference(same: Mapping[str, str], declared: Import, target: Mod
             )
 
 
-def field_of(model: Model, name: str) -> Field:
-    return concrete_fields(model)[name]
-
-
 def make_taken(declared: Import, model: Model, table: Table, name: str, given: Given) -> Taken:
-    field = field_of(model, name)
+    field = concrete_fields(model)[name]
     column = get_column(table, model, field)
     if field.generated:
         raise Refused(

@@ -17,11 +17,11 @@ from rehome.importing.checking import check
 from rehome.importing.declaration import Import
 from rehome.importing.failures import explained, is_about_rows, is_lost
 from rehome.importing.ledger import ImportLedger
+from rehome.importing.merging import ImportReport
 from rehome.importing.plan import ImportPlan, find_model, make_plan
 from rehome.importing.rejected import rejects, text_staging
 from rehome.importing.rejected.rejects import Reject
 from rehome.importing.rejected.skipping import SkippingMerge
-from rehome.importing.report import ImportReport
 from rehome.importing.sources.reader import Reader
 from rehome.importing.sources.reading import open_reader, refuse_unreadable
 from rehome.postgres import conf
@@ -31,8 +31,7 @@ from rehome.terminal import Progress
 from rehome.verify.comparison import Comparison
 
 Stage = Callable[[ImportPlan, Reader, Session, Callable[[str], None]], object]
-STEPS = 3
-"""Of each import."""
+STEPS_OF_EACH = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Run:
         title = f"{', '.join(map(str, self.plans))}: from {self.source.alias!r} into {self.session.connection.alias!r}"
         skipping = stage is text_staging.stage
         asked = ", looking for rows that cannot be imported" if skipping else ""
-        progress = Progress(f"{title}{asked}", STEPS * len(self.plans))
+        progress = Progress(f"{title}{asked}", STEPS_OF_EACH * len(self.plans))
         self.session.waits = progress.waits
         with explained(self.source, of_rows=skipping):
             for plan in self.plans:

@@ -14,7 +14,6 @@ from rehome.postgres.sql import OTHER_RECORD, SQL, Identifier, Literal, Statemen
 LINE = "rehome line"
 """The number of a row among those that were read, where each row may have to be named."""
 
-
 Temporary = typing.Literal[
     "read",  # The source's rows as they arrive.
     "found",  # The same rows after their lookups.

@@ -21,7 +21,6 @@ OVERLAPS: dict[type[Field], datetime.timedelta] = {
 
 def check(plan: ImportPlan) -> None:
     if plan.declared.changed:
-        find_field(plan)
         find_overlap(plan)
 
 

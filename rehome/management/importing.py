@@ -14,8 +14,8 @@ from django.db import DatabaseError, connections
 from rehome import terminal
 from rehome.importing import running
 from rehome.importing.declaration import Import
+from rehome.importing.merging import ImportReport
 from rehome.importing.rejected.rejects import count
-from rehome.importing.report import ImportReport
 from rehome.importing.running import Options
 from rehome.management.base import USAGE, add_database, as_table
 

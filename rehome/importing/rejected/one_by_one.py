@@ -28,7 +28,9 @@ def try_each(plan: ImportPlan, flow: Flow, session: Session, *, prepare: list[St
             questions = values.ask_values(flow, lookups.find(plan, own=True))
             session.execute_all(values.reject(plan, question) for question in questions)
             session.execute_all([index(flow), one_by_one(plan, flow)])
-        found = session.rows(new_rejects(plan))
+        # Of rows that are not taken out yet.
+        new = SQL('SELECT {0}, "column", reason, value FROM {1} WHERE {0} IN (SELECT {0} FROM {2})')
+        found = session.rows(new.format(Identifier(LINE), temporary(plan, "rejects"), temporary(plan, "read")))
         transaction.set_rollback(True, using=session.connection.alias)
     return found
 
@@ -67,13 +69,6 @@ def one_by_one(plan: ImportPlan, flow: Flow) -> Statement:
         rejects=temporary(plan, "rejects"),
     )
     return SQL("DO {}").format(Literal(body.as_string()))
-
-
-def new_rejects(plan: ImportPlan) -> Statement:
-    """Of rows that are not taken out yet."""
-    return SQL('SELECT {0}, "column", reason, value FROM {1} WHERE {0} IN (SELECT {0} FROM {2})').format(
-        Identifier(LINE), temporary(plan, "rejects"), temporary(plan, "read")
-    )
 
 
 def reject(plan: ImportPlan) -> Statement:

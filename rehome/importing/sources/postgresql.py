@@ -36,7 +36,9 @@ class PostgreSQLReader:
             yield
 
     def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]", report: Report | None = None) -> Iterator[Block]:
-        statement = self.copy_out(query)
+        text, params = query.query.get_compiler(self.connection.alias).as_sql()
+        with self.connection.wrap_database_errors:
+            statement = f"COPY ({inlined(self.connection, text, params)}) TO STDOUT"
         if report is None:
             with contextlib.closing(self.copy(statement.encode())) as lines:
                 yield from gathered(lines)
@@ -44,11 +46,6 @@ class PostgreSQLReader:
             columns = [taken.column.name for taken in plan.taken]
             with self.unconverted() as encoding, contextlib.closing(self.copy(statement.encode(encoding))) as lines:
                 yield from gathered(replace_broken(map(bytes, lines), columns, encoding, report))
-
-    def copy_out(self, query: "QuerySet[Any, Any]") -> str:
-        text, params = query.query.get_compiler(self.connection.alias).as_sql()
-        with self.connection.wrap_database_errors:
-            return f"COPY ({inlined(self.connection, text, params)}) TO STDOUT"
 
     def copy(self, statement: bytes) -> Generator[Block, None, None]:
         """Each block is one row."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
 from rehome.importing.plan import ImportPlan
@@ -27,8 +26,6 @@ def escaped(value: bytes) -> bytes:
 
 class Reader(Protocol):
     """One kind of server that rows are read from."""
-
-    def __init__(self, connection: BaseDatabaseWrapper) -> None: ...
 
     def snapshot(self) -> AbstractContextManager[None]:
         """A read-only transaction in which every query sees the same moment."""

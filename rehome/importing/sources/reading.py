@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q, QuerySet
 
 from rehome.errors import Refused
-from rehome.importing.failures import explained, explained_each
+from rehome.importing.failures import explained
 from rehome.importing.plan import ImportPlan
 from rehome.importing.sources.postgresql import PostgreSQLReader
 from rehome.importing.sources.reader import Block, Reader, Report
@@ -34,7 +34,8 @@ def count(plan: ImportPlan) -> int:
 
 
 def read(plan: ImportPlan, reader: Reader, report: Report | None = None) -> Generator[Block, None, None]:
-    return explained_each(plan.source, reader.rows(plan, query(plan), report), of_rows=report is not None)
+    with explained(plan.source, of_rows=report is not None):
+        yield from reader.rows(plan, query(plan), report)
 
 
 def refuse_unreadable(plan: ImportPlan) -> None:

@@ -1,5 +1,4 @@
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.commands import migrate
@@ -24,29 +23,15 @@ class Command(migrate.Command):
             if options["migration_name"] and not (options["plan"] or options["fake"] or options["check_unapplied"]):
                 self.guard = self.prepare_back(options["app_label"], options["migration_name"], options["database"])
                 stack.enter_context(connections[options["database"]].execute_wrapper(self.guard))
-            if options["fake_initial"]:
-                stack.enter_context(self.refusing_drift(options))
+            if options["fake_initial"] and not options["fake"]:
+                pre_migrate.connect(refuse_drift, weak=False)
+                stack.callback(pre_migrate.disconnect, refuse_drift)
             super().handle(*args, **options)
 
     def migration_progress_callback(self, action: str, migration: Any | None = None, fake: bool = False) -> None:
         super().migration_progress_callback(action, migration, fake)
         if action == "unapply_start" and self.guard and migration:
             self.guard.begin(migration)
-
-    @contextlib.contextmanager
-    def refusing_drift(self, options: dict[str, Any]) -> Iterator[None]:
-        """Before the first migration is applied, check those that Django would take for applied."""
-
-        def check(plan: list[tuple[Migration, bool]], using: str, **signal: Any) -> None:
-            pre_migrate.disconnect(check)  # The signal is sent once for each app.
-            if plan and not options["fake"]:
-                faking.refuse_drift(plan, connections[using])
-
-        pre_migrate.connect(check, weak=False)
-        try:
-            yield
-        finally:
-            pre_migrate.disconnect(check)
 
     def prepare_back(self, app_label: str, name: str, alias: str) -> rollback.Guard:
         """Refuse, before anything is changed, the migrations that `migrate app_label name` can't unapply, and cancel
@@ -62,3 +47,10 @@ class Command(migrate.Command):
         for declared in rollback.give_up(taken_back, loader, connection):
             self.stdout.write(self.style.MIGRATE_LABEL(f"  Cancelled {declared}, which was interrupted."))
         return rollback.Guard(found, connection)
+
+
+def refuse_drift(plan: list[tuple[Migration, bool]], using: str, **signal: Any) -> None:
+    """Before the first migration is applied, check those that Django would take for applied."""
+    pre_migrate.disconnect(refuse_drift)  # The signal is sent once for each app.
+    if plan:
+        faking.refuse_drift(plan, connections[using])

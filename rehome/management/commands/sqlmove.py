@@ -72,12 +72,11 @@ def steps_of(status: Status, *, backwards: bool) -> Iterator[Step]:
             f"A run of {status} was interrupted. `manage.py migrate` resumes it; to cancel it, migrate to the "
             "migration before it."
         )
-    if backwards and status.phase == Phase.RETIRED:
-        assert status.run  # noqa: S101  A phase is that of a run.
-        return backward_steps(status.plan, status.run)
-    if backwards:
-        return backward_steps(status.plan, checks.check_live(status.plan, Ledger(status.plan.connection.alias)))
-    return forward_steps(status.plan, status.run)
+    if not backwards:
+        return forward_steps(status.plan, status.run)
+    retired = status.run if status.phase == Phase.RETIRED else None
+    run = retired or checks.check_live(status.plan, Ledger(status.plan.connection.alias))
+    return backward_steps(status.plan, run)
 
 
 def render(steps: Iterator[Step]) -> Iterator[str]:
