@@ -136,7 +136,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def ignore(self) -> None:
-        """From now on: nobody can say that a running commit is undone."""
+        """From now on: a running commit can't be interrupted."""
         self.too_late = True
 
 

@@ -76,7 +76,8 @@ def missing(pair: Pair, expected: Column) -> Difference:
 def unknown(pair: Pair, found: Column) -> Difference:
     """It does harm when an insert has no value for it, or when a migration adds a column of its name."""
     sql = pair.server.remedies.let_insert(pair.found, found) if found.demanding else ()
-    has = f"{describe(found)}{', without which no row can be inserted' if found.demanding else ''}"
+    refusing = f"{describe(found)}, without which no row can be inserted"
+    has = refusing if found.demanding else describe(found)
     return pair.difference(f'column "{found.name}"', "unknown", None, has, sql, f"add {suggestions.field(found)}")
 
 

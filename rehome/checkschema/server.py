@@ -44,7 +44,7 @@ class Server(Protocol):
         return ""
 
     def stand_for(self, name: str, live_name: str) -> None:
-        """Let foreign keys of twins that point at table `name` be read as pointing at `live_name`."""
+        """Read foreign keys of twins that refer to table `name` as referring to `live_name`."""
 
     def read(self, name: str) -> Shape | None:
         """A live table; None where none has the name. Takes no lock that a writer could wait for."""

@@ -124,7 +124,7 @@ def look_up(plan: ImportPlan, session: Session) -> Flow:
     if not plan.lookups:
         return plan.flow(read_temporary(plan, "read"))
     found = temporary(plan, "found")
-    # Dates that are looked up arrived as the source was told to print them.
+    # Dates that are looked up arrived in this format.
     session.execute(sql.set_local("datestyle", "ISO, YMD"))
     session.execute_all([tables.drop(found), tables.create_found(plan, lookups.find(plan)), tables.analyze(found)])
     return plan.flow(read_temporary(plan, "found"))

@@ -193,7 +193,7 @@ def refuse_options(plans: list[ImportPlan], options: Options) -> None:
             watermark.changed_name(plan)
         if options.delete and plan.declared.shared:
             raise Refused(
-                f"{plan} shares its keys with other rows of {plan.target}, so rows that are gone can't be told apart.",
+                f"{plan} shares its keys with other rows of {plan.target}, so it can't know which rows are gone.",
                 "Run without --delete, or use another field as the key, which only this import fills.",
             )
 

@@ -24,7 +24,7 @@ class DatabaseCommand(BaseCommand):
     interrupted = "Interrupted; nothing is changed."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        add_database(parser, "to look at")
+        add_database(parser, "The database to look at.")
 
     def handle(self, *args: Any, **options: Any) -> str | None:
         connection = connections[options["database"]]
@@ -57,7 +57,7 @@ def choose(statuses: list[Status], name: str | None) -> list[Status]:
 
 
 def add_database(parser: CommandParser, what: str) -> None:
-    told = f'The database {what}. Defaults to "default".'
+    told = f'{what} Defaults to "default".'
     parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help=told)
 
 

@@ -39,7 +39,7 @@ class ImportCommand(BaseCommand):
     imports: ClassVar[Sequence[Import]]
 
     def add_arguments(self, parser: CommandParser) -> None:
-        add_database(parser, "to import into")
+        add_database(parser, "The database to import into.")
         parser.add_argument(
             "--source", choices=tuple(connections), help="The database to read. Default: the one that the routers name."
         )

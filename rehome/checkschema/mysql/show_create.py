@@ -11,7 +11,7 @@ KINDS = {"PRIMARY": "primary key", "UNIQUE": "unique", None: "index", "FULLTEXT"
 
 # How many digits a terminal shows; what a column holds does not depend on it.
 WIDTH = re.compile(r"\b(smallint|mediumint|int|bigint)\(\d+\)|\btinyint\((?!1\))\d+\)")
-# What a foreign key does without being told to.
+# What a foreign key does by default.
 IDLE = re.compile(r" ON (?:DELETE|UPDATE) (?:NO ACTION|RESTRICT)")
 # A whole word, a string, a name or a pair of parentheses with everything in it, without a blank between.
 OPENING = {"'": "'", "`": "`", '"': '"'}

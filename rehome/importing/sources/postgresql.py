@@ -63,7 +63,7 @@ class PostgreSQLReader:
         ((held,),) = catalog.query(self.connection, "SHOW server_encoding")
         with Session(self.connection).settings(client_encoding=held):
             encoding: str = self.connection.connection.info.encoding
-            # SQL_ASCII means that the server was never told what its bytes are.
+            # SQL_ASCII means that the server does not know what its bytes are.
             yield "utf-8" if encoding == "ascii" else encoding
 
 

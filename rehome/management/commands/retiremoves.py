@@ -60,7 +60,7 @@ UNDO = Way(
     runner.unretire_steps,
     is_aside,
     lambda plan, run: "",
-    "{move} is live again: {sources} are tables with every later write, and the triggers keep both sides in sync.",
+    "{move} is live again, with every later write in {sources}; triggers keep both tables in sync.",
     Phase.LIVE,
     "{move} is not retired; there is nothing to undo.",
     "No move is retired on this database that can be unretired.",
