@@ -10,11 +10,11 @@ Meaning = Literal["no table", "no column", "no right"]
 STATES: dict[str, Meaning] = {"42P01": "no table", "42703": "no column", "42501": "no right"}
 NUMBERS: dict[int, Meaning] = {1146: "no table", 1054: "no column", 1142: "no right", 1143: "no right"}
 MYSQL_CLIENT = range(2000, 3000)
-"""What the library says by itself, without an answer of the server."""
+"""Errors of the client library, without an answer of the server."""
 
 
 def is_refusal(error: DatabaseError) -> bool:
-    """Whether a server answered that it lets nobody in, rather than none."""
+    """Whether a server answered and refused the login."""
     if number := number_of(error):
         return number not in MYSQL_CLIENT
     session = getattr(error.__cause__, "pgconn", None)
@@ -32,7 +32,7 @@ def number_of(error: DatabaseError) -> int:
 
 
 def ask(connection: BaseDatabaseWrapper, table: str, *columns: str) -> DatabaseError | None:
-    """Read no row of these columns of a table, or of any one; the server's refusal, or None."""
+    """Select no row of these columns of a table; the server's refusal, or None."""
     quote = connection.ops.quote_name
     wanted = ", ".join(map(quote, columns)) or "1"
     try:

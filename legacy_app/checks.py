@@ -1,4 +1,4 @@
-"""`check --database legacy`: whether the older database can be reached, logged in to and read, and has what is read."""
+"""`check --database legacy`: whether the older database can be reached, logged in to and read."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from legacy_app import answers
 from rehome.errors import one_line
 
 OLDEST_POSTGIS = (3, 1)
-"""What Django asks for."""
+"""The oldest that Django supports."""
 WITH_GEOMETRIES = {
     "django.db.backends.postgresql": POSTGIS,
     "django.db.backends.mysql": "django.contrib.gis.db.backends.mysql",
@@ -26,7 +26,7 @@ MARIADB_READ_ONLY = "SELECT @@session.tx_read_only"
 
 @register(Tags.database)
 def check_legacy(databases: Sequence[str] | None, **options: Any) -> list[CheckMessage]:
-    """Asks the server what an import will ask, and reads no row. Without a connection nothing else is said."""
+    """Asks the server what an import will ask, and reads no row. Without a connection it checks nothing else."""
     if ALIAS not in (databases or ()):
         return []
     connection = connections[ALIAS]
@@ -42,18 +42,18 @@ def check_connection(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
     place = f"{settings['NAME']!r} on {':'.join(filter(None, [settings['HOST'], settings['PORT']])) or 'this machine'}"
     try:
         connection.ensure_connection()
-        connection.check_database_version_supported()  # Django itself looks at the first connection alone.
+        connection.check_database_version_supported()  # Django itself checks only the first connection.
     except NotSupportedError as error:
         yield Error(
             f"The server of the older database {place} is too old: {one_line(error)}.",
-            hint="Upgrade it, or restore a copy of the database on a newer server and name that in LEGACY_DB_HOST.",
+            hint="Upgrade it, or restore a backup on a newer server and name that server in LEGACY_DB_HOST.",
             id="legacy_app.E003",
         )
     except DatabaseError as error:
         if answers.is_refusal(error):
             yield Error(
-                f"The server of the older database {place} lets nobody in: {one_line(error)}.",
-                hint="Correct LEGACY_DB_USER, LEGACY_DB_PASSWORD or LEGACY_DB_DB, or have the role let in.",
+                f"The server of the older database {place} refused the login: {one_line(error)}.",
+                hint="Correct LEGACY_DB_USER, LEGACY_DB_PASSWORD or LEGACY_DB_DB, or have the login allowed there.",
                 id="legacy_app.E002",
             )
         else:
@@ -89,8 +89,8 @@ def check_read_only(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
         (answer,) = cursor.fetchone()
     if answer not in ("on", 1):
         yield Error(
-            "The session of the older database may write, though it asked to be read-only.",
-            hint="Connect past the pooler that drops the session's settings, or have the role's default set: "
+            "The session of the older database can write, though its settings ask for read-only.",
+            hint="Connect without the pooler that drops the session's settings, or set the role's default: "
             "ALTER ROLE ... SET default_transaction_read_only = on.",
             id="legacy_app.E005",
         )
@@ -114,7 +114,7 @@ def check_geometries(connection: BaseDatabaseWrapper, model: type[Model]) -> Ite
     for field in model._meta.concrete_fields:
         if hasattr(field, "geom_type"):
             yield Error(
-                f"{model._meta.label}.{field.name} is a geometry, and {engine} knows none.",
+                f"{model._meta.label}.{field.name} is a geometry, which {engine} does not support.",
                 hint=f"Set LEGACY_DB_ENGINE={WITH_GEOMETRIES[engine]}.",
                 obj=model,
                 id="legacy_app.E009",
@@ -126,10 +126,10 @@ def explain(refusal: DatabaseError, model: type[Model], table: str, field: "Fiel
     match answers.meaning_of(refusal):
         case "no table":
             problem = f"The older database has no table {table}, which {model._meta.label} names, or hides it."
-            hint, number = "Correct db_table, take the model out, or have the role shown it by GRANT SELECT.", "E006"
+            hint, number = "Correct db_table, remove the model, or have the table granted with GRANT SELECT.", "E006"
         case "no column" if field:
             problem = f"The older database has no column {what}, which {model._meta.label}.{field.name} names."
-            hint, number = "Give the field the right db_column, or take it out of the model.", "E007"
+            hint, number = "Correct the field's db_column, or remove the field from the model.", "E007"
         case "no right":
             user = connections[ALIAS].settings_dict["USER"]
             problem = f"The role {user!r} may not read {what} of the older database."

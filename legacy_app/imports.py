@@ -1,4 +1,4 @@
-"""What is imported from the older database, in the order in which it has to be."""
+"""The imports from the older database, in their order."""
 
 from django.contrib.gis.db.models.functions import AsGeoJSON
 from django.db.models import Value

@@ -1,4 +1,4 @@
-"""Tables of the older database as they are: unmanaged, named as they are there, and read through the router."""
+"""Tables of the older database: unmanaged, under their own names, and read through the router."""
 
 from django.contrib.gis.db import models
 

@@ -1,4 +1,4 @@
-"""What natural keys have in common however they were typed: expressions for both sides of a lookup."""
+"""Expressions that make different spellings of a natural key equal, for both sides of a lookup."""
 
 from django.db.models import F, Func, TextField, Value
 from django.db.models.expressions import Combinable
@@ -14,8 +14,8 @@ IGNORED = (
 
 
 def persian(expression: str | Combinable) -> Combinable:
-    """A Persian text as it compares with another one: with the Persian ya and kaf, whichever were typed, composed
-    (NFKC), and without spaces and what has no width, for one person's space is another one's ZWNJ, or nothing.
+    """A Persian text in the form in which it is compared: composed (NFKC), with the Persian ya and kaf, and without
+    spaces and characters of no width, since some people type a space, others a ZWNJ or nothing.
 
     Computed by PostgreSQL, whose database has to be in UTF-8. Null stays null.
     """

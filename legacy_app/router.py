@@ -1,4 +1,4 @@
-"""Sends the models of legacy_app to the older database, to read from it and nothing else."""
+"""Sends the models of legacy_app to the older database, for reading only."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ class LegacyRouter:
         """Django asks before it saves, creates, updates, deletes or locks anything."""
         if is_legacy(model):
             raise Refused(
-                f"{model._meta.label} is a table of the older database, which is read and never written.",
+                f"{model._meta.label} is a table of the older database, which is only read.",
                 "Write to the model that it is imported into.",
             )
 
     def allow_relation(self, one: Model, other: Model, **hints: Any) -> bool | None:
-        """Within the older database only: a foreign key to another server holds nothing together."""
+        """Only within the older database: no foreign key can refer to another server."""
         legacy = {is_legacy(one), is_legacy(other)}
         return None if legacy == {False} else legacy == {True}
 

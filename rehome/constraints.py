@@ -10,10 +10,10 @@ CREATE = "ALTER TABLE %(table)s ADD CONSTRAINT %(name)s %(definition)s"
 
 
 class DatabaseForeignKey(models.BaseConstraint):
-    """Belongs into `Meta.constraints` beside a ForeignKey that has `db_constraint=False`.
+    """Goes into `Meta.constraints` beside a ForeignKey that has `db_constraint=False`.
 
-    Django before 6.1 can't say `ON DELETE CASCADE`, and no Django can say `ON UPDATE`. Where another application
-    relies on such an action, this keeps it, and migrations know it by its name.
+    Django before 6.1 can't say `ON DELETE CASCADE`, and no Django can say `ON UPDATE`. Where another application relies
+    on such an action, this constraint declares it, with a name for migrations.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class DatabaseForeignKey(models.BaseConstraint):
         name: str,
         on_delete: Action = "NO ACTION",
         on_update: Action = "NO ACTION",
-        # What Django itself gives every foreign key; None for one that is checked at once.
+        # As Django's own foreign keys; None for one that is checked at once.
         deferrable: models.Deferrable | None = models.Deferrable.DEFERRED,
     ) -> None:
         super().__init__(name=name)
@@ -40,36 +40,28 @@ class DatabaseForeignKey(models.BaseConstraint):
     def create_sql(self, model: Any, schema_editor: Any) -> Any:
         quote = schema_editor.quote_name
         field = model._meta.get_field(self.field)
-        target = field.target_field
-        actions = [f" ON {event} {action}" for event, action in self.actions if action != "NO ACTION"]
+        target, actions = field.target_field, (("DELETE", self.on_delete), ("UPDATE", self.on_update))
+        said = "".join(f" ON {event} {action}" for event, action in actions if action != "NO ACTION")
         return Statement(
             CREATE,
             table=Table(model._meta.db_table, quote),
             name=quote(self.name),
             definition=f"FOREIGN KEY ({quote(field.column)}) REFERENCES {quote(target.model._meta.db_table)} "
-            f"({quote(target.column)}){''.join(actions)}{self.timing(schema_editor)}",
+            f"({quote(target.column)}){said}{self.timing(schema_editor)}",
         )
-
-    @property
-    def actions(self) -> list[tuple[str, Action]]:
-        return [("DELETE", self.on_delete), ("UPDATE", self.on_update)]
 
     def timing(self, schema_editor: Any) -> str:
-        features = schema_editor.connection.features
-        return str(
-            schema_editor._deferrable_constraint_sql(self.deferrable) or ""
-            if features.supports_deferrable_unique_constraints
-            else ""
-        )
+        deferred = schema_editor.connection.features.supports_deferrable_unique_constraints
+        return str(schema_editor._deferrable_constraint_sql(self.deferrable) or "") if deferred else ""
 
     def remove_sql(self, model: Any, schema_editor: Any) -> Any:
         template = schema_editor.sql_delete_fk
         if self.deferrable is None and schema_editor.connection.vendor == "postgresql":
-            template = schema_editor.sql_delete_constraint  # It waits for nothing, and could not be told to.
+            template = schema_editor.sql_delete_constraint  # Django's own for foreign keys sets it IMMEDIATE first.
         return schema_editor._delete_constraint_sql(template, model, self.name)
 
     def validate(self, *args: Any, **options: Any) -> None:
-        """The ForeignKey does that."""
+        """The ForeignKey validates its values."""
 
     def deconstruct(self) -> Any:
         path, args, kwargs = super().deconstruct()

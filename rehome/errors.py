@@ -5,7 +5,7 @@ from django.db.migrations.exceptions import IrreversibleError
 
 
 class RehomeError(CommandError):
-    """A move was refused or failed; `manage.py` prints its message and exits with 1."""
+    """A move or an import was refused or failed; `manage.py` prints its message and exits with 1."""
 
 
 class Refused(RehomeError):
@@ -18,34 +18,34 @@ class Refused(RehomeError):
 
 
 class Irreversible(Refused, IrreversibleError):
-    """The move gives no way to compute some column of the source from the target."""
+    """The move has no expression that computes some column of the source from the target."""
 
 
 class LockNotObtained(RehomeError):
-    """A table lock was not granted in any of the tries; whatever the transaction did is rolled back."""
+    """No try was granted a table lock; the transaction is rolled back."""
 
 
 class Stopped(RehomeError):
-    """A signal ended the move between two of its transactions; what was committed is whole and can be gone on with."""
+    """A signal interrupted the move between two of its transactions; what is committed stays, and the move resumes."""
 
     def __init__(self, move: object, signal: int) -> None:
         super().__init__(
-            f"{move} is not done. What is copied stays: run the migration again to go on, or migrate to the one before "
-            "it to give the move up.",
+            f"{move} was interrupted. Copied rows are kept. Run `migrate` to resume, or migrate to the previous "
+            "migration to cancel.",
             returncode=128 + signal,
         )
 
 
 class MoveFailed(RehomeError):
-    """PostgreSQL refused a statement of the move, or the comparison found differences; all is rolled back."""
+    """PostgreSQL refused a statement of the move, or the comparison found differences; the transaction is undone."""
 
 
 class ImportFailed(RehomeError):
-    """A server refused a statement of an import, or rows can't go in; nothing is committed."""
+    """A server refused a statement of an import, or rows cannot be imported; nothing is committed."""
 
 
 class DoubtfulRows(ImportFailed):
-    """Some row can't go in; which ones, and why, is found by asking each of them."""
+    """Some row cannot be imported; a second run checks each row and names it."""
 
 
 def one_line(error: Exception) -> str:

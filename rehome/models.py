@@ -1,19 +1,19 @@
-"""MoveRun: one row for each time that a move began on this database. ImportRun: one for each import that ran."""
+"""MoveRun: one row for each run of a move on this database. ImportRun: one for each import that ran."""
 
 from django.db import models
 
 
 class Phase(models.TextChoices):
-    """Where a run stands; it goes down this list, leaves out what its way does not need, and ends at BACK.
+    """How far a run has come. A run goes down this list, skips what its way does not need, and ends at BACK.
 
-    PREPARED  the empty target's foreign keys and secondary indexes are put away; no row has been copied
-    COPYING   online: the source's writes are carried to the fenced target, and batches of its blocks are copied
-    BUILDING  online: every row is copied; indexes and foreign keys are being built, then every row compared
-    MOVED     rows copied, compared and in step; foreign keys not yet added or validated
-    LIVE      foreign keys validated, statistics gathered; both tables are used and in step
+    PREPARED  the empty target's foreign keys and secondary indexes are dropped; no row is copied
+    COPYING   online: triggers carry the source's writes to the fenced target, and batches of its blocks are copied
+    BUILDING  online: every row is copied; indexes and foreign keys are built, then every row is compared
+    MOVED     rows are copied, compared and in sync; foreign keys are not yet added or validated
+    LIVE      foreign keys are validated, statistics gathered; both tables are in use and in sync
     IN_PLACE  the source's table has the target's name; the old name is a view of it
     RETIRED   the target alone has the rows; the old name is a view of it
-    BACK      the source has everything again; the target is empty and fenced
+    BACK      the source has every row again; the target is empty and fenced
     """
 
     PREPARED = "prepared"
@@ -27,12 +27,12 @@ class Phase(models.TextChoices):
 
 
 class MoveRun(models.Model):
-    """Written by rehome.plan.ledger alone, and made by it as django_migrations is: unmanaged, so that `flush`,
-    which empties what the models describe, leaves it alone.
+    """Written by rehome.plan.ledger alone, which makes the table as Django makes django_migrations: unmanaged, so that
+    `flush` does not empty it.
     """
 
     id = models.BigIntegerField(primary_key=True)
-    """Counted by the ledger: a sequence would go on counting runs of which nothing else was left."""
+    """Counted by the ledger: a sequence would also count runs whose records are deleted."""
     move = models.CharField(max_length=255)
     source_table = models.CharField(max_length=255)
     target_table = models.CharField(max_length=255)
@@ -41,7 +41,7 @@ class MoveRun(models.Model):
     changed_at = models.DateTimeField(auto_now=True)
     rows = models.BigIntegerField(null=True)
     kept = models.JSONField(default=dict)
-    """What the way back, or the next run after a crash, needs to restore."""
+    """What the way back, or the next run after a crash, needs to know."""
     verified_at = models.DateTimeField(null=True)
     verification = models.JSONField(null=True)
 
@@ -60,7 +60,7 @@ class ImportRun(models.Model):
     source = models.TextField()
     """The alias of the database that was read."""
     declaration = models.CharField(max_length=64)
-    """A hash of what was declared: what came by another declaration may lack rows that this one takes."""
+    """A hash of what was declared: an import by another declaration may lack rows of this one."""
     ran_at = models.DateTimeField()
     counts = models.JSONField()
     watermark = models.TextField(null=True)

@@ -1,4 +1,4 @@
-"""Says on stderr what a move is doing: a bar on a terminal, plain lines elsewhere."""
+"""Shows on stderr what a move is doing: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
 import datetime
@@ -15,21 +15,21 @@ WIDTH = 16
 INDENT = "    "
 ERASE = "\r\033[K"
 SECONDS_BETWEEN_LINES = 15.0
-"""Elsewhere than on a terminal, where each detail is a line that stays."""
+"""Where there is no terminal: each detail is a line that stays."""
 
 
 class Progress:
     """The steps of one run; each is named when it begins and timed when it ends.
 
-    Nothing is said before the first step, so that a refusal stands alone. The title begins a line of its own,
-    for `migrate` has just written "Applying ..." without ending its line.
+    Nothing is written before the first step, so that a refusal stands alone. The title begins a line of its own, since
+    `migrate` has just written "Applying ..." without ending its line.
     """
 
     def __init__(self, title: str, steps: int, *, done: int = 0) -> None:
         self.title = title
         self.steps = steps
         self.done = done
-        """Steps that ended, those of an earlier run that stopped included."""
+        """Steps that ended, with those of an earlier, interrupted run."""
         self.begun = False
         self.started = 0.0
         self.name = ""
@@ -48,8 +48,10 @@ class Progress:
         try:
             yield
         except BaseException as error:
-            how = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-            self.write("\n" if self.terminal else f"{INDENT}[{self.done + 1}/{self.steps}] {name}: {how}\n")
+            if self.terminal:
+                self.write("\n")
+            else:
+                self.tell("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         self.done += 1
         ended = time.monotonic()
@@ -66,22 +68,26 @@ class Progress:
             self.write(f"\n{INDENT}{self.title}\n")
 
     def detail(self, text: str) -> None:
-        """How far the current step has come, in place of its name; elsewhere than on a terminal now and then."""
+        """How far the current step has come; where there is no terminal, only now and then."""
         self.waited_for = ""
         now = time.monotonic()
         if self.terminal:
             self.draw(text)
         elif now - self.said >= SECONDS_BETWEEN_LINES:
             self.said = now
-            self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: {text}\n")
+            self.tell(text)
 
     def waits(self, reason: str) -> None:
-        """What the current step waits for; elsewhere than on a terminal only when that is news."""
+        """What the current step waits for; where there is no terminal, only when it changes."""
         if self.terminal:
             self.draw(f"waits for {reason}")
         elif reason != self.waited_for:
-            self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: waits for {reason}\n")
+            self.tell(f"waits for {reason}")
         self.waited_for = reason
+
+    def tell(self, text: str) -> None:
+        """A line about the current step."""
+        self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: {text}\n")
 
     def note(self, text: str) -> None:
         """Between or after steps: what the reader should know."""
@@ -100,7 +106,7 @@ class Progress:
 
 
 class Pace:
-    """Rows a second and the time that is left, from what this run has done of a whole: of its rows or its blocks."""
+    """Rows a second and the time left, from the part of the rows or blocks that this run has done."""
 
     def __init__(self, *, done: int = 0, rows: int = 0) -> None:
         self.done = done
@@ -130,13 +136,13 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def ignore(self) -> None:
-        """From now on: what is being committed can't be said to be undone."""
+        """From now on: a running commit can't be interrupted."""
         self.too_late = True
 
 
 @contextlib.contextmanager
 def noticed() -> Iterator[Interrupts]:
-    """Let both signals be told apart until the block ends."""
+    """Until the block ends, both signals raise KeyboardInterrupt, and are told apart."""
     interrupts = Interrupts()
     handled = [signal.SIGINT, signal.SIGTERM] if threading.current_thread() is threading.main_thread() else []
     before = [signal.signal(number, interrupts) for number in handled]
@@ -149,7 +155,7 @@ def noticed() -> Iterator[Interrupts]:
 
 @contextlib.contextmanager
 def stoppable(move: object) -> Iterator[None]:
-    """An interruption is no crash: Ctrl-C and SIGTERM say what stands and what to do."""
+    """Ctrl-C and SIGTERM raise Stopped, which says what is kept and what to do."""
     with noticed() as interrupts:
         try:
             yield

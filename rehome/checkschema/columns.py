@@ -1,4 +1,4 @@
-"""In which respects a column of a live table is not what its field says."""
+"""How a column of a live table differs from its field."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,7 +18,7 @@ RESPECTS: dict[str, Callable[[Column], str | None]] = {
     "comment": lambda column: column.comment or None,
 }
 OF_VIEWS = ("type",)
-"""A view says nothing else of its columns."""
+"""A view has nothing else."""
 
 
 def find_differences(pair: Pair) -> Iterator[Difference]:
@@ -37,18 +37,14 @@ def compare(pair: Pair, expected: Column, found: Column) -> Iterator[Difference]
     for kind in RESPECTS if pair.found.kind == "table" else OF_VIEWS:
         says, has = RESPECTS[kind](expected), RESPECTS[kind](found)
         if says != has and not is_told_otherwise(kind, expected, found):
-            yield pair.difference(
-                f'column "{found.name}"',
-                "length" if kind == "type" and bare(says) == bare(has) else kind,
-                says,
-                has,
-                remedy(pair, kind, expected, found),
-                f"{field.name}: {suggestions.change(kind, found, field)}",
-            )
+            respect = "length" if kind == "type" and bare(says) == bare(has) else kind
+            change = f"{field.name}: {suggestions.change(kind, found, field)}"
+            sql = remedy(pair, kind, expected, found)
+            yield pair.difference(f'column "{found.name}"', respect, says, has, sql, change)
 
 
 def is_told_otherwise(kind: str, expected: Column, found: Column) -> bool:
-    """Whether it follows from another difference of the same column."""
+    """Whether another difference of the same column implies this one."""
     if kind == "collation":
         return not (expected.collation and found.collation)
     if kind == "default":
@@ -69,37 +65,23 @@ def bare(type_name: str | None) -> str:
 
 def missing(pair: Pair, expected: Column) -> Difference:
     field = pair.field(expected.name)
-    return pair.difference(
-        f'column "{expected.name}"',
-        "missing",
-        describe(expected),
-        None,
-        making.collect(pair.server.connection, lambda editor: editor.add_field(pair.twin.model, field))
-        if pair.found.kind == "table"
-        else (),
-        suggestions.other_name(expected.name, (c.name for c in pair.found.columns), field.name, "db_column")
-        or f"without {field.name}",
-    )
+    sql: tuple[str, ...] = ()
+    if pair.found.kind == "table":
+        sql = making.collect(pair.server.connection, lambda editor: editor.add_field(pair.twin.model, field))
+    present = (column.name for column in pair.found.columns)
+    change = suggestions.other_name(expected.name, present, field.name, "db_column") or f"without {field.name}"
+    return pair.difference(f'column "{expected.name}"', "missing", describe(expected), None, sql, change)
 
 
 def unknown(pair: Pair, found: Column) -> Difference:
-    """Harmless until a row is inserted, when it must have a value, or until a migration adds a column of the name."""
-    return pair.difference(
-        f'column "{found.name}"',
-        "unknown",
-        None,
-        f"{describe(found)}, without which no row can be inserted" if found.demanding else describe(found),
-        pair.server.remedies.let_insert(pair.found, found) if found.demanding else (),
-        f"add {suggestions.field(found)}",
-    )
+    """It does harm when an insert has no value for it, or when a migration adds a column of its name."""
+    sql = pair.server.remedies.let_insert(pair.found, found) if found.demanding else ()
+    refusing = f"{describe(found)}, without which no row can be inserted"
+    has = refusing if found.demanding else describe(found)
+    return pair.difference(f'column "{found.name}"', "unknown", None, has, sql, f"add {suggestions.field(found)}")
 
 
 def describe(column: Column) -> str:
-    return " ".join(
-        [
-            column.type,
-            *([f"GENERATED ALWAYS AS {column.generated}"] if column.generated else []),
-            *(["NOT NULL"] if not column.nullable else []),
-            *([f"DEFAULT {column.default}"] if column.default is not None else []),
-        ]
-    )
+    generated = f"GENERATED ALWAYS AS {column.generated}" if column.generated else ""
+    default = "" if column.default is None else f"DEFAULT {column.default}"
+    return " ".join(filter(None, [column.type, generated, "" if column.nullable else "NOT NULL", default]))

@@ -1,4 +1,4 @@
-"""Compares models with the tables of a database, by letting Django make the same tables beside them."""
+"""Compares models with the tables of a database: Django makes the same tables beside them."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -27,7 +27,7 @@ Live = dict[str, Shape]
 
 
 def models_of(app_label: str, alias: str) -> list[Model]:
-    """What an app has in database `alias`: unmanaged models too, which no router's allow_migrate is asked about."""
+    """The app's models that have a table in database `alias`. Only for managed ones, routers are asked."""
     return [
         model
         for model in global_apps.get_app_config(app_label).get_models()
@@ -46,20 +46,20 @@ def compare_app(app_label: str, connection: BaseDatabaseWrapper) -> Report:
 
 
 def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connection: BaseDatabaseWrapper) -> Report:
-    """`state` describes the models and all that they point at; `registry` has them as classes.
+    """`state` describes the models and all that they refer to; `registry` has them as classes.
 
-    Writes nothing that stays, and takes no lock that any writer of the tables could wait for.
+    Everything written is rolled back, and no writer of the tables ever waits for it.
     """
     server = open_server(connection)
     found = twins.make_twins(models, state)
     with server.temporary_tables():
         live = {twin.label: shape for twin in found if (shape := server.read(twin.live_name))}
-        # A foreign key may need what another statement makes.
+        # Foreign keys come last: they may need what another statement makes.
         differences = sorted(
             find_differences(found, live, registry, server), key=lambda d: d.what[:11] == "foreign key"
         )
-        notes = list(find_notes(live, registry, server))
-    return Report(tuple(twin.label for twin in found), tuple(differences), tuple(notes))
+        notes = tuple(find_notes(live, registry, server))
+    return Report(tuple(twin.label for twin in found), tuple(differences), notes)
 
 
 def open_server(connection: BaseDatabaseWrapper) -> Server:
@@ -74,7 +74,7 @@ def open_server(connection: BaseDatabaseWrapper) -> Server:
 def find_differences(found: list[Twin], live: Live, registry: Apps, server: Server) -> Iterator[Difference]:
     present = [twin for twin in found if twin.label in live]
     unmade = list(making.make_tables(present, server))
-    # A foreign key of a twin leads to another temporary table, in the place of a live one.
+    # A foreign key of a twin refers to another temporary table instead of a live one.
     for target in {field.target_field.model for field in twins.foreign_keys(present)}:
         server.stand_for(target._meta.db_table, registry.get_model(target._meta.label)._meta.db_table)
     yield from (no_table(twin, server) for twin in found if twin not in present)
@@ -93,48 +93,33 @@ def compare_one(pair: Pair) -> Iterator[Difference]:
     if found.kind == "table":
         yield from constraints.find_differences(pair)
         if pair.expected.comment != found.comment:
-            yield comment_differs(pair)
-
-
-def comment_differs(pair: Pair) -> Difference:
-    says, has = pair.expected.comment, pair.found.comment
-    sql = pair.server.remedies.comment(pair.found, says)
-    return pair.difference("table", "comment", says or None, has or None, sql, f"Meta.db_table_comment = {has!r}")
+            says, has = pair.expected.comment, found.comment
+            sql, change = pair.server.remedies.comment(found, says), f"Meta.db_table_comment = {has!r}"
+            yield pair.difference("table", "comment", says or None, has or None, sql, change)
 
 
 def no_table(twin: Twin, server: Server) -> Difference:
-    name = twin.live_name
-    return Difference(
-        twin.label,
-        server.connection.ops.quote_name(name),
-        "table",
-        "missing",
-        name,
-        None,
-        making.collect(server.connection, lambda editor: making.create(editor, twin.model)),
-        suggestions.other_name(name, server.table_names(), "Meta", "db_table"),
-    )
+    name, quoted = twin.live_name, server.connection.ops.quote_name(twin.live_name)
+    sql = making.collect(server.connection, lambda editor: making.create(editor, twin.model))
+    change = suggestions.other_name(name, server.table_names(), "Meta", "db_table")
+    return Difference(twin.label, quoted, "table", "missing", name, None, sql, change)
 
 
 def not_made(unmade: Unmade) -> Difference:
     """The server has no such type, collation or operator class."""
     twin, why = unmade.twin, f"can't be made in this database: {unmade.why}"
-    change = "what this server has, or install on it what brings it (CREATE EXTENSION)"
+    change = "what this server has, or install its extension there (CREATE EXTENSION)"
     return Difference(twin.label, twin.live_name, "table", "unsupported", unmade.what, why, change=change)
 
 
 def find_notes(live: Live, registry: Apps, server: Server) -> Iterator[tuple[str, str]]:
+    models = registry.get_models(include_auto_created=True)
+    known = {model._meta.db_table.rpartition(".")[2].strip('"`') for model in models}
     for note in server.notes():
         yield f"database {server.connection.alias}", note
     for shape in live.values():
-        for note in (*shape.notes, *strangers(shape, registry)):
-            yield shape.place, note
-
-
-def strangers(shape: Shape, registry: Apps) -> Iterator[str]:
-    """Nobody deletes their rows first when a row here is deleted."""
-    models = registry.get_models(include_auto_created=True)
-    known = {model._meta.db_table.rpartition(".")[2].strip('"`') for model in models}
-    for table, key in shape.incoming:
-        if table not in known:
-            yield f"Foreign key {key} of table {table}, which no model is of, points here."
+        yield from ((shape.place, note) for note in shape.notes)
+        # Django deletes no rows of a table without a model before it deletes a row here.
+        for table, key in shape.incoming:
+            if table not in known:
+                yield shape.place, f"Foreign key {key} of table {table}, which has no model, points here."

@@ -1,4 +1,4 @@
-"""Which constraints and indexes only the models or only a live table has, by what they say and not by their names."""
+"""Constraints and indexes that only the models or only a live table has, compared by definition, not by name."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -8,7 +8,7 @@ from rehome.checkschema.report import Difference
 from rehome.checkschema.shape import Part
 
 LIKE = {"unique index": "unique"}
-"""Kinds that stand for each other, though Django finds one where it looks for it and not the other."""
+"""Kinds that mean the same, though Django finds only the one that it looks for."""
 
 KEYS_FIRST = {"primary key": 0, "unique": 1, "foreign key": 3}
 """What a foreign key needs comes before it in the list of statements to run."""
@@ -33,7 +33,7 @@ Matched = tuple[list[tuple[Part, Part]], list[Part], list[Part]]
 
 
 def match(expected: Iterable[Part], found: Iterable[Part], simplify: Callable[[str], str]) -> Matched:
-    """Of several parts that say the same, one that has the name already; then those that mean the same."""
+    """First parts with the same definition and name, then with the same definition, then with the same meaning."""
     left, pairs, lacking = list(found), [], list(expected)
     for says in (
         lambda a, b: a.definition == b.definition and a.name == b.name,
@@ -50,15 +50,12 @@ def match(expected: Iterable[Part], found: Iterable[Part], simplify: Callable[[s
 
 
 def match_places(lacking: list[Part], unknown: list[Part]) -> Matched:
-    """Parts of one kind that have a name or their columns in common: one difference, not two."""
+    """Parts of one kind with the same name or columns: one difference, not two."""
     left, pairs, alone = list(unknown), [], []
     for part in lacking:
-        kind = LIKE.get(part.kind, part.kind)
-        alike = [other for other in left if LIKE.get(other.kind, other.kind) == kind]
-        near = [other for other in alike if is_near(part, other)]
-        if near:
-            left.remove(near[0])
-            pairs.append((part, near[0]))
+        if near := next((other for other in left if is_near(part, other)), None):
+            left.remove(near)
+            pairs.append((part, near))
         else:
             alone.append(part)
     return pairs, alone, left
@@ -66,31 +63,23 @@ def match_places(lacking: list[Part], unknown: list[Part]) -> Matched:
 
 def is_near(part: Part, other: Part) -> bool:
     """A table has one primary key, whatever its columns."""
+    same_kind = LIKE.get(part.kind, part.kind) == LIKE.get(other.kind, other.kind)
     same_columns = bool(part.columns) and part.columns == other.columns
-    return part.kind == "primary key" or part.name == other.name or same_columns
+    return same_kind and (part.kind == "primary key" or part.name == other.name or same_columns)
 
 
 def compare(pair: Pair, says: Part, has: Part) -> Iterator[Difference]:
-    named = says.name in pair.twin.named_parts
-    if named and says.name != has.name:
-        yield pair.difference(
-            what(has),
-            "name",
-            says.name,
-            has.name,
-            pair.server.remedies.rename(pair.found, has, says.name),
-            f'name="{has.name}"',
-        )
+    if says.name in pair.twin.named_parts and says.name != has.name:
+        sql = pair.server.remedies.rename(pair.found, has, says.name)
+        yield pair.difference(what(has), "name", says.name, has.name, sql, f'name="{has.name}"')
     if has.flaw:
         yield pair.difference(what(has), "flaw", "in force", has.flaw, pair.server.remedies.repair(pair.found, has))
 
 
 def differ(pair: Pair, says: Part, has: Part) -> Difference:
     name = says.name if says.name in pair.twin.named_parts else ""
-    sql = pair.server.remedies.replace(pair.found, says, has, name)
-    return pair.difference(
-        what(has), "definition", describe(says), describe(has), sql, suggestions.part(has, pair.twin.model)
-    )
+    sql, change = pair.server.remedies.replace(pair.found, says, has, name), suggestions.part(has, pair.twin.model)
+    return pair.difference(what(has), "definition", describe(says), describe(has), sql, change)
 
 
 def missing(pair: Pair, part: Part) -> Difference:

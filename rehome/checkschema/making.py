@@ -1,4 +1,4 @@
-"""Makes the tables of the twins by the statements that Django would make the live tables with."""
+"""Makes the tables of the twins, by the statements with which Django would make the live tables."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ class Unmade:
     what: str
     why: str
     whole: bool
-    """Whether there is no table at all to compare."""
+    """Whether the whole table is missing."""
 
 
 def make_tables(twins: list[Twin], server: Server) -> Iterator[Unmade]:
@@ -47,9 +47,8 @@ def make_tables(twins: list[Twin], server: Server) -> Iterator[Unmade]:
 
 
 def open_editor(connection: BaseDatabaseWrapper) -> Any:
-    """Django's own, which takes a percent sign in a comment for a placeholder."""
+    """Django's own takes a percent sign in a comment for a placeholder; this one does not."""
     editor: Any = connection.schema_editor(atomic=False)
-    editor.deferred_sql = []
     execute = editor.execute
 
     def execute_as_it_is(statement: Any, params: Any = ()) -> None:
@@ -79,19 +78,17 @@ def try_to(server: Server, act: Callable[[], object]) -> str | None:
     return None
 
 
-def find_culprits(editor: Any, twin: Twin, server: Server, failure: str) -> Iterator[Unmade]:
-    """The columns that can't be made even alone; without any, the table as a whole."""
-    found = False
+def find_culprits(editor: Any, twin: Twin, server: Server, failure: str) -> list[Unmade]:
+    """The columns that the server refuses one by one; if there is none, the whole table."""
+    found = []
     for field in twin.twin._meta.local_concrete_fields:
         definition, params = editor.column_sql(twin.twin, field)
         name = editor.quote_name(field.column)
         table = f"CREATE TEMPORARY TABLE {editor.quote_name(twin.name)} ({name} {definition})"
         why = try_to(server, functools.partial(probe, editor, twin, table, params or None))
         if why is not None and not field.generated:
-            found = True
-            yield Unmade(twin, f"{name} {definition}", why, whole=True)
-    if not found:
-        yield Unmade(twin, f"a table for {twin.label}", failure, whole=True)
+            found.append(Unmade(twin, f"{name} {definition}", why, whole=True))
+    return found or [Unmade(twin, f"a table for {twin.label}", failure, whole=True)]
 
 
 def probe(editor: Any, twin: Twin, statement: str, params: Any) -> None:
@@ -100,24 +97,18 @@ def probe(editor: Any, twin: Twin, statement: str, params: Any) -> None:
 
 
 def make_stand_ins(twins: list[Twin], connection: BaseDatabaseWrapper) -> None:
-    """Tables for the foreign keys to models that are not compared, of the columns that are pointed at."""
-    own = {twin.name for twin in twins}
+    """Tables for foreign keys to models that are not compared, with the columns that these refer to."""
+    own, quote = {twin.name for twin in twins}, connection.ops.quote_name
     wanted: dict[str, dict[str, str]] = {}
-    for field in foreign_keys(twins):
-        table, target = field.target_field.model._meta.db_table, field.target_field
-        if table not in own:
-            wanted.setdefault(table, {})[target.column] = column_type(target, connection)
-    quote = connection.ops.quote_name
+    for target in (field.target_field for field in foreign_keys(twins)):
+        if (table := target.model._meta.db_table) not in own:
+            kind, collation = target.db_type(connection), target.db_parameters(connection).get("collation")
+            collated = f" COLLATE {quote(collation)}" if collation else ""
+            wanted.setdefault(table, {})[target.column] = f"{kind}{collated}"
     with connection.cursor() as cursor:
         for table, columns in wanted.items():
             listed = ", ".join(f"{quote(name)} {kind} UNIQUE" for name, kind in columns.items())
             cursor.execute(f"CREATE TEMPORARY TABLE {quote(table)} ({listed})")
-
-
-def column_type(field: Any, connection: BaseDatabaseWrapper) -> str:
-    parameters = field.db_parameters(connection)
-    collation = f" COLLATE {connection.ops.quote_name(parameters['collation'])}" if parameters.get("collation") else ""
-    return f"{parameters['type']}{collation}"
 
 
 def collect(connection: BaseDatabaseWrapper, act: Callable[[Any], object]) -> tuple[str, ...]:

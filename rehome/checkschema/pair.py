@@ -17,13 +17,7 @@ class Pair:
     server: Server
 
     def difference(
-        self,
-        what: str,
-        kind: str,
-        expected: str | None,
-        found: str | None,
-        sql: tuple[str, ...] = (),
-        change: str = "",
+        self, what: str, kind: str, expected: str | None, found: str | None, sql: tuple[str, ...] = (), change: str = ""
     ) -> Difference:
         return Difference(self.twin.label, self.found.place, what, kind, expected, found, sql, change)
 

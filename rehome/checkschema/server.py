@@ -1,4 +1,4 @@
-"""What a comparison asks of a server, and of the language in which it is told to change a table."""
+"""What a comparison needs of a server, and of its statements that change a table."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -11,7 +11,7 @@ from rehome.checkschema.twins import Twin
 
 
 class Remedies(Protocol):
-    """The statements that make a live table what its twin is."""
+    """The statements that make a live table the same as its twin."""
 
     def alter_column(self, kind: str, table: Shape, expected: Column, found: Column) -> tuple[str, ...]: ...
     def let_insert(self, table: Shape, found: Column) -> tuple[str, ...]: ...
@@ -24,7 +24,7 @@ class Remedies(Protocol):
 
 
 class Server(Protocol):
-    """Makes temporary tables and describes tables of both kinds. Where nothing else is said, it has nothing to do."""
+    """Makes temporary tables, and describes live and temporary ones. By default, a method does nothing."""
 
     makes_foreign_keys: bool
     """Whether a temporary table can have any."""
@@ -33,21 +33,21 @@ class Server(Protocol):
     remedies: Remedies
 
     def temporary_tables(self) -> AbstractContextManager[object]:
-        """Within it they can be made; after it there are none. Raises Refused where there can't be any."""
+        """They can be made in this block, and are dropped after it. Raises Refused where none can be made."""
 
     def attempt(self) -> AbstractContextManager[object]:
-        """A block whose statements are undone together when one of them fails."""
+        """A block whose statements are rolled back together when one of them fails."""
         return nullcontext()
 
     def table_options(self, twin: Twin) -> str:
-        """What a twin's table gets that no model says, because the live one has it."""
+        """Options of the live table that a twin's table needs too, and no model says."""
         return ""
 
     def stand_for(self, name: str, live_name: str) -> None:
-        """Let foreign keys of twins that point at table `name` be read as pointing at `live_name`."""
+        """Read foreign keys of twins that refer to table `name` as referring to `live_name`."""
 
     def read(self, name: str) -> Shape | None:
-        """A live table; None where there is none of the name. Takes no lock that a writer could wait for."""
+        """A live table; None where none has the name. Takes no lock that a writer could wait for."""
 
     def read_twin(self, twin: Twin) -> Shape: ...
 
@@ -60,4 +60,4 @@ class Server(Protocol):
         return []
 
     def simplified(self, definition: str) -> str:
-        """The same for two definitions that are written differently and mean the same."""
+        """The same text for definitions of the same meaning."""

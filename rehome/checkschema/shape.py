@@ -1,9 +1,9 @@
-"""What a table is made of, in the words of its server: the same for a live table and for its twin."""
+"""The columns and parts of a table, in its server's words: the same for a live table and for its twin."""
 
 import dataclasses
 
 NUMBERED = "numbered by a sequence of its own"
-"""Of a column whose next value nobody has to name; how the server does it makes no difference to Django."""
+"""Of a column that gets its next value by itself; how the server does it makes no difference to Django."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Column:
     collation: str
     comment: str
     numbered: str = ""
-    """NUMBERED, or what is wrong about that, or nothing."""
+    """NUMBERED, or what is wrong with its sequence; empty without one."""
     cure: tuple[str, ...] = ()
     """The statements after which it is NUMBERED."""
     definition: str = ""
-    """All of it, where the server alters a column by saying all again."""
+    """The whole definition, where the server alters a column by repeating it."""
 
     @property
     def demanding(self) -> bool:
@@ -41,11 +41,11 @@ class Part:
     columns: tuple[str, ...]
     """Empty for an index with expressions or a condition."""
     flaw: str = ""
-    """What keeps it from doing what it says: not validated, or invalid."""
+    """Why it is not in force: not validated, or invalid."""
     implied: bool = False
-    """Whether it is there because of another part."""
+    """Whether another part made it."""
     column: str = ""
-    """Of a check that stands with its column: the column's definition without it."""
+    """Of a check within a column's definition: that definition without it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Shape:
     """How a statement names the table."""
     schema: str
     kind: str
-    """table, or what else stands under the name."""
+    """table, view or another kind."""
     columns: tuple[Column, ...]
     parts: tuple[Part, ...]
     comment: str

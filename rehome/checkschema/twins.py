@@ -55,7 +55,7 @@ def with_through_tables(model: Model, twins: Apps) -> Iterator[Twin]:
 
 
 def describe_twins(state: ProjectState) -> ProjectState:
-    """Every model over a table with a short name of its own, and managed, or Django would make it no index."""
+    """Every model over a table with a short name of its own, and managed, since Django makes no index otherwise."""
     described = {key: model.clone() for key, model in {**describe_unmigrated(state), **state.models}.items()}
     for number, model in enumerate(described.values()):
         kept = {key: value for key, value in model.options.items() if key not in {"managed", "db_tablespace"}}
@@ -68,7 +68,7 @@ def describe_twins(state: ProjectState) -> ProjectState:
 
 
 def describe_unmigrated(state: ProjectState) -> dict[tuple[str, str], ModelState]:
-    """A state made by migrations leaves the models of apps without migrations to the registry."""
+    """The models of apps without migrations, which a state made by migrations lacks."""
     models = [model for label in state.real_apps for model in global_apps.get_app_config(label).get_models()]
     described = [ModelState.from_model(model, exclude_rels=True) for model in models]
     return {(model.app_label, model.name_lower): model for model in described}

@@ -1,12 +1,10 @@
-"""Refuses what a declaration gets wrong, by name, before a row is read."""
+"""Refuses a declaration's mistakes, by name, before a row is read."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from django.core.exceptions import FieldError
-from django.db.models import F, Q
-from django.db.models.constants import LOOKUP_SEP
+from django.db.models import Q
 
 from rehome.errors import Refused
 from rehome.importing import lookups, watermark
@@ -28,7 +26,7 @@ def check(plans: Sequence[ImportPlan]) -> None:
 
 
 def refuse_same_rows(plans: Sequence[ImportPlan]) -> None:
-    """Imports that would take each other's rows for gone, or for their own."""
+    """Each of two such imports would take the other's rows for its own, or for gone."""
     names: set[str] = set()
     keys: dict[object, ImportPlan] = {}
     for plan in plans:
@@ -45,7 +43,7 @@ def refuse_same_rows(plans: Sequence[ImportPlan]) -> None:
 
 
 def refuse_unreadable(plan: ImportPlan) -> None:
-    """What Django can't resolve to columns of the source."""
+    """Names that Django can't resolve to columns of the source."""
     rows = plan.source_model._base_manager.using(plan.source.alias)
     for taken in plan.taken:
         with readable(plan, taken.field.name):
@@ -58,13 +56,13 @@ def refuse_unreadable(plan: ImportPlan) -> None:
 
 
 def refuse_part_of_moment(plan: ImportPlan, taken: Taken, read: str) -> None:
-    """PostgreSQL would take the date or the time of it, and nobody would hear of the rest."""
+    """PostgreSQL would keep its date or its time, and drop the rest in silence."""
     part = PARTS_OF_MOMENTS.get(taken.field.get_internal_type())
     if read == "DateTimeField" and part and taken.lookup is None:
         name = taken.field.name
         raise Refused(
-            f"{plan}: what {name} is read from is a date with a time, of which {name} keeps a part.",
-            f"Say so with fields={{{name!r}: {part}(...)}}.",
+            f"{plan}: the source of {name} is a date with a time, and {name} keeps only a part of it.",
+            f"Say which with fields={{{name!r}: {part}(...)}}.",
         )
 
 
@@ -79,28 +77,13 @@ def readable(plan: ImportPlan, place: str) -> Iterator[None]:
 
 
 def refuse_left_behind(plan: ImportPlan) -> None:
-    """Fields of the source that nothing reads, and that are not said to be left behind. Its key stands for the row."""
+    """Fields of the source, except for its key, that the import neither reads nor discards."""
     model, left = plan.source_model, plan.declared.discard
-    read = {name for node in [*(t.expression for t in plan.taken), plan.declared.where] for name in names(node)}
+    read = Q(*(taken.expression for taken in plan.taken), plan.declared.where or Q()).referenced_base_fields
     read |= {plan.declared.changed.field} if plan.declared.changed else set()
     for name, field in concrete_fields(model).items():
         if not (field.primary_key or field.generated or name in left or {name, field.attname} & read):
             raise Refused(
-                f"{plan}: nothing takes {model._meta.label}.{name}.",
-                f"Name it in fields, or say with discard=[{name!r}] that it is left behind.",
+                f"{plan}: the import does not read {model._meta.label}.{name}.",
+                f"Name it in fields, or leave it out with discard=[{name!r}].",
             )
-
-
-def names(node: Any) -> Iterator[str]:
-    """The first name of each path that an expression or a condition reads."""
-    if isinstance(node, F):
-        path: str = vars(node)["name"]
-        yield path.split(LOOKUP_SEP)[0]
-    elif isinstance(node, tuple):
-        path, value = node
-        yield path.split(LOOKUP_SEP)[0]
-        yield from names(value)
-    else:
-        children = node.children if isinstance(node, Q) else getattr(node, "get_source_expressions", list)()
-        for child in children:
-            yield from names(child)

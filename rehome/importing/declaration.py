@@ -17,11 +17,11 @@ class Lookup:
     """What the value of a source is looked up in: a mapping, or the rows of a model of the target's database.
 
     `Lookup({"A": "active"})` is a map of values. `Lookup("accounts.Person", by="legacy_id")` finds the row whose
-    `by`, a field or an expression, is the source's value, and gives what references lead to, mostly its primary key, or
-    the field `gives`.
-    `normalise` makes an expression of an expression; both sides of the comparison go through it, as text.
+    `by`, a field or an expression, equals the source's value, and gives the field that references point at, mostly the
+    primary key, or the field `gives`. `normalise` makes an expression of an expression; both sides of the comparison go
+    through it, as text.
 
-    A value that is not found, or that several rows answer to, is reported as a row that can't go in. Null stays null.
+    A row whose value is found in no row, or in several, cannot be imported and is reported. Null stays null.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Lookup:
         if isinstance(among, Mapping) and None in among:
             raise Refused(
                 "A lookup has None among its values, but null is never looked up.",
-                "Give another value for null with Coalesce(...) in fields.",
+                "Replace null with Coalesce(...) in fields.",
             )
         self.among = among
         self.by = by
@@ -43,7 +43,7 @@ class Lookup:
         self.normalise = normalise
 
     def parts(self) -> tuple[Any, ...]:
-        """What tells it from others, in any process."""
+        """The same for equal lookups, in every process."""
         return self.among, self.by, self.gives, getattr(self.normalise, "__qualname__", None)
 
     def __str__(self) -> str:
@@ -53,9 +53,9 @@ class Lookup:
 class Changed:
     """A field of the source that grows with every change of a row, by which `--since-last` chooses what to read.
 
-    A transaction may commit after the source was read, and leave a smaller value than the largest that was read. So
-    the next run begins `overlap` before that: ten minutes for times, a day for dates; for other types it must be said.
-    What was read twice is not written twice.
+    A transaction may commit after the source was read, with a smaller value than the largest that was read. So the next
+    run begins `overlap` before that: ten minutes for times, a day for dates; other types need one. Rows that are read
+    twice are not written twice.
     """
 
     def __init__(self, field: str, *, overlap: Any = None) -> None:
@@ -69,16 +69,16 @@ class Changed:
 class Import:
     """The rows of `source` become rows of `target`, which is on another database, in one transaction.
 
-    `key` says, per field of the target, which value of the source finds a row again from run to run; a `Value` in it
-    keeps apart what comes from several sources. `fields` names, per field of the target, the source's field, a path
-    over its relations, or an expression; fields of the same name need no mention, but for the primary key. `lookups`
-    says in what the value of such a field is looked up. `where` chooses rows of the source, `discard` lists fields of
-    it that are left behind, and `changed` names a field of it that grows with every change, or is a `Changed`.
+    `key` maps fields of the target to values of the source that find a row again in every run; a `Value` in it keeps
+    the rows of several sources apart. `fields` maps fields of the target to a field of the source, a path over its
+    relations, or an expression; except for the primary key, fields of the same name need no mention. `lookups` says
+    where the values of such fields are looked up. `where` chooses rows of the source, `discard` lists fields of it that
+    are not imported, and `changed` names a field of it that grows with every change, or is a `Changed`.
 
     A row of the target whose key is not null and not at the source is gone there. With `shared`, the target has rows
-    of its own under such keys, such as user names, so that none is taken for gone.
+    of its own under such keys, such as user names, so that none counts as gone.
 
-    Running it again inserts what is new, updates what has changed and touches no other row.
+    The next run inserts new rows, updates changed rows and touches no other row.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Import:
         if not key:
             raise Refused(
                 f"Import({source!r}, {target!r}) has no key.",
-                "Name what finds a row again, such as key={'legacy_id': 'id'}.",
+                "Name the field that finds a row again, such as key={'legacy_id': 'id'}.",
             )
         self.source = source
         self.target = target

@@ -1,8 +1,7 @@
 """Says which database's server failed an import, what it said, and what to do."""
 
 import contextlib
-from collections.abc import Generator, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -10,14 +9,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome.errors import DoubtfulRows, ImportFailed, one_line
 from rehome.postgres import states
 
-Item = TypeVar("Item")
-
 NOT_THERE = states.NOT_THERE | {1146, 1054}
 NOT_ALLOWED = states.NOT_ALLOWED | {1044, 1142, 1143}
 FULL = states.FULL | {1021, 1114}
 LOST = states.LOST | {2006, 2013, 2055, 1927}
 """What PostgreSQL says by a state and MySQL by a number."""
-NOTHING = "Nothing is committed"
 
 
 def state_of(error: BaseException) -> str | int:
@@ -27,15 +23,15 @@ def state_of(error: BaseException) -> str | int:
 
 
 def is_about_rows(error: BaseException) -> bool:
-    """Whether some row may be what went wrong, and not the connection, a right or the declaration."""
+    """Whether some row may be the cause, and not the connection, a right or the declaration."""
     return isinstance(error, DoubtfulRows) or (
         isinstance(error, DatabaseError) and states.state_of(error)[:2] in states.OF_ROWS
     )
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the server is not there any more. Django connects again soon after, so that only the error can tell:
-    one that no server has given a state comes from a driver that has lost it.
+    """Whether the connection is lost. Django connects again soon, so only the error can tell: one without a server's
+    state comes from a driver that lost its server.
     """
     state = state_of(error)
     return state in LOST if state else isinstance(error, OperationalError | InterfaceError)
@@ -43,21 +39,13 @@ def is_lost(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def explained(connection: BaseDatabaseWrapper, *, of_rows: bool = True) -> Iterator[None]:
-    """Errors of this database become ImportFailed; without `of_rows` those stay that a row may be to blame for."""
+    """Errors of this database become ImportFailed; without `of_rows`, those that some row may have caused stay."""
     try:
         yield
     except (DatabaseError, InterfaceError) as error:
         if is_about_rows(error) and not of_rows:
             raise
         raise ImportFailed(describe(connection, error)) from error
-
-
-def explained_each(
-    connection: BaseDatabaseWrapper, items: Iterable[Item], *, of_rows: bool
-) -> Generator[Item, None, None]:
-    """The same items, which come from this database."""
-    with explained(connection, of_rows=of_rows):
-        yield from items
 
 
 def message(error: Exception) -> str:
@@ -69,21 +57,18 @@ def message(error: Exception) -> str:
 
 
 def describe(connection: BaseDatabaseWrapper, error: DatabaseError | InterfaceError) -> str:
-    name, said, state = f"database {connection.alias!r}", message(error), state_of(error)
+    name, state = f"database {connection.alias!r}", state_of(error)
+    problem, cure = f"The {name} refused a statement", "correct what it names, and run the import again"
     if connection.connection is None:
-        return (
-            f"The {name} can't be reached: {said}. {NOTHING}; see that its server runs, and that HOST, PORT, NAME, "
-            "USER and PASSWORD of its settings are right."
-        )
-    if state in FULL:
-        return f"The disk of {name} is full: {said}. {NOTHING}; make room there, and run the import again."
-    if state in NOT_THERE:
-        return (
-            f"The {name} lacks what the import names: {said}. {NOTHING}; correct the model, for which `manage.py "
-            f"inspectdb --database {connection.alias}` shows what is there."
-        )
-    if state in NOT_ALLOWED:
-        return f"The {name} does not let this user: {said}. {NOTHING}; grant it, or connect as another user."
-    if is_lost(error):
-        return f"The connection to {name} was lost: {said}. {NOTHING}; run the import again."
-    return f"The {name} refused: {said}. {NOTHING}; correct what it names, and run the import again."
+        problem = f"The {name} can't be reached"
+        cure = "check that its server runs, and HOST, PORT, NAME, USER and PASSWORD of its settings"
+    elif state in FULL:
+        problem, cure = f"The disk of {name} is full", "free space there, and run the import again"
+    elif state in NOT_THERE:
+        problem = f"The {name} lacks what the import names"
+        cure = f"correct the model: `manage.py inspectdb --database {connection.alias}` shows the tables there"
+    elif state in NOT_ALLOWED:
+        problem, cure = f"The {name} denied a right", "grant it, or connect as another user"
+    elif is_lost(error):
+        problem, cure = f"The connection to {name} was lost", "run the import again"
+    return f"{problem}: {message(error)}. Nothing is committed; {cure}."

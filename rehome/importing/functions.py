@@ -6,10 +6,10 @@ from django.db.models import BinaryField, Func
 
 
 class StoredBytes(Func):
-    """The bytes of a text as MySQL keeps them in a column of another character set than they are in.
+    """The bytes of a text that MySQL keeps in a column of the wrong character set.
 
-    `StoredBytes("name", charset="latin1")` reads UTF-8 that an application wrote to a latin1 column over a connection
-    that said latin1 too. The reader takes the bytes for UTF-8; where they are not, the row can't go in.
+    `StoredBytes("name", charset="latin1")` reads UTF-8 that an application wrote to a latin1 column over a latin1
+    connection. The reader takes the bytes for UTF-8; where they are not, the row cannot be imported.
     """
 
     template = "CAST(CONVERT(%(expressions)s USING %(charset)s) AS BINARY)"

@@ -18,7 +18,7 @@ class ImportLedger(RunLedger[ImportRun]):
     model = ImportRun
 
     def refuse_unwritable(self) -> None:
-        """Before rows are read, and not when everything else is done."""
+        """Asked before rows are read, and not at the end of a long run."""
         question = """
             SELECT coalesce(bool_and(has_table_privilege(to_regclass(%s), privilege)),
                             has_schema_privilege(current_schema(), 'CREATE'))
@@ -27,17 +27,13 @@ class ImportLedger(RunLedger[ImportRun]):
         ((writable,),) = catalog.query(self.connection, question, [self.table])
         if not writable:
             raise Refused(
-                f"Runs of imports are recorded in {self.table}, which this role may not "
-                f"{'write to' if self.exists() else 'create'}.",
-                f"Let the tables' owner run the first import, and GRANT SELECT, INSERT, UPDATE ON {self.table} to "
+                f"This role may not {'write to' if self.exists() else 'create'} {self.table}, which records imports.",
+                f"Run the first import as the tables' owner, and GRANT SELECT, INSERT, UPDATE ON {self.table} to "
                 "others.",
             )
 
     def record(self, plan: ImportPlan, counts: Counts, watermark: str | None) -> None:
-        """Put a run in the place of the one before it.
-
-        What was rejected is read again by the next run: then the watermark stays where it was.
-        """
+        """Replace the record of the last run. After rejects the watermark stays: the next run reads them again."""
         self.make_table()
         before = self.last(name=str(plan)) if counts.rejected and plan.since else None
         values = {

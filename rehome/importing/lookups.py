@@ -28,7 +28,7 @@ class Found:
     taken: Taken
     alias: str
     among: Statement
-    """A relation of (natural, value, hits): each different natural key once, and how many rows answer to it."""
+    """A relation of (natural, value, hits): each different natural key once, and how many values it has."""
     natural: str
     """What arrived, as it is looked up."""
 
@@ -51,27 +51,32 @@ class Found:
 def find(plan: ImportPlan, *, own: bool | None = None) -> list[Found]:
     """All lookups; with `own` those among the rows of the target itself, or without them."""
     return [
-        make(plan, taken, taken.lookup, f"lookup_{n}")
+        Found(
+            taken,
+            f"lookup_{n}",
+            among(plan, taken, lookup),
+            as_looked_up(plan, lookup, Identifier(ROW, taken.arrives_in)),
+        )
         for n, taken in enumerate(plan.taken)
-        if taken.lookup and own in (None, taken in plan.own_lookups)
+        if (lookup := taken.lookup) and own in (None, taken in plan.own_lookups)
     ]
-
-
-def make(plan: ImportPlan, taken: Taken, lookup: Lookup, alias: str) -> Found:
-    natural = as_looked_up(plan, lookup, Identifier(ROW, taken.arrives_in))
-    return Found(taken, alias, among(plan, taken, lookup), natural)
 
 
 def as_looked_up(plan: ImportPlan, lookup: Lookup, value: Statement) -> str:
     """SQL of a value that was read, in the form in which it is compared."""
-    return compiled(
-        normalised(lookup, RawSQL(value.as_string().replace("%", "%%"), [], output_field=TextField())),  # noqa: S611
-        plan,
-    )
+    raw = RawSQL(value.as_string().replace("%", "%%"), [], output_field=TextField())  # noqa: S611
+    return compiled(normalised(lookup, raw), plan)
 
 
 def among(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
-    return among_values(plan, taken, lookup) if isinstance(lookup.among, Mapping) else among_rows(plan, taken, lookup)
+    """Each different natural key once, with its value and its number of values. Values are compared as they are, nulls
+    and arrays too, which no aggregate takes whole.
+    """
+    relation = (among_values if isinstance(lookup.among, Mapping) else among_rows)(plan, taken, lookup)
+    return SQL(
+        'SELECT DISTINCT ON ("natural") "natural", value, count(*) OVER (PARTITION BY "natural") AS hits '
+        'FROM (SELECT DISTINCT * FROM ({}) AS known ("natural", value)) AS known'
+    ).format(relation)
 
 
 def constant(plan: ImportPlan, taken: Taken) -> Statement:
@@ -92,7 +97,7 @@ def stored(plan: ImportPlan, taken: Taken, value: Any) -> Statement:
         return Literal(field.get_db_prep_save(value, plan.connection))
     except (ValueError, TypeError, ValidationError) as error:
         raise Refused(
-            f"{plan}: {taken.field.name} can't be {value!r}: {error}.",
+            f"{plan}: {taken.field.name} cannot be {value!r}: {error}.",
             f"Give what a {field.get_internal_type()} takes.",
         ) from error
 
@@ -114,7 +119,7 @@ def among_rows(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
     except FieldError as error:
         raise Refused(f"{plan} looks {taken.field.name} up in {lookup}: {error}.", "Correct the name.") from error
     text, params = rows.query.get_compiler(plan.connection.alias).as_sql()
-    return grouped(SQL(inlined(plan.connection, text, params)))
+    return SQL(inlined(plan.connection, text, params))
 
 
 def given(taken: Taken, lookup: Lookup, model: Model) -> str:
@@ -135,15 +140,7 @@ def among_values(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
         for name, value in dict(lookup.among).items()  # type: ignore[arg-type]
         for key in (BOOLEANS[name] if isinstance(name, bool) else [str(name)])
     ]
-    return grouped(SQL("VALUES {}").format(SQL(", ").join(rows)))
-
-
-def grouped(relation: Statement) -> Statement:
-    """Values are told apart as they are, null among them, and arrays too, which no aggregate takes whole."""
-    return SQL(
-        'SELECT DISTINCT ON ("natural") "natural", value, count(*) OVER (PARTITION BY "natural") AS hits '
-        'FROM (SELECT DISTINCT * FROM ({}) AS known ("natural", value)) AS known'
-    ).format(relation)
+    return SQL("VALUES {}").format(SQL(", ").join(rows))
 
 
 def compiled(expression: Combinable, plan: ImportPlan) -> str:

@@ -1,7 +1,8 @@
-"""Brings the rows that arrived into the target: one statement for each kind of change, all in one transaction."""
+"""Writes the rows that arrived to the target: one statement for each kind of change, all in one transaction."""
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 from rehome.errors import DoubtfulRows
 from rehome.importing import lookups, tables, values
@@ -29,24 +30,44 @@ class Counts:
     inserted: int
     updated: int
     gone: int | None
-    """Rows of the target that the source has no more; None where that can't be told."""
+    """Rows of the target that are gone at the source; None where that is unknown."""
     gone_keys: tuple[str, ...]
     """The first of them."""
     deleted: int
     rejected: int = 0
-    """Rows that were read and can't go in; they are not among the others."""
+    """Rows that were read and cannot be imported; the other numbers do not count them."""
 
     @property
     def unchanged(self) -> int:
         return self.read - self.inserted - self.updated
 
 
+@dataclasses.dataclass(frozen=True)
+class ImportReport:
+    name: str
+    counts: Counts
+    comparison: Comparison
+    seconds: float
+    whole: bool = True
+    """Whether every row of the source was read, so that it is known which are gone."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "import": self.name,
+            **dataclasses.asdict(self.counts),
+            "gone_keys": list(self.counts.gone_keys),
+            "unchanged": self.counts.unchanged,
+            "whole": self.whole,
+            "seconds": round(self.seconds, 3),
+        }
+
+
 def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: Statement | None = None) -> Counts:
     """Insert what is new, update what has changed, and count or delete what is gone, in the transaction that is open.
 
-    Constraints are checked before it returns. Rows that say the same are not touched. `left` names the temporary
-    table of rows that the source has and that can't go in. Raises DoubtfulRows for what PostgreSQL would take in
-    silence: a value that is not found or would be rounded, a key that several rows have.
+    Constraints are checked before it returns. Equal rows are not touched. `left` names the temporary table of rows that
+    the source has and that cannot be imported. Raises DoubtfulRows for what PostgreSQL would accept in silence: a value
+    that is not found or would be rounded, a key that several rows have.
     """
     flow = look_up(plan, session)
     read = refuse_doubts(plan, flow, lookups.find(plan, own=False), session)
@@ -69,10 +90,10 @@ def settle_gone(
 
 
 def refuse_doubts(plan: ImportPlan, flow: Flow, named: Iterable[Found], session: Session) -> int:
-    """How many rows there are, if none of them is in doubt."""
+    """How many rows arrived, if none of them is in doubt."""
     ((doubtful, read),) = session.rows(values.any_doubt(plan, flow, named))
     if doubtful or (not values.is_unique(plan) and session.rows(values.key_twice(plan, flow))[0][0]):
-        raise DoubtfulRows(f"{plan}: some row can't go in as it is.")
+        raise DoubtfulRows(f"{plan}: some row cannot be imported.")
     return int(read)
 
 
@@ -86,7 +107,7 @@ def update_and_insert(flow: Flow, session: Session) -> tuple[int, int]:
 
 
 def insert_and_link(plan: ImportPlan, flow: Flow, session: Session) -> tuple[int, int]:
-    """The same where rows lead to one another: all have to be there before they can."""
+    """The same where rows refer to one another: all of them are inserted before any refers to another."""
     linked = count_linked(plan, flow, session)
     inserted = session.execute(rows.insert_missing(unlinked(plan, flow)))
     flow = look_up(plan, session)
@@ -95,8 +116,7 @@ def insert_and_link(plan: ImportPlan, flow: Flow, session: Session) -> tuple[int
 
 
 def update(flow: Flow, session: Session) -> int:
-    statement = tables.update_changed(flow)
-    return session.execute(statement) if statement else 0
+    return session.execute(statement) if (statement := tables.update_changed(flow)) else 0
 
 
 def look_up(plan: ImportPlan, session: Session) -> Flow:
@@ -104,7 +124,7 @@ def look_up(plan: ImportPlan, session: Session) -> Flow:
     if not plan.lookups:
         return plan.flow(read_temporary(plan, "read"))
     found = temporary(plan, "found")
-    # Dates that are looked up arrived as the source was told to print them.
+    # Dates that are looked up arrived in this format.
     session.execute(sql.set_local("datestyle", "ISO, YMD"))
     session.execute_all([tables.drop(found), tables.create_found(plan, lookups.find(plan)), tables.analyze(found)])
     return plan.flow(read_temporary(plan, "found"))
@@ -117,13 +137,13 @@ def read_temporary(plan: ImportPlan, name: Temporary) -> Table:
 
 
 def unlinked(plan: ImportPlan, flow: Flow) -> Flow:
-    """Without the columns that lead to rows which this very import may bring."""
+    """Without the columns that refer to rows of this same import."""
     own = {taken.column.name for taken in plan.own_lookups}
     return dataclasses.replace(flow, assignments=tuple(a for a in flow.assignments if a.column.name not in own))
 
 
 def count_linked(plan: ImportPlan, flow: Flow, session: Session) -> int:
-    """New rows that lead to others of the target: they are inserted without, and updated when all are there."""
+    """New rows that refer to rows of the target: they are inserted without the reference, and updated later."""
     leads = SQL(" OR ").join(SQL("{} IS NOT NULL").format(Identifier(t.arrives_in)) for t in plan.own_lookups)
     statement = SQL(
         "SELECT count(*) FROM {} AS new WHERE ({}) AND NOT EXISTS (SELECT FROM {} AS held WHERE {})"
@@ -132,7 +152,7 @@ def count_linked(plan: ImportPlan, flow: Flow, session: Session) -> int:
 
 
 def compare(plan: ImportPlan, session: Session, *, read: int) -> Comparison:
-    """Compare every row and column that arrived, `read` of them, with the target's, after `merge`."""
+    """After `merge`, compare every row and column that arrived with the target's; `read` is their number."""
     flow = look_up(plan, session)
     ((there,),) = session.rows(SQL("SELECT count(*) FROM {}").format(sql.name(flow.destination)))
     # With as many rows as arrived, none of the target's has to be left out, nor looked for.

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.apps.registry import Apps
@@ -90,7 +90,7 @@ class ImportPlan:
 
     @property
     def partial(self) -> bool:
-        """Whether a row of the target that is not read may well be at the source, or have another origin."""
+        """Whether a row of the target that was not read may be at the source, or have another origin."""
         return self.only is not None or self.since is not None or self.declared.shared
 
     def __str__(self) -> str:
@@ -140,14 +140,13 @@ def make_plan(declared: Import, apps: Apps, source: str, target: str, number: in
     if source == target:
         raise Refused(
             f"Database {source!r} is both the source and the target of {declared}.",
-            "Move rows within a database with a Move, or name another one with --source or --database.",
+            "Use a Move to move rows within a database, or name another database with --source or --database.",
         )
     connection = connections[target]
     source_model, target_model = (find_model(apps, label) for label in (declared.source, declared.target))
     table = get_table(connection, target_model)
     given = match_fields(declared, source_model, target_model)
     taken = tuple(make_taken(declared, target_model, table, name, value) for name, value in given.items())
-    columns = {t.column.name for t in taken}
     return ImportPlan(
         declared=declared,
         apps=apps,
@@ -158,8 +157,8 @@ def make_plan(declared: Import, apps: Apps, source: str, target: str, number: in
         target_model=target_model,
         target=table,
         taken=taken,
-        filled=tuple(find_filled(declared, target_model, table, connection, columns)),
-        key=tuple(column_of(field_of(target_model, name)) for name in declared.key),
+        filled=tuple(find_filled(declared, target_model, table, connection, {t.column.name for t in taken})),
+        key=tuple(column_of(concrete_fields(target_model)[name]) for name in declared.key),
     )
 
 
@@ -182,9 +181,9 @@ def match_fields(declared: Import, source: Model, target: Model) -> dict[str, Gi
 
 
 def refuse_same_reference(same: Mapping[str, str], declared: Import, target: Model) -> None:
-    """The same name says nothing about the keys: that 7 is there on both sides does not make it the same row."""
+    """Two fields of one name may hold different keys: 7 in both databases need not be the same row."""
     for name in same.keys() - declared.lookups.keys():
-        field: Any = field_of(target, name)
+        field: Any = concrete_fields(target)[name]
         if field.remote_field:
             other = field.remote_field.model._meta.label
             raise Refused(
@@ -194,26 +193,23 @@ def refuse_same_reference(same: Mapping[str, str], declared: Import, target: Mod
             )
 
 
-def field_of(model: Model, name: str) -> Field:
-    return concrete_fields(model)[name]
-
-
 def make_taken(declared: Import, model: Model, table: Table, name: str, given: Given) -> Taken:
-    field = field_of(model, name)
+    field = concrete_fields(model)[name]
     column = get_column(table, model, field)
     if field.generated:
         raise Refused(
-            f"{model._meta.label}.{name} is generated, and nothing can be written to it.",
+            f"{model._meta.label}.{name} is generated: nothing can be written to it.",
             "Leave it out of key and fields; the database computes it.",
         )
     lookup = declared.lookups.get(name)
     if lookup and is_among(lookup, model) and not column.nullable:
         raise Refused(
-            f"{model._meta.label}.{name} is NOT NULL and is looked up in the rows that this import brings, which are "
-            "inserted before they can be found.",
-            "Let it be null while you import.",
+            f"{model._meta.label}.{name} is NOT NULL, but the import looks it up in its own rows, and can fill it only "
+            "after it has inserted them.",
+            "Set null=True on it for the time of the import.",
         )
-    return Taken(field, column, given, lookup, arriving_type(column, lookup))
+    # A value to look up arrives as text, whatever its type was.
+    return Taken(field, column, given, lookup, "text" if lookup else arriving_type(column))
 
 
 def is_among(lookup: Lookup, model: Model) -> bool:
@@ -221,42 +217,33 @@ def is_among(lookup: Lookup, model: Model) -> bool:
     return isinstance(lookup.among, str) and lookup.among.lower() == model._meta.label_lower
 
 
-def arriving_type(column: Column, lookup: Lookup | None) -> str:
-    """Values that are looked up arrive as text, whatever they were."""
-    if lookup:
-        return "text"
+def arriving_type(column: Column) -> str:
     unbounded = column.base_type.removesuffix("[]") in UNBOUNDED
     return WIDER.get(column.type) or (column.base_type if unbounded else column.type)
 
 
 def find_filled(
     declared: Import, model: Model, table: Table, connection: BaseDatabaseWrapper, taken: set[str]
-) -> list[Assignment]:
-    found = []
-    for name, field in concrete_fields(model).items():
+) -> Iterator[Assignment]:
+    for field in concrete_fields(model).values():
         column = get_column(table, model, field)
-        if column.name in taken or field.generated or column.default is not None or column.identity:
-            continue
-        value = fill(declared, model, name, field, column, connection)
-        if value is not None:
-            found.append(Assignment(column, value, frozenset(), fields.limit(column)))
-    return found
+        known = column.name in taken or field.generated or column.default is not None or column.identity
+        if not known and (value := fill(declared, model, field, column, connection)) is not None:
+            yield Assignment(column, value, frozenset(), fields.limit(column))
 
 
-def fill(
-    declared: Import, model: Model, name: str, field: Any, column: Column, connection: BaseDatabaseWrapper
-) -> str | None:
-    """The value of a new row's column that the source does not give; None leaves it null."""
+def fill(declared: Import, model: Model, field: Any, column: Column, connection: BaseDatabaseWrapper) -> str | None:
+    """SQL of a value for a column that the source does not give; None leaves it null."""
     if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
         return "now()"
     if field.has_default():
         if field.default in MADE_BY_SQL:
             return MADE_BY_SQL[field.default]
-        hint = f"Give a value with fields={{{name!r}: ...}}, or use db_default."
+        hint = f"Give a value with fields={{{field.name!r}: ...}}, or use db_default."
         return fields.compile_default(field, model, connection, hint)
     if not column.nullable:
         raise Refused(
-            f"{declared} gives no value for {model._meta.label}.{name}, which is NOT NULL and has no default.",
-            f"Map it with fields={{{name!r}: ...}}, or give it a default or null=True.",
+            f"{declared} gives no value for {model._meta.label}.{field.name}, which is NOT NULL and has no default.",
+            f"Map it with fields={{{field.name!r}: ...}}, or give it a default or null=True.",
         )
     return None

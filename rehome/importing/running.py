@@ -1,22 +1,15 @@
-"""The order of an import: read everything, then bring it in and compare it, in one transaction."""
+"""The order of an import: read everything, then merge and compare it in one transaction."""
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from django.apps import apps as django_apps
 from django.apps.registry import Apps
-from django.db import (
-    DEFAULT_DB_ALIAS,
-    DatabaseError,
-    InterfaceError,
-    OperationalError,
-    connections,
-    router,
-    transaction,
-)
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections, router, transaction
 
 from rehome.errors import DoubtfulRows, ImportFailed, Refused, one_line
 from rehome.importing import merging, staging, watermark
@@ -24,11 +17,11 @@ from rehome.importing.checking import check
 from rehome.importing.declaration import Import
 from rehome.importing.failures import explained, is_about_rows, is_lost
 from rehome.importing.ledger import ImportLedger
+from rehome.importing.merging import ImportReport
 from rehome.importing.plan import ImportPlan, find_model, make_plan
 from rehome.importing.rejected import rejects, text_staging
 from rehome.importing.rejected.rejects import Reject
 from rehome.importing.rejected.skipping import SkippingMerge
-from rehome.importing.report import ImportReport
 from rehome.importing.sources.reader import Reader
 from rehome.importing.sources.reading import open_reader, refuse_unreadable
 from rehome.postgres import conf
@@ -38,8 +31,7 @@ from rehome.terminal import Progress
 from rehome.verify.comparison import Comparison
 
 Stage = Callable[[ImportPlan, Reader, Session, Callable[[str], None]], object]
-STEPS = 3
-"""Of each import."""
+STEPS_OF_EACH = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +41,11 @@ class Options:
     dry_run: bool = False
     """Do everything, and roll it back."""
     skip_bad: Path | None = None
-    """Where to write the rows that can't go in, so that the others can; None lets none go in."""
+    """Where to write the rows that cannot be imported; None refuses the whole import for one such row."""
     from_rejects: Path | None = None
     """Such a file of an earlier run: only its rows are read."""
     named: int | None = 20
-    """How many reasons why rows can't go in are named by an error; None for all."""
+    """How many rows that cannot be imported an error names; None for all."""
     since_last: bool = False
     """Read what has changed since the last run, where there was one by the same declaration."""
 
@@ -69,9 +61,8 @@ def run(
 ) -> list[ImportReport]:
     """Run imports of one source in order: all of them in one transaction of the target, or nothing.
 
-    The source is read in one snapshot and never written to. Rows are asked one by one what is wrong with them only
-    where all together have failed, and then they are read again. `committing` is called when nothing is left to do but
-    to commit. Raises RehomeError, and then nothing is committed.
+    The source is read in one snapshot and never written to. Only after a failure are the rows read again and checked
+    one by one. `committing` is called immediately before the commit. Raises RehomeError; then nothing is committed.
     """
     alias = source or find_source(imports, apps)
     with explained(connections[target]):
@@ -115,8 +106,8 @@ class Run:
     ) -> list[ImportReport]:
         title = f"{', '.join(map(str, self.plans))}: from {self.source.alias!r} into {self.session.connection.alias!r}"
         skipping = stage is text_staging.stage
-        asked = ", looking for rows that can't go in" if skipping else ""
-        progress = Progress(f"{title}{asked}", STEPS * len(self.plans))
+        asked = ", looking for rows that cannot be imported" if skipping else ""
+        progress = Progress(f"{title}{asked}", STEPS_OF_EACH * len(self.plans))
         self.session.waits = progress.waits
         with explained(self.source, of_rows=skipping):
             for plan in self.plans:
@@ -130,7 +121,7 @@ class Run:
                     stage(plan, self.reader, self.session, progress.detail)
 
         def once() -> list[ImportReport]:
-            # Whoever waits for a row that is locked keeps others waiting for those that it has locked itself.
+            # While this transaction waits for a locked row, others wait for the rows that it has locked.
             self.session.execute(set_local("lock_timeout", conf.lock_timeout_ms()))
             progress.done = len(self.plans)
             return bring_in(progress)
@@ -140,24 +131,21 @@ class Run:
 
     @contextlib.contextmanager
     def committed(self) -> Iterator[None]:
-        """Nobody knows what has become of a commit that has brought no answer."""
+        """A connection that is lost in the commit leaves open whether it is done."""
         self.finished = False
         try:
             yield
-        except (OperationalError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError) as error:
             if self.finished and is_lost(error):
                 raise ImportFailed(
                     f"The connection to database {self.session.connection.alias!r} was lost in its commit: "
-                    f"{one_line(error)}. Run the import again, which tells what is there."
+                    f"{one_line(error)}. Run the import again: it writes only what is missing."
                 ) from error
             raise
 
     def bring_in(self, progress: Progress) -> list[ImportReport]:
-        """In the transaction that is open, which sees one moment, but for its own writes."""
-        reports = [
-            self.report(plan, progress, lambda plan: merging.merge(plan, self.session, delete=self.options.delete))
-            for plan in self.plans
-        ]
+        merge = functools.partial(merging.merge, session=self.session, delete=self.options.delete)
+        reports = [self.report(plan, progress, merge) for plan in self.plans]
         self.finish([])
         return reports
 
@@ -197,7 +185,7 @@ class Run:
 def refuse_options(plans: list[ImportPlan], options: Options) -> None:
     if options.since_last and (options.delete or options.from_rejects):
         raise Refused(
-            "What has changed since the last run neither tells what is gone at the source nor what was rejected.",
+            "--since-last reads changed rows only, so --delete and --from-rejects can't work with it.",
             "Use --since-last without --delete and --from-rejects.",
         )
     for plan in plans:
@@ -205,15 +193,15 @@ def refuse_options(plans: list[ImportPlan], options: Options) -> None:
             watermark.changed_name(plan)
         if options.delete and plan.declared.shared:
             raise Refused(
-                f"{plan} shares its keys with other rows of {plan.target}, so nothing tells which are gone.",
-                "Run without --delete, or let another field be the key, which only this import fills.",
+                f"{plan} shares its keys with other rows of {plan.target}, so it can't know which rows are gone.",
+                "Run without --delete, or use another field as the key, which only this import fills.",
             )
 
 
 def find_source(imports: Sequence[Import], apps: Apps = django_apps) -> str:
     """The database that the project's routers read the sources from."""
     if not imports:
-        raise Refused("There is nothing to import.", "List the imports in `imports` of the command.")
+        raise Refused("This command has no imports.", "List them in its attribute `imports`.")
     found = {router.db_for_read(find_model(apps, declared.source)) for declared in imports}
     if len(found) > 1:
         raise Refused(
@@ -226,6 +214,6 @@ def refuse_differences(plan: ImportPlan, comparison: Comparison) -> None:
     if not comparison.equal:
         found = "; ".join(map(str, comparison.differences))
         raise DoubtfulRows(
-            f"{plan}: {comparison.source_rows} rows were read and {comparison.target_rows} are there, or they differ: "
-            f"{found or 'a key is there more than once'}. Nothing is committed; see that the key names one row."
+            f"{plan}: Verification failed: {comparison.source_rows} rows read, {comparison.target_rows} found: "
+            f"{found or 'several rows have one key'}. Nothing is committed; make sure that the key names one row."
         )

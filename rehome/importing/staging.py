@@ -1,4 +1,4 @@
-"""Lets the source's rows arrive in a temporary table of the target's session."""
+"""Copies the source's rows to a temporary table of the target's session."""
 
 import contextlib
 import time
@@ -17,10 +17,7 @@ BETWEEN_REPORTS_S = 0.2
 
 
 def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[str], None]) -> int:
-    """Copy what the source has by now, in the reader's snapshot; returns the number of rows.
-
-    The table is the session's own and no other session's business, so no lock is held on the target meanwhile.
-    """
+    """Copy the source's rows as of the reader's snapshot; returns their number. No lock is held on the target."""
     arrived = tables.temporary(plan, "read")
     session.execute_all([tables.drop(arrived), tables.create_read(plan)])
     with session.transaction():
@@ -37,7 +34,7 @@ def receive(
     session: Session,
     report: Callable[[str], None],
 ) -> int:
-    """Let lines arrive by a COPY statement; returns their number. Their source is let go of, whatever happens."""
+    """Write lines by a COPY statement; returns their number. `blocks` is closed, whatever happens."""
     connection = session.connection
     with connection.wrap_database_errors, connection.cursor() as cursor:
         with contextlib.closing(blocks), cursor.copy(copy_in.as_string()) as copy:
@@ -48,7 +45,7 @@ def receive(
 
 
 def watched(blocks: Iterable[Block], total: int, report: Callable[[str], None]) -> Iterator[Block]:
-    """The same blocks; now and then how far they have come is told."""
+    """The same blocks; reports now and then how many rows they had."""
     pace, rows, next_report = Pace(), 0, time.monotonic() + BETWEEN_REPORTS_S
     for block in blocks:
         rows += bytes(block).count(b"\n")
@@ -60,7 +57,7 @@ def watched(blocks: Iterable[Block], total: int, report: Callable[[str], None]) 
 
 @contextlib.contextmanager
 def cleared(plans: list[ImportPlan], session: Session) -> Iterator[None]:
-    """What was read is dropped in the end, unless the connection, which it was part of, is gone already."""
+    """Drop the temporary tables in the end, unless they went with their connection."""
     try:
         yield
     finally:

@@ -14,11 +14,10 @@ from rehome.postgres.sql import OTHER_RECORD, SQL, Identifier, Literal, Statemen
 LINE = "rehome line"
 """The number of a row among those that were read, where each row may have to be named."""
 
-
 Temporary = typing.Literal[
     "read",  # The source's rows as they arrive.
     "found",  # The same rows after their lookups.
-    "arrived",  # A view of the target's rows that the import has to do with.
+    "arrived",  # A view of the target's rows that belong to the import.
     "text",  # The rows as the source writes them, where each value may have to be named.
     "rejects",  # What is wrong with the rows.
     "left",  # The rows that were taken out of those that arrived.
@@ -46,7 +45,7 @@ def copy_in(table: Identifier) -> Statement:
 
 
 def understand(timezone: str) -> Statement:
-    """For this transaction: times without a zone are the source's, and dates are as ISO writes them."""
+    """For this transaction: times without a zone are in the source's zone, and dates are in ISO's order."""
     return SQL("SELECT set_config('TimeZone', {}, true), set_config('datestyle', 'ISO, YMD', true)").format(
         Literal(timezone)
     )
@@ -95,7 +94,7 @@ def was_read(flow: Flow) -> Statement:
 
 
 def update_changed(flow: Flow) -> Statement | None:
-    """Rows that are there and say something else; None where there is nothing beside the key."""
+    """Rows whose values differ; None where the import has no column but the key."""
     rest = [a for a in flow.carried if a.column.name not in dict(flow.key)]
     if not rest:
         return None
@@ -112,9 +111,9 @@ def update_changed(flow: Flow) -> Statement | None:
 
 
 def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Statement:
-    """Whether row `gone` of the target came with this import, and the source has it no more.
+    """Whether row `gone` of the target came with this import and is no longer at the source.
 
-    Rows of the temporary table `left` are at the source, though they can't go in.
+    Rows of the temporary table `left` are at the source, but cannot be imported.
     """
     missing = [
         SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(present, rows.same_key(flow, "origin", "gone"))
@@ -125,12 +124,12 @@ def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Stat
 
 
 def gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Statement:
-    """FROM and WHERE of the target's rows that came with this import and that the source has no more."""
+    """FROM and WHERE of these rows."""
     return SQL("{} AS gone WHERE {}").format(sql.name(flow.destination), is_gone(plan, flow, left))
 
 
 def imported(plan: ImportPlan, row: str) -> Statement:
-    """Whether a row of the target has a key of this import: what came with others, or was made here, has none."""
+    """Whether a row of the target has a key of this import; rows of other imports, or made here, have none."""
     present = [SQL("{} IS NOT NULL").format(Identifier(row, column)) for column in plan.key]
     own = [SQL("{} = {}").format(Identifier(row, t.column.name), constant(plan, t)) for t in plan.constants]
     return SQL(" AND ").join([*present, *own])

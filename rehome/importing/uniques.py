@@ -1,4 +1,4 @@
-"""The unique constraints and indexes of a table, and how one is taken away for the length of a transaction."""
+"""The unique constraints and indexes of a table, and how to drop one until the end of a transaction."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ class Unique:
     nulls_equal: bool
     """Whether two nulls are the same value for it."""
     waits: bool
-    """Whether it is checked when a statement, or the transaction, is done: rows may then exchange their values."""
+    """Whether it is checked at the end of a statement or of the transaction, so that rows can exchange values."""
     drop: Statement | None
-    """None where something depends on it, or its definition does not say everything."""
-    restore: Statement
+    """None where something depends on it, or its definition is not complete."""
+    rebuild: Statement
 
     def same(self, one: str, other: str) -> Statement:
         """Whether two rows have the same values; null where one of these is unknown."""
@@ -26,7 +26,7 @@ class Unique:
             return SQL(" AND ").join(
                 SQL("{} = {}").format(Identifier(one, column), Identifier(other, column)) for column in self.columns
             )
-        # The hash lets rows be joined by it: nothing else finds what is not distinct, but a look at every pair.
+        # PostgreSQL can join by the hash; by IS NOT DISTINCT alone it would compare every pair of rows.
         rows = [SQL("ROW({})").format(of(row, self.columns)) for row in (one, other)]
         return SQL(
             "hash_record_extended({0}, 0) = hash_record_extended({1}, 0) AND {0} IS NOT DISTINCT FROM {1}"
@@ -34,22 +34,15 @@ class Unique:
 
 
 def find_uniques(table: Table) -> Iterator[Unique]:
-    """Those over columns alone: an expression or a condition is PostgreSQL's own business."""
+    """Those over columns alone: for an expression or a condition, ask PostgreSQL itself."""
     relied_on = {incoming.index for incoming in table.incoming}
-    found: list[tuple[Constraint | Index, bool, Statement, Statement]] = [
-        (
-            c,
-            c.deferrable,
-            sql.drop_constraint(table.schema, table.name, c.name),
-            sql.add_constraint(table.schema, table.name, c.name, c.definition),
-        )
-        for c in table.constraints
-        if c.kind in "pu"
-    ]
-    found += [
-        (i, False, sql.drop_index(table, i.name), SQL(i.definition)) for i in table.indexes if i.unique and i.columns
-    ]
-    for one, waits, drop, restore in found:
+    found: list[Constraint | Index] = [constraint for constraint in table.constraints if constraint.kind in "pu"]
+    for one in [*found, *(index for index in table.indexes if index.unique and index.columns)]:
+        if isinstance(one, Constraint):
+            waits, drop = one.deferrable, sql.drop_constraint(table.schema, table.name, one.name)
+            rebuild = sql.add_constraint(table.schema, table.name, one.name, one.definition)
+        else:
+            waits, drop, rebuild = False, sql.drop_index(table, one.name), SQL(one.definition)
         free = table.owned and one.plain and one.name not in relied_on
         nulls_equal = "NULLS NOT DISTINCT" in one.definition
-        yield Unique(one.name, one.columns, nulls_equal, waits, drop if free else None, restore)
+        yield Unique(one.name, one.columns, nulls_equal, waits, drop if free else None, rebuild)

@@ -1,7 +1,7 @@
-"""SQL that asks the rows of an import what is wrong with them: pure functions from an ImportPlan and a Flow.
+"""SQL that finds the rows of an import that cannot be imported: pure functions from an ImportPlan and a Flow.
 
-A question gives (line, column, reason, value) of each row that can't go in. It reads the rows as they would stand in
-the target under the name `projected`.
+A question gives (line, column, reason, value) of each such row. It reads the rows, with the values that they would have
+in the target, under the name `projected`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ TIMES = "rehome times"
 
 
 def reject(plan: ImportPlan, question: Statement) -> Statement:
-    """Keeps what a question finds, but for what is rejected already."""
+    """Keep the answers of a question, except for values that are rejected already."""
     return SQL("INSERT INTO {} {} ON CONFLICT DO NOTHING").format(temporary(plan, "rejects"), question)
 
 
@@ -39,7 +39,7 @@ def ask_of(rows: Statement, column: str, reason: Statement, value: Statement, co
 
 
 def projection(flow: Flow) -> Statement:
-    """The rows with the number of each, as they would stand in the target."""
+    """The rows with the number of each, as they would be in the target."""
     return SQL("SELECT {}, {} FROM {} AS {}").format(
         Identifier(ROW, LINE),
         SQL(", ").join(
@@ -66,21 +66,22 @@ def together(columns: Iterable[str]) -> Statement:
 
 
 def ask_values(flow: Flow, named: Iterable[Found]) -> Iterator[Statement]:
-    """Values without an answer, numbers that would be rounded, texts that are too long: of rows as they arrived."""
+    """Values that no lookup finds, numbers that would be rounded, texts that are too long: of rows as they arrived."""
     arrived = SQL("SELECT * FROM {}").format(sql.name(flow.origin))
     for found in named:
-        yield ask_of(
-            arrived, found.taken.column.name, why_unanswered(found), cell(found.taken.arrives_in), unanswered(found)
-        )
+        hits, lookup = cell(found.hits_in), found.taken.lookup
+        several, none = Literal(f" rows of {lookup} have it"), Literal(f"is not found in {lookup}")
+        reason = SQL("CASE WHEN {0} > 1 THEN {0} || {1} ELSE {2} END").format(hits, several, none)
+        yield ask_of(arrived, found.taken.column.name, reason, cell(found.taken.arrives_in), unanswered(found))
     for a in flow.carried:
         value = cell(a.column.name)
         if is_cut(a.column):
             lost = "a time of day" if a.column.type == "date" else "more digits"
-            reason = Literal(f"has {lost}, which {a.column.type} does not keep")
-            yield ask_of(arrived, a.column.name, reason, value, is_inexact(value, a.column))
+            kept = Literal(f"has {lost}, which {a.column.type} does not keep")
+            yield ask_of(arrived, a.column.name, kept, value, is_inexact(value, a.column))
         if a.limit is not None:
-            reason = Literal(f"is longer than the {a.limit} characters that fit")
-            yield ask_of(arrived, a.column.name, reason, value, sql.is_longer(value, a.column, a.limit))
+            fits = Literal(f"is longer than the {a.limit} characters that fit")
+            yield ask_of(arrived, a.column.name, fits, value, sql.is_longer(value, a.column, a.limit))
 
 
 def unanswered(found: Found) -> Statement:
@@ -88,16 +89,8 @@ def unanswered(found: Found) -> Statement:
     return SQL("{} IS NOT NULL AND coalesce({}, 2) > 1").format(arrived, hits)
 
 
-def why_unanswered(found: Found) -> Statement:
-    return SQL("CASE WHEN {hits} > 1 THEN {hits} || {several} ELSE {none} END").format(
-        hits=cell(found.hits_in),
-        several=Literal(f" rows of {found.taken.lookup} answer to it"),
-        none=Literal(f"is not found in {found.taken.lookup}"),
-    )
-
-
 def is_cut(column: Column) -> bool:
-    """Whether PostgreSQL keeps a part of a value alone, and says nothing."""
+    """Whether PostgreSQL keeps only a part of a value, without an error."""
     return column.type == "date" or (column.base_type.removesuffix("[]") == "numeric" and len(column.modifiers) == 2)
 
 
@@ -112,9 +105,7 @@ def is_inexact(value: Statement, column: Column) -> Statement:
     wrong = SQL("({0} <> round({0}, {1}) OR (abs({0}) >= 10::numeric ^ {2} AND {0} <> 'NaN'))").format(
         number, Literal(scale), Literal(precision - scale)
     )
-    if not column.base_type.endswith("[]"):
-        return wrong
-    return SQL("EXISTS (SELECT FROM unnest({}) AS item WHERE {})").format(value, wrong)
+    return wrong if number is value else SQL("EXISTS (SELECT FROM unnest({}) AS item WHERE {})").format(value, wrong)
 
 
 # ----- a row among the others
@@ -126,9 +117,10 @@ def ask_keys(plan: ImportPlan, flow: Flow) -> Iterator[Statement]:
         yield ask(flow, column, reason, cell(column), SQL("{} IS NULL").format(cell(column)))
     name = ", ".join(plan.key)
     times = SQL("{} || ' rows of the source have this key'").format(Identifier(TIMES))
-    yield ask_of(counted(flow, plan.key), name, times, together(plan.key), several(plan.key))
+    several = SQL("{} > 1 AND {}").format(Identifier(TIMES), present(plan.key))
+    yield ask_of(counted(flow, plan.key), name, times, together(plan.key), several)
     if not is_unique(plan):
-        reason = Literal(f"more than one row of {flow.destination} has this key")
+        reason = Literal(f"is the key of more than one row of {flow.destination}")
         twice = SQL("SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1").format(
             sql.columns(plan.key), sql.name(flow.destination)
         )
@@ -137,7 +129,7 @@ def ask_keys(plan: ImportPlan, flow: Flow) -> Iterator[Statement]:
 
 
 def is_unique(plan: ImportPlan) -> bool:
-    """Whether the target itself makes sure that a key names one row."""
+    """Whether a unique constraint of the target covers the key."""
     return any(set(unique.columns) <= set(plan.key) for unique in find_uniques(plan.target))
 
 
@@ -148,15 +140,11 @@ def counted(flow: Flow, columns: Sequence[str]) -> Statement:
     )
 
 
-def several(columns: Sequence[str]) -> Statement:
-    return SQL("{} > 1 AND {}").format(Identifier(TIMES), present(columns))
-
-
-# ----- where a good run has to look, as no constraint would
+# ----- what a good run has to ask, since no constraint refuses it
 
 
 def any_doubt(plan: ImportPlan, flow: Flow, named: Iterable[Found]) -> Statement:
-    """Whether some key is null, or some value found no answer or would be rounded; and how many rows there are."""
+    """Whether some key is null, or some value is not found or would be rounded; and the number of rows."""
     wrong: list[Statement] = [SQL("{} IS NULL").format(cell(column)) for column in plan.key]
     wrong += [unanswered(found) for found in named]
     wrong += [is_inexact(cell(a.column.name), a.column) for a in flow.carried if is_cut(a.column)]
@@ -166,14 +154,13 @@ def any_doubt(plan: ImportPlan, flow: Flow, named: Iterable[Found]) -> Statement
 
 
 def key_twice(plan: ImportPlan, flow: Flow) -> Statement:
-    keys = sql.of(ROW, plan.key)
-    return SQL("SELECT EXISTS (SELECT FROM {} AS {} GROUP BY {} HAVING count(*) > 1)").format(
-        sql.name(flow.origin), Identifier(ROW), keys
+    return SQL("SELECT EXISTS (SELECT FROM {} GROUP BY {} HAVING count(*) > 1)").format(
+        sql.name(flow.origin), sql.columns(plan.key)
     )
 
 
 def blame(found: Found, plan: ImportPlan, other: ImportPlan, flow: Flow) -> Statement | None:
-    """Says of values without an answer that the row which would answer can't go in itself; None where nothing tells.
+    """Changes the reason of values that are found in a row which cannot be imported itself; None where that is unknown.
 
     `flow` is that of `other`, an import into the model that was looked in.
     """
@@ -189,7 +176,7 @@ def blame(found: Found, plan: ImportPlan, other: ImportPlan, flow: Flow) -> Stat
         "(SELECT FROM {left} AS parent WHERE {natural} = {given})"
     ).format(
         rejects=temporary(plan, "rejects"),
-        reason=Literal(f"leads to a row of {other.target} that can't go in itself"),
+        reason=Literal(f"refers to a row of {other.target} that cannot be imported itself"),
         column=Literal(found.taken.column.name),
         left=temporary(other, "left"),
         natural=SQL(lookups.as_looked_up(other, lookup, by)),

@@ -1,4 +1,4 @@
-"""Compares what an import brought with its source, which is read again, row by row."""
+"""Reads the source of an import again, and compares it with the imported rows, row by row."""
 
 import dataclasses
 import time
@@ -22,8 +22,8 @@ from rehome.postgres.session import Session
 from rehome.verify.comparison import Comparison
 
 CURE = (
-    "Run the import again, with --delete where rows that the source has no more shall go; what was written here to "
-    "columns that are imported is overwritten."
+    "Run the import again, with --delete to delete rows that are gone at the source; it overwrites what was written "
+    "here to imported columns."
 )
 
 
@@ -44,7 +44,7 @@ class Verification:
 
     @property
     def explanation(self) -> str:
-        """Why it is no proof, and the cure."""
+        """What failed, and the cure."""
         if self.comparison is None:
             return f"not checked. {self.problem}"
         return "\n".join(["", *(f"  {line}" for line in [*map(str, self.comparison.differences), CURE])])
@@ -63,7 +63,7 @@ class Verification:
 
 
 def find_runs(declared: Iterable[Import], alias: str) -> list[tuple[Import, ImportRun]]:
-    """Those of the imports that ever ran into a database, each with its last run."""
+    """The imports that have run on a database, each with its last run."""
     ledger = ImportLedger(alias)
     runs = {run.name: run for run in ledger.runs} if ledger.exists() else {}
     return [(one, runs[str(one)]) for one in declared if str(one) in runs]
@@ -78,15 +78,15 @@ def verify(
     apps: Apps = django_apps,
     report: Callable[[str], None] = lambda text: None,
 ) -> Verification:
-    """Read the source of an import again, and compare it with the target's rows of it; both go on being written to.
+    """Read the source of an import again, and compare it with the target's rows of it; both stay open for writes.
 
-    It never raises for what is wrong with either database, and nothing but the session's own tables is written.
+    It raises for no fault of either database, and writes nothing but the session's own tables.
     """
     started = time.monotonic()
     comparison, problem = None, ""
     try:
         if run.source not in connections:
-            raise RehomeError(f"It was read from database {run.source!r}, which the settings don't name.")
+            raise RehomeError(f"It was read from database {run.source!r}, which the settings no longer name.")
         plan = make_plan(declared, apps, run.source, alias)
         check([plan])
         comparison = compare(plan, limit, report)
@@ -100,7 +100,7 @@ def verify(
 def compare(plan: ImportPlan, limit: int, report: Callable[[str], None]) -> Comparison:
     session = Session(plan.connection, [plan.target.oid])
     reader = open_reader(plan.source)
-    # PostgreSQL takes temporary tables for writing, though nobody else sees them.
+    # For PostgreSQL, a temporary table is a write, though no other session sees it.
     writable = session.settings(default_transaction_read_only="off")
     with session.without_timeouts(), writable, staging.cleared([plan], session):
         with reader.snapshot():

@@ -21,7 +21,6 @@ OVERLAPS: dict[type[Field], datetime.timedelta] = {
 
 def check(plan: ImportPlan) -> None:
     if plan.declared.changed:
-        find_field(plan)
         find_overlap(plan)
 
 
@@ -48,17 +47,16 @@ def find_overlap(plan: ImportPlan) -> Any:
         overlap = next((OVERLAPS[kind] for kind in type(field).__mro__ if kind in OVERLAPS), None)
     if overlap is None:
         raise Refused(
-            f"{plan}: {changed_name(plan)} is no date or time, so nobody knows how far back rows may be that are "
-            "committed late.",
-            f"Say it with changed=Changed({changed_name(plan)!r}, overlap=...).",
+            f"{plan}: {changed_name(plan)} is no date or time, so it has no usual overlap for rows committed late.",
+            f"Give it with changed=Changed({changed_name(plan)!r}, overlap=...).",
         )
     return overlap
 
 
 def read(plan: ImportPlan) -> str | None:
-    """The largest value so far, but for times to come, behind which every change would be missed.
+    """The largest value so far, without times in the future, before which later runs would miss every change.
 
-    Read before the rows are: what is committed in between is read again by the next run.
+    Read it before the rows: the next run then reads again what is committed in between.
     """
     if plan.declared.changed is None:
         return None
@@ -72,22 +70,18 @@ def read(plan: ImportPlan) -> str | None:
 
 
 def since(plan: ImportPlan) -> Q | None:
-    """Rows that may have changed since the last run; None where there was none by this declaration and database."""
+    """Rows that may have changed since the last run; None where none ran by this declaration from this database."""
     field, name, overlap = find_field(plan), changed_name(plan), find_overlap(plan)
-    run = ImportLedger(plan.connection.alias).last(name=str(plan))
+    same = {"name": str(plan), "declaration": plan.declared.digest(), "source": plan.source.alias}
+    run = ImportLedger(plan.connection.alias).last(**same)
     if run is None or run.watermark is None:
         return None
-    if (run.declaration, run.source) != (plan.declared.digest(), plan.source.alias):
-        return None
     try:
-        begin = with_zone(field.to_python(run.watermark), plan) - overlap
+        begin = field.to_python(run.watermark)
+        # A time without a zone is in the source's.
+        if plan.source.timezone is not None and isinstance(begin, datetime.datetime) and timezone.is_naive(begin):
+            begin = timezone.make_aware(begin, plan.source.timezone)
+        begin -= overlap
     except OverflowError:
         return None
     return Q(**{f"{name}__gte": begin}) | Q(**{f"{name}__isnull": True})
-
-
-def with_zone(value: Any, plan: ImportPlan) -> Any:
-    """A time from a column without a zone is one of the source's."""
-    if plan.source.timezone is not None and isinstance(value, datetime.datetime) and timezone.is_naive(value):
-        return timezone.make_aware(value, plan.source.timezone)
-    return value

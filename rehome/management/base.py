@@ -1,6 +1,7 @@
 """What the commands about the moves of one database have in common."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,17 +19,12 @@ INTERRUPTED = 130
 class DatabaseCommand(BaseCommand):
     """Reads one database; says in a sentence why it can't, and leaves nothing open when it is interrupted."""
 
-    # A project whose checks fail needs the truth about its moves all the more.
+    # A project whose checks fail needs to see its moves all the more.
     requires_system_checks = []
     interrupted = "Interrupted; nothing is changed."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--database",
-            default=DEFAULT_DB_ALIAS,
-            choices=tuple(connections),
-            help='The database to look at. Defaults to "default".',
-        )
+        add_database(parser, "The database to look at.")
 
     def handle(self, *args: Any, **options: Any) -> str | None:
         connection = connections[options["database"]]
@@ -41,14 +37,13 @@ class DatabaseCommand(BaseCommand):
             raise CommandError(f"Database {connection.alias!r} can't be read: {str(error).strip()}") from error
 
     def check_server(self, connection: BaseDatabaseWrapper) -> None:
-        """Refuse a server that the command does not know."""
         checks.check_server(connection)
 
     def handle_database(self, connection: BaseDatabaseWrapper, **options: Any) -> str | None:
         raise NotImplementedError
 
     def say(self, line: str) -> None:
-        """Progress, for people: on stderr, so that stdout holds the result alone."""
+        """Progress: on stderr, so that stdout holds the result alone."""
         self.stderr.write(line, self.style.NOTICE)
 
 
@@ -61,6 +56,11 @@ def choose(statuses: list[Status], name: str | None) -> list[Status]:
     return chosen
 
 
+def add_database(parser: CommandParser, what: str) -> None:
+    told = f'{what} Defaults to "default".'
+    parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help=told)
+
+
 def add_format(parser: CommandParser) -> None:
     parser.add_argument("--format", default="text", choices=("text", "json"), help="Defaults to text.")
 
@@ -69,19 +69,16 @@ def as_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def as_table(headings: list[str], rows: list[list[Any]]) -> str:
-    """Columns side by side; those of numbers are aligned to the right, and None is a dash."""
-    cells = [headings, *([show(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    numeric = [all(isinstance(cell, int | float | None) for cell in column) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in cells
-    ]
-    return "\n".join(lines)
+def as_table(keys: Iterable[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """The values of `keys` side by side, under headings made of these; numbers are aligned to the right."""
+    columns = []
+    for key in keys:
+        values = [row[key] for row in rows]
+        cells = [key.removesuffix("_ok").replace("_", " "), *map(show, values)]
+        numeric = all(isinstance(value, int | float | None) for value in values)
+        width = max(map(len, cells))
+        columns.append([cell.rjust(width) if numeric else cell.ljust(width) for cell in cells])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
 def show(cell: Any) -> str:

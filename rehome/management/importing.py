@@ -1,6 +1,7 @@
 """What the commands that import have in common."""
 
 import contextlib
+import dataclasses
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,19 +9,28 @@ from typing import Any, ClassVar
 
 from django.core.checks import Tags, run_checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db import DatabaseError, connections
 
 from rehome import terminal
 from rehome.importing import running
 from rehome.importing.declaration import Import
+from rehome.importing.merging import ImportReport
 from rehome.importing.rejected.rejects import count
-from rehome.importing.report import ImportReport
 from rehome.importing.running import Options
-from rehome.management.base import USAGE, as_table
+from rehome.management.base import USAGE, add_database, as_table
 
-HEADINGS = ["import", "read", "inserted", "updated", "unchanged", "gone", "deleted", "rejected", "seconds"]
+COLUMNS = ["import", "read", "inserted", "updated", "unchanged", "gone", "deleted", "rejected", "seconds"]
+FLAGS = {
+    "--dry-run": "Do everything, and roll it back.",
+    "--delete": "Delete imported rows that are gone at the source.",
+    "--since-last": "Read only what has changed since the last run, by the field that each import names.",
+}
+FILES = {
+    "--skip-bad": "Write the rows that cannot be imported to this file, as JSON lines, and import the others.",
+    "--from-rejects": "Read only the rows that such a file of an earlier run names.",
+}
 ALL_NAMED = 2
-"""The verbosity at which every row that can't go in is named."""
+"""The verbosity at which an error names every row that cannot be imported."""
 
 
 class ImportCommand(BaseCommand):
@@ -29,36 +39,14 @@ class ImportCommand(BaseCommand):
     imports: ClassVar[Sequence[Import]]
 
     def add_arguments(self, parser: CommandParser) -> None:
+        add_database(parser, "The database to import into.")
         parser.add_argument(
-            "--database",
-            default=DEFAULT_DB_ALIAS,
-            choices=tuple(connections),
-            help='The database to import into. Defaults to "default".',
+            "--source", choices=tuple(connections), help="The database to read. Default: the one that the routers name."
         )
-        parser.add_argument(
-            "--source", choices=tuple(connections), help="The database to read; else the one that the routers name."
-        )
-        parser.add_argument("--dry-run", action="store_true", help="Do everything, and roll it back.")
-        parser.add_argument(
-            "--delete", action="store_true", help="Delete rows that an earlier run brought and the source has no more."
-        )
-        parser.add_argument(
-            "--skip-bad",
-            type=Path,
-            metavar="FILE",
-            help="Write the rows that can't go in to this file, as JSON lines, and bring in the others.",
-        )
-        parser.add_argument(
-            "--from-rejects",
-            type=Path,
-            metavar="FILE",
-            help="Read only the rows that are named in such a file of an earlier run.",
-        )
-        parser.add_argument(
-            "--since-last",
-            action="store_true",
-            help="Read only what has changed since the last run, by the field that each import names.",
-        )
+        for name, told in FLAGS.items():
+            parser.add_argument(name, action="store_true", help=told)
+        for name, told in FILES.items():
+            parser.add_argument(name, type=Path, metavar="FILE", help=told)
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = choose(options)
@@ -81,16 +69,16 @@ class ImportCommand(BaseCommand):
         if not reports:
             self.stdout.write(f"{chosen.from_rejects} names no row.")
             return
-        self.stdout.write(as_table(HEADINGS, [row_of(report) for report in reports]))
+        self.stdout.write(as_table(COLUMNS, [report.as_json() for report in reports]))
         for report in reports:
             self.tell_gone(report, deleted=chosen.delete)
             if chosen.since_last and report.whole:
                 self.stdout.write(
-                    f"\n{report.name}: every row was read, since no run by this declaration told how far it came."
+                    f"\n{report.name}: every row was read, because no earlier run of this declaration is recorded."
                 )
         if rejected := sum(report.counts.rejected for report in reports):
-            self.stdout.write(f"\n{count(rejected)} can't go in; see {chosen.skip_bad}.")
-            self.stderr.write(f"{count(rejected)} can't go in and stay as they were.", self.style.NOTICE)
+            self.stdout.write(f"\n{count(rejected)} could not be imported; see {chosen.skip_bad}.")
+            self.stderr.write(f"{count(rejected)} could not be imported and stay as they were.", self.style.NOTICE)
         if chosen.dry_run:
             self.stdout.write("\nA dry run: nothing is committed.")
 
@@ -98,7 +86,7 @@ class ImportCommand(BaseCommand):
         if report.counts.gone and not deleted:
             more = ", ..." if report.counts.gone > len(report.counts.gone_keys) else ""
             self.stdout.write(
-                f"\n{report.name}: {report.counts.gone} rows are gone at the source and stay here: "
+                f"\n{report.name}: {report.counts.gone} rows are gone at the source and still here: "
                 f"{', '.join(report.counts.gone_keys)}{more}. --delete deletes them."
             )
 
@@ -106,27 +94,16 @@ class ImportCommand(BaseCommand):
 def choose(options: Mapping[str, Any]) -> Options:
     if options["from_rejects"] and options["delete"]:
         raise CommandError(
-            "--from-rejects reads a few rows alone, so that --delete can't know which are gone. Leave one out.",
+            "--from-rejects reads only a few rows, so --delete can't know which are gone. Leave one of them out.",
             returncode=USAGE,
         )
-    return Options(
-        delete=options["delete"],
-        dry_run=options["dry_run"],
-        skip_bad=options["skip_bad"],
-        from_rejects=options["from_rejects"],
-        since_last=options["since_last"],
-        named=None if options["verbosity"] >= ALL_NAMED else Options.named,
-    )
-
-
-def row_of(report: ImportReport) -> list[Any]:
-    shown = report.as_json()
-    return [shown[name] for name in HEADINGS]
+    given = {field.name: options[field.name] for field in dataclasses.fields(Options) if field.name in options}
+    return Options(**given, named=None if options["verbosity"] >= ALL_NAMED else Options.named)
 
 
 def refuse_unfit(alias: str) -> None:
-    """Say of a source what the project's own checks of it say, in the words of `check --database`."""
-    with contextlib.suppress(DatabaseError):  # Django's own of MySQL; who reads says it better.
+    """Refuse a source for which the project's own checks fail, with their messages, as `check --database` does."""
+    with contextlib.suppress(DatabaseError):  # From Django's own check of MySQL; the reader's error is clearer.
         found = run_checks(tags=[Tags.database], databases=[alias])
         if wrong := [f"{message.msg} {message.hint or ''}".strip() for message in found if message.is_serious()]:
             raise CommandError("\n".join(wrong))

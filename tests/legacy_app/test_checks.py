@@ -28,7 +28,7 @@ def check() -> list[tuple[str, str]]:
     return []
 
 
-def test_nothing_is_wrong_with_it(older: Ostans) -> None:
+def test_a_good_legacy_database_passes(older: Ostans) -> None:
     done = manage("check", "--database", "legacy", **older.database.environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "no issues" in done.stdout
@@ -42,7 +42,7 @@ def test_the_command_names_what_is_wrong_and_ends_with_1(older: Ostans) -> None:
     assert older.database.password not in done.stderr
 
 
-def test_it_is_asked_only_when_it_is_named(legacy: BaseDatabaseWrapper) -> None:
+def test_the_legacy_database_is_checked_only_when_it_is_named(legacy: BaseDatabaseWrapper) -> None:
     legacy.settings_dict["PORT"] = str(free_port())
     assert [
         m for databases in (None, [], ["default"]) for m in run_checks(databases=databases) if "legacy" in m.id
@@ -61,11 +61,11 @@ def test_e001_unreachable(older: Ostans, maria: Database, connect: Connect) -> N
 
 
 @pytest.mark.parametrize("wrong", [{"PASSWORD": "wrong"}, {"USER": "nobody"}, {"NAME": "nothing"}])
-def test_e002_not_let_in(wrong: dict[str, str], older: Ostans, maria: Database, connect: Connect) -> None:
+def test_e002_login_refused(wrong: dict[str, str], older: Ostans, maria: Database, connect: Connect) -> None:
     for database in (older.database, maria):
         with connect(database, **wrong):
             ((number, message),) = check()
-        assert (number, "lets nobody in: " in message) == ("legacy_app.E002", True)
+        assert (number, "refused the login: " in message) == ("legacy_app.E002", True)
 
 
 def test_e003_too_old(older: Ostans, maria: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_e009_a_geometry_that_the_engine_does_not_know(older: Ostans, maria: Dat
 
     with connect(dataclasses.replace(older.database, engine=PLAIN_ENGINE)):
         assert check() == [
-            ("legacy_app.E009", f"legacy_app.Ostans.border is a geometry, and {PLAIN_ENGINE} knows none.")
+            ("legacy_app.E009", f"legacy_app.Ostans.border is a geometry, which {PLAIN_ENGINE} does not support.")
         ]
     with connect(maria):
         assert [number for number, _ in check()] == ["legacy_app.E009"]

@@ -39,7 +39,7 @@ def test_mysql(maria: Database, mariadb: MariaDB) -> None:
     assert "Cannot execute statement in a READ ONLY transaction" in said
 
 
-def test_that_of_the_project_s_own_database_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dbshell_of_the_project_s_own_database_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[tuple[str, list[str], str | None]] = []
     monkeypatch.delenv("PGOPTIONS", raising=False)
     monkeypatch.setattr(

@@ -70,7 +70,7 @@ def test_what_changed_at_the_source_is_brought_over_and_keys_stay(migrate_provin
     done = migrate_province()
 
     assert counts(done) == [29, 0, 1, 28, 2, 0]
-    assert "2 rows are gone at the source and stay here: " in done.stdout
+    assert "2 rows are gone at the source and still here: " in done.stdout
     assert dict(Province.objects.values_list("code", "pk")) == keys
     assert Profile.objects.get(pk=resident.pk).province.name_en == "Teheran"
     assert sum(row[2] in before and before[row[2]] == row for row in farm.sql(ROWS)) == 30
@@ -109,7 +109,7 @@ def test_a_dry_run_finds_what_a_run_would_and_leaves_nothing(migrate_province: R
     assert Province.objects.count() == 1
 
 
-def test_rows_that_can_not_go_in_are_all_named_and_nothing_is_committed(
+def test_rows_that_cannot_be_imported_are_all_named_and_nothing_is_committed(
     migrate_province: Run, older: Ostans, tmp_path: Path
 ) -> None:
     unknown, null, twice = older.id_of("Kermanshah"), older.id_of("Fars"), older.id_of("Qom")
@@ -148,8 +148,8 @@ def test_what_is_wrong_with_the_connection_is_said_before_a_row_is_read(migrate_
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
         f"CommandError: The older database has no column {TABLE}.name_en, which legacy_app.Ostans.name_en names. "
-        "Give the field the right db_column, or take it out of the model.",
-        f"legacy_app.Ostans.border is a geometry, and {PLAIN_ENGINE} knows none. Set LEGACY_DB_ENGINE="
+        "Correct the field's db_column, or remove the field from the model.",
+        f"legacy_app.Ostans.border is a geometry, which {PLAIN_ENGINE} does not support. Set LEGACY_DB_ENGINE="
         "django.contrib.gis.db.backends.postgis.",
     ]
 

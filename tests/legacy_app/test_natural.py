@@ -32,7 +32,7 @@ def normal(text: str | None) -> str | None:
         "\u202bکرمان شاهی\u202c\ufeff",
     ],
 )
-def test_one_name_however_it_was_typed(typed: str) -> None:
+def test_spellings_of_one_name_are_equal(typed: str) -> None:
     assert normal(typed) == "کرمانشاهی"
 
 

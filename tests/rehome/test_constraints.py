@@ -39,7 +39,7 @@ def changes(lab: Lab) -> list[str]:
 
 
 @pytest.mark.parametrize("options", [{}, {"deferrable": None}, {"deferrable": models.Deferrable.IMMEDIATE}])
-def test_it_comes_and_goes_with_migrations(lab: Lab, options: dict[str, Any]) -> None:
+def test_migrations_add_and_remove_the_constraint(lab: Lab, options: dict[str, Any]) -> None:
     build(lab, cascade(**options))
     assert (born_and_orphaned(lab), changes(lab)) == (0, [])
 
@@ -51,7 +51,7 @@ def test_it_comes_and_goes_with_migrations(lab: Lab, options: dict[str, Any]) ->
     assert (born_and_orphaned(lab), changes(lab)) == (0, [])
 
 
-def test_it_refuses_orphans_as_late_as_it_is_told_to(lab: Lab) -> None:
+def test_without_deferrable_orphans_are_refused_at_once(lab: Lab) -> None:
     build(lab, cascade(deferrable=None))
     with pytest.raises(IntegrityError), transaction.atomic():
         lab.sql("INSERT INTO old_thing (owner_id) VALUES (9)")

@@ -45,7 +45,7 @@ def test_nothing_is_said_before_the_first_step() -> None:
     assert stream.getvalue() == ""
 
 
-def test_elsewhere_than_on_a_terminal_each_step_is_a_line_when_it_has_ended() -> None:
+def test_without_a_terminal_each_step_that_ended_is_a_line() -> None:
     progress, stream = start()
     run(progress, "copy", "compare")
 
@@ -88,7 +88,7 @@ def test_on_a_terminal_details_take_the_place_of_the_step_s_name() -> None:
     assert re.findall(r"0/2 ([^\r\n]*)", stream.getvalue()) == ["copy", "half of it", "waits for a lock"]
 
 
-def test_elsewhere_a_detail_is_a_line_now_and_then(now: list[float]) -> None:
+def test_without_a_terminal_details_are_rare_lines(now: list[float]) -> None:
     progress, stream = start()
     with progress.step("copy"):
         for second in (0, 14, 15, 16, 29, 30):
@@ -98,7 +98,7 @@ def test_elsewhere_a_detail_is_a_line_now_and_then(now: list[float]) -> None:
     assert re.findall(r"copy: at (\d+)", stream.getvalue()) == ["15", "30"]
 
 
-def test_elsewhere_what_is_waited_for_is_said_once_until_the_step_goes_on() -> None:
+def test_without_a_terminal_each_reason_to_wait_is_one_line() -> None:
     progress, stream = start()
     with progress.step("copy"):
         for reason in ("a lock", "a lock", "a replica"):
@@ -109,7 +109,7 @@ def test_elsewhere_what_is_waited_for_is_said_once_until_the_step_goes_on() -> N
     assert re.findall(r"waits for (.*)\n", stream.getvalue()) == ["a lock", "a replica", "a replica"]
 
 
-def test_a_run_that_goes_on_counts_the_steps_of_the_one_before() -> None:
+def test_a_resumed_run_counts_the_steps_of_the_interrupted_one() -> None:
     stream = Stream(terminal=False)
     with contextlib.redirect_stderr(stream):
         progress = Progress("a move", steps=3, done=2)

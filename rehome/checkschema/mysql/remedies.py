@@ -5,7 +5,7 @@ from rehome.checkschema.shape import Column, Part, Shape
 
 class MySQLRemedies:
     def alter_column(self, kind: str, table: Shape, expected: Column, found: Column) -> tuple[str, ...]:
-        """All that is said of a column is said again: what is left out would be lost."""
+        """The whole definition of a column is repeated: the server drops what is left out."""
         collation = expected.collation and f" COLLATE {expected.collation}"
         definition = expected.definition
         if collation and "COLLATE" not in definition:
@@ -26,7 +26,7 @@ class MySQLRemedies:
         return (f"ALTER TABLE {table.place} {dropping(part)}",)
 
     def replace(self, table: Shape, expected: Part, found: Part, name: str) -> tuple[str, ...]:
-        """At once, so that the table is never without; the server does not take that of constraints."""
+        """In one statement, so that the table is never without it; for constraints the server takes two."""
         if expected.kind in ("foreign key", "check"):
             return (*self.drop(table, found), *self.add(table, expected, name or found.name))
         return (f"ALTER TABLE {table.place} {dropping(found)}, {adding(expected, name or found.name)}",)
@@ -37,7 +37,7 @@ class MySQLRemedies:
         return (f"ALTER TABLE {table.place} RENAME INDEX {quoted(part.name)} TO {quoted(name)}",)
 
     def repair(self, table: Shape, part: Part) -> tuple[str, ...]:
-        """Nothing is ever half made here."""
+        """This server leaves nothing invalid or not validated."""
         return ()
 
 

@@ -41,7 +41,7 @@ class MySQL(Server):
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection.copy()
-        """Of its own: its temporary tables and the right to make them end with it."""
+        """A connection of its own, with which its temporary tables and its settings end."""
         self.remedies = MySQLRemedies()
 
     @contextmanager
@@ -60,13 +60,13 @@ class MySQL(Server):
             cursor.execute("CREATE TEMPORARY TABLE rehome_probe (id int)")
         except DatabaseError as error:
             raise Refused(
-                f"Database {self.connection.alias!r} lets this connection make no temporary tables, and those are what "
-                f"its tables are compared with: {one_line(error)}.",
+                f"This connection to database {self.connection.alias!r} can make no temporary tables, which "
+                f"checkschema needs for its comparison: {one_line(error)}.",
                 "GRANT CREATE TEMPORARY TABLES to its user, or run it where writing is allowed.",
             ) from error
 
     def table_options(self, twin: Twin) -> str:
-        """A column that says no collation gets its table's, a later one as well."""
+        """A column without a collation gets its table's, one added later too."""
         collations = catalog.query(self.connection, COLLATIONS, [twin.live_name])
         return f" COLLATE {collations[0][0]}" if collations and collations[0][0] else ""
 
@@ -81,17 +81,17 @@ class MySQL(Server):
         return dataclasses.replace(shape, parts=(*shape.parts, *self.expected_foreign_keys(twin)))
 
     def expected_foreign_keys(self, twin: Twin) -> Iterator[Part]:
-        """Temporary tables have none, so these are the statements of Django's that would make them."""
+        """Temporary tables have none: read them from Django's statements that would make them."""
         editor: Any = self.connection.schema_editor(collect_sql=True)
         editor.deferred_sql = []
         for field in foreign_keys([Twin(twin.model, twin.model)]):
             own = next((key for key in twin.model._meta.constraints if getattr(key, "field", None) == field.name), None)
-            statement = str(
+            statement = (
                 own.create_sql(twin.model, editor)
                 if own
                 else editor._create_fk_sql(twin.model, field, "_fk_%(to_table)s_%(to_column)s")
             )
-            if found := re.search(r"ADD CONSTRAINT `([^`]+)` (FOREIGN KEY .*)", statement):
+            if found := re.search(r"ADD CONSTRAINT `([^`]+)` (FOREIGN KEY .*)", str(statement)):
                 yield Part("foreign key", found[1], IDLE.sub("", found[2]), (field.column,))
 
     def read(self, name: str) -> Shape | None:
@@ -128,18 +128,18 @@ class MySQL(Server):
         if rows:
             yield f"Its rows are {rows[1]}: no index holds over 767 bytes; ALTER TABLE {place} ROW_FORMAT=DYNAMIC."
         if "PARTITION BY" in made:
-            yield "It has partitions: it can have no foreign keys, and every key must name what it is partitioned by."
+            yield "It has partitions: it can have no foreign keys, and every key must name the partitioning columns."
         if engine and engine[1] != "InnoDB":
-            yield f"It is of {engine[1]}, which rolls nothing back; ALTER TABLE {place} ENGINE=InnoDB."
+            yield f"Its engine {engine[1]} has no transactions; ALTER TABLE {place} ENGINE=InnoDB."
         for own, usual in catalog.query(self.connection, COLLATIONS, [name]):
             if own != usual:
-                yield f"Its texts are of {own}, and those of new tables of {usual}: no foreign key can join the two."
+                yield f"Its collation is {own}, and new tables get {usual}: no foreign key can join the two."
         for trigger, when, event in catalog.query(self.connection, TRIGGERS, [name]):
             yield f"Trigger {trigger} runs {when} {event}."
 
 
 def without_saying(parts: list[Part]) -> Iterator[Part]:
-    """An index of the columns of a foreign key is made with it, and can't be dropped alone."""
+    """A foreign key makes an index of its columns, which can't be dropped alone."""
     keys = {part.columns for part in parts if part.kind == "foreign key"}
     for part in parts:
         yield dataclasses.replace(part, implied=part.kind == "index" and part.columns in keys)

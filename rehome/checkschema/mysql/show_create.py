@@ -1,4 +1,4 @@
-"""Reads SHOW CREATE TABLE, the only thing that MySQL and MariaDB tell of a temporary table."""
+"""Reads SHOW CREATE TABLE, the only description of a temporary table that MySQL and MariaDB have."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ KINDS = {"PRIMARY": "primary key", "UNIQUE": "unique", None: "index", "FULLTEXT"
 
 # How many digits a terminal shows; what a column holds does not depend on it.
 WIDTH = re.compile(r"\b(smallint|mediumint|int|bigint)\(\d+\)|\btinyint\((?!1\))\d+\)")
-# What a foreign key does without being told to.
+# What a foreign key does by default.
 IDLE = re.compile(r" ON (?:DELETE|UPDATE) (?:NO ACTION|RESTRICT)")
 # A whole word, a string, a name or a pair of parentheses with everything in it, without a blank between.
 OPENING = {"'": "'", "`": "`", '"': '"'}
@@ -23,7 +23,7 @@ def lines(statement: str) -> list[str]:
 
 
 def ending(statement: str) -> str:
-    """What is said of the table as a whole."""
+    """The options of the table."""
     return statement.partition("\n)")[2]
 
 
@@ -57,13 +57,10 @@ def column(line: str, collations: dict[str, str]) -> Column:
 
 
 def default(said: dict[str, str]) -> str | None:
-    """What the server writes by itself, when a row is made and when it changes."""
-    value = said.get("DEFAULT")
-    parts = [
-        *([value] if value and value != "NULL" else []),
-        *([f"ON UPDATE {said['UPDATE']}"] if "UPDATE" in said else []),
-    ]
-    return " ".join(parts) or None
+    """The value that the server writes by itself, when a row is made and when it changes."""
+    value = said.get("DEFAULT", "NULL")
+    changed = f"ON UPDATE {said['UPDATE']}" if "UPDATE" in said else ""
+    return f"{'' if value == 'NULL' else value} {changed}".strip() or None
 
 
 def options(rest: list[str]) -> dict[str, str]:
@@ -105,17 +102,10 @@ def words(text: str) -> list[str]:
 
 
 def parts(statement: str) -> Iterator[Part]:
-    saying_nothing = set(needless_checks(statement))
-    yield from (part for part in all_parts(statement) if part.definition not in saying_nothing)
-
-
-def needless_checks(statement: str) -> Iterator[str]:
-    """That an unsigned number is not negative goes without saying; Django says so, at the column or in the table."""
-    for line in lines(statement):
-        if line.startswith("`"):
-            name, *rest = words(line)
-            if "unsigned" in options(rest)["TYPE"]:
-                yield f"CHECK ({name} >= 0)"
+    """Without Django's checks, at the column or in the table, that an unsigned number is not negative."""
+    described = [words(line) for line in lines(statement) if line.startswith("`")]
+    needless = {f"CHECK ({name} >= 0)" for name, *rest in described if "unsigned" in options(rest)["TYPE"]}
+    return (part for part in all_parts(statement) if part.definition not in needless)
 
 
 def all_parts(statement: str) -> Iterator[Part]:
@@ -124,9 +114,8 @@ def all_parts(statement: str) -> Iterator[Part]:
             yield from column_check(line)
         elif found := CONSTRAINT.fullmatch(line):
             name, kind, rest = found.groups()
-            definition = IDLE.sub("", f"{kind} {rest}")
             columns = names(rest) if kind == "FOREIGN KEY" else ()
-            yield Part(kind.lower(), name, definition, columns)
+            yield Part(kind.lower(), name, IDLE.sub("", f"{kind} {rest}"), columns)
         elif found := NAMED.fullmatch(line):
             kind, named, rest = found.groups()
             definition = f"{kind} KEY {rest}" if kind else f"KEY {rest}"
@@ -149,7 +138,6 @@ def names(listed: str) -> tuple[str, ...]:
 
 
 def unquoted(text: str) -> str:
-    quote = text[0]
-    return (
-        re.sub(r"\\(.)", r"\1", text[1:-1].replace(quote * 2, quote)) if quote == "'" else text[1:-1].replace("``", "`")
-    )
+    if text[0] != "'":
+        return text[1:-1].replace("``", "`")
+    return re.sub(r"\\(.)", r"\1", text[1:-1].replace("''", "'"))

@@ -1,4 +1,4 @@
-"""What no model can say of a table and what its users would meet all the same, in sentences."""
+"""Facts about a table that no model can say and that its users will meet, in sentences."""
 
 from collections.abc import Iterator
 
@@ -32,8 +32,7 @@ def find_in_database(connection: BaseDatabaseWrapper) -> Iterator[str]:
 
 
 def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[str]:
-    own = [trigger for trigger in table.triggers if not trigger.name.startswith(PREFIX)]
-    for trigger in own:
+    for trigger in (trigger for trigger in table.triggers if not trigger.name.startswith(PREFIX)):
         state = "runs" if trigger.enabled else "is there, disabled:"
         yield f"Trigger {trigger.name} {state} {trigger.function_schema}.{trigger.function}()."
     if table.kind == "r" and table.rules:
@@ -43,11 +42,11 @@ def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[
     if table.persistence == "u":
         yield "It is unlogged: after a crash of the server it is empty."
     if table.inherits:
-        yield "It has partitions or heirs, or is one."
+        yield "It has partitions or child tables, or is one itself."
     if catalog.query(connection, DISABLED, [table.oid]) == [(True,)]:
         yield f"Triggers of its foreign keys are disabled; ALTER TABLE {place} ENABLE TRIGGER ALL."
     for name in anatomy.find_belongings(table, connection):
-        yield f"It has {name}, which no migration makes and one may be stopped by."
+        yield f"It has {name}, which no migration made, and which can make a migration fail."
     for name in anatomy.find_dependents(table, connection):
         yield f"No migration can change the type of a column that is used by {name}."
     yield from find_lacking_rights(table, place, connection)

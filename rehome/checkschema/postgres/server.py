@@ -26,7 +26,7 @@ SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
  WHERE x.indrelid = %s AND NOT (x.indisvalid AND x.indisready)
 """
 
-# PostgreSQL 18 can have a NOT NULL that no row was looked at for; to set it is to look at them.
+# PostgreSQL 18 can have a NOT NULL that is not validated; SET NOT NULL validates it.
 UNPROVED = """
 SELECT a.attname FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
  WHERE c.conrelid = %s AND c.contype = 'n' AND NOT c.convalidated
@@ -38,15 +38,15 @@ SELECT to_regclass(%s)::oid::bigint, format('%%I.%%I', n.nspname, c.relname), c.
   LEFT JOIN pg_class c ON c.oid = named.live LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
 """
 
-MAY_MAKE_TABLES = """
-SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'TEMPORARY')
-"""
+MAY_MAKE_TABLES = "SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'TEMPORARY')"
+# Quoted only where it must be.
+QUOTED_NAME = "SELECT format('%%I.%%I', %s::text, %s::text)"
 
-# A default that is NULL all the same; PHP's tools write DEFAULT NULL, and the server keeps it with its cast.
+# A default of NULL: PHP's tools write DEFAULT NULL, and the server keeps it with its cast.
 NOTHING = re.compile(r"NULL::[\w .\"()\[\]]+")
 # A literal with the type of its column, which is compared on its own.
 LITERAL = re.compile(r"('(?:[^']|'')*')::[\w .\"()\[\]]+")
-# Casts that are kept from before a column's type changed, and change no comparison of texts or of integers.
+# Casts from before a column's type changed; they change no comparison of texts or of integers.
 TEXT_CASTS = re.compile(r"::(?:text|character varying|bpchar)(?:\(\d+\))?(?:\[\])?")
 NUMBER_CASTS = re.compile(r"\((-?\d+)\)::(?:smallint|integer|bigint)")
 QUOTED = re.compile(r"'((?:[^']|'')*)'(::(?:smallint|integer|bigint)(?!\[))?|\"(?:[^\"]|\"\")*\"")
@@ -64,11 +64,12 @@ class PostgreSQL(Server):
 
     @contextmanager
     def temporary_tables(self) -> Iterator[None]:
-        """A transaction that may make temporary tables, and of which nothing stays."""
+        """A transaction that can make temporary tables and is rolled back."""
         self.refuse_without_temporary_tables()
         with transaction.atomic(using=self.connection.alias):
             # A connection may be read-only by default; after the transaction's first query that could not be changed.
-            self.execute("SET TRANSACTION READ WRITE")
+            with self.connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION READ WRITE")
             yield
             transaction.set_rollback(True, using=self.connection.alias)
 
@@ -76,14 +77,10 @@ class PostgreSQL(Server):
         ((standby, allowed),) = catalog.query(self.connection, MAY_MAKE_TABLES)
         if standby or not allowed:
             raise Refused(
-                f"Database {self.connection.alias!r} lets this connection make no temporary tables, and those are what "
-                "its tables are compared with.",
+                f"This connection to database {self.connection.alias!r} can make no temporary tables, which "
+                "checkschema needs for its comparison.",
                 "Run it on the primary." if standby else "GRANT TEMPORARY ON DATABASE to its role.",
             )
-
-    def execute(self, statement: str) -> None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(statement)
 
     def attempt(self) -> AbstractContextManager[object]:
         return transaction.atomic(using=self.connection.alias)
@@ -109,7 +106,7 @@ class PostgreSQL(Server):
     def describe(self, table: Table) -> Shape:
         whole = anatomy.read_anatomy(table, self.connection)
         invalid = {name for (name,) in catalog.query(self.connection, INVALID, [table.oid])}
-        place = self.place_of(table)
+        ((place,),) = catalog.query(self.connection, QUOTED_NAME, [table.schema, table.name])
         return Shape(
             place=place,
             schema=table.schema,
@@ -123,13 +120,6 @@ class PostgreSQL(Server):
             notes=tuple(notes.find(table, place, self.connection)) if table.persistence != "t" else (),
             incoming=tuple((key.table, key.name) for key in table.incoming),
         )
-
-    def place_of(self, table: Table) -> str:
-        """Quoted where it must be, as the server itself does it."""
-        ((place,),) = catalog.query(
-            self.connection, "SELECT format('%%I.%%I', %s::text, %s::text)", [table.schema, table.name]
-        )
-        return str(place)
 
     def columns(self, whole: Anatomy) -> Iterator[Column]:
         numbered_columns = sequences.read(whole.table, self.connection)
@@ -150,7 +140,7 @@ class PostgreSQL(Server):
 
 
 def constant(default: str | None) -> str | None:
-    """Without the type that the server adds to a literal: it is the column's, and compared there."""
+    """Without the type that the server adds to a literal: the column's type is compared by itself."""
     if default is None or NOTHING.fullmatch(default):
         return None
     literal = LITERAL.fullmatch(default)
@@ -184,7 +174,7 @@ def describe_index(index: tables.Index, invalid: set[str]) -> Part:
 
 
 def simplified(definition: str) -> str:
-    """Without casts that change nothing and without needless parentheses, which come when a column's type changes."""
+    """Without needless casts and parentheses, which the server adds when a column's type changes."""
     quoted: list[str] = []
 
     def stash(found: re.Match[str]) -> str:

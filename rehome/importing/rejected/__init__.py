@@ -1,5 +1,5 @@
-"""What is done with rows that can't be imported, once a run without them has failed.
+"""Finds the rows that cannot be imported, after a run has failed.
 
-`running` uses `text_staging`, `skipping` and `rejects`: every value is looked at, the good rows are merged, and the
-others are named or written to a file. It may import all of the importing package but `running` and `verifying`.
+`running` uses `text_staging`, `skipping` and `rejects`: they check every value, merge the good rows, and name the
+others or write them to a file. It may import all of the importing package but `running` and `verifying`.
 """

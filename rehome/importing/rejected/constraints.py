@@ -1,4 +1,4 @@
-"""SQL that asks the rows of an import what the target's constraints would refuse: questions as those of `values`."""
+"""SQL that finds the rows of an import that the target's constraints would refuse: questions as those of `values`."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -37,16 +37,15 @@ def ask_constraints(
 
 
 def is_plain(constraint: Constraint | ForeignKey) -> bool:
-    """Whether it is enforced, and each of its values is by itself: both may be otherwise since PostgreSQL 18."""
+    """Whether it is enforced and has no period: both may be otherwise since PostgreSQL 18."""
     return re.search(r" NOT ENFORCED\b|[(,] ?PERIOD ", constraint.definition) is None
 
 
 def ask_unique(plan: ImportPlan, flow: Flow, unique: Unique, *, delete: bool) -> Iterator[Statement]:
     name, value = ", ".join(unique.columns), together(unique.columns)
     known = SQL("true") if unique.nulls_equal else present(unique.columns)
-    times = SQL("{} || {}").format(
-        Identifier(TIMES), Literal(f" rows of the source have it, and {unique.name} allows one")
-    )
+    said = Literal(f" rows of the source have it, and {unique.name} allows one")
+    times = SQL("{} || {}").format(Identifier(TIMES), said)
     twice = SQL("{} > 1 AND {}").format(Identifier(TIMES), known)
     yield ask_of(counted(flow, unique.columns), name, times, value, twice)
     stays = SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(
@@ -72,29 +71,23 @@ def exchanged(flow: Flow, unique: Unique) -> Statement:
 
 
 def orphans(plan: ImportPlan, flow: Flow, key: ForeignKey, left: Sequence[tuple[ImportPlan, Flow]]) -> Statement:
-    def lead_to(relation: Statement) -> Statement:
-        return SQL("EXISTS (SELECT FROM {} AS parent WHERE {})").format(
-            relation,
-            SQL(" AND ").join(
-                SQL("{} = {}").format(Identifier("parent", there), cell(here))
-                for here, there in zip(key.columns, key.end.columns, strict=True)
-            ),
-        )
+    pairs = zip(key.columns, key.end.columns, strict=True)
+    same = SQL(" AND ").join(SQL("{} = {}").format(Identifier("parent", there), cell(here)) for here, there in pairs)
 
-    held = [lead_to(SQL(key.referenced))]
-    if key.referenced_oid == plan.target.oid and gives(flow, key):
-        held.append(lead_to(SQL("({})").format(projection(flow))))
-    skipped = [
-        lead_to(temporary(other, "left"))
-        for other, others in left
-        if other.target.oid == key.referenced_oid and gives(others, key)
-    ]
+    def in_any(*relations: Statement) -> Statement:
+        exist: list[Statement] = [
+            SQL("EXISTS (SELECT FROM {} AS parent WHERE {})").format(relation, same) for relation in relations
+        ]
+        return SQL("({})").format(SQL(" OR ").join(exist or [SQL("false")]))
+
+    own = [SQL("({})").format(projection(flow))] if key.referenced_oid == plan.target.oid and gives(flow, key) else []
+    skipped = [temporary(p, "left") for p, f in left if p.target.oid == key.referenced_oid and gives(f, key)]
     reason = SQL("CASE WHEN {} THEN {} ELSE {} END").format(
-        SQL(" OR ").join(skipped) if skipped else SQL("false"),
-        Literal(f"leads to a row of {key.referenced} that can't go in itself"),
-        Literal(f"leads to no row of {key.referenced}"),
+        in_any(*skipped),
+        Literal(f"refers to a row of {key.referenced} that cannot be imported itself"),
+        Literal(f"refers to no row of {key.referenced}"),
     )
-    condition = SQL("{} AND NOT ({})").format(present(key.columns), SQL(" OR ").join(held))
+    condition = SQL("{} AND NOT {}").format(present(key.columns), in_any(SQL(key.referenced), *own))
     return ask(flow, ", ".join(key.columns), reason, together(key.columns), condition)
 
 

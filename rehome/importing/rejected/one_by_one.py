@@ -1,4 +1,4 @@
-"""Tries the rows of an import one by one: what only PostgreSQL itself can tell, such as its triggers, it tells so."""
+"""Tries the rows of an import one by one, to find those that PostgreSQL alone refuses, such as by a trigger."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ Found = list[tuple[Any, ...]]
 
 
 def try_each(plan: ImportPlan, flow: Flow, session: Session, *, prepare: list[Statement]) -> Found:
-    """What the target says to each row, after `prepare`; all of it is undone again."""
+    """The rows that the target refuses, after `prepare`; everything is rolled back."""
     with transaction.atomic(using=session.connection.alias):
         session.execute_all([*prepare, *check_at_once(plan), index(flow)])
         session.execute(one_by_one(plan, merging.unlinked(plan, flow)))
@@ -28,13 +28,15 @@ def try_each(plan: ImportPlan, flow: Flow, session: Session, *, prepare: list[St
             questions = values.ask_values(flow, lookups.find(plan, own=True))
             session.execute_all(values.reject(plan, question) for question in questions)
             session.execute_all([index(flow), one_by_one(plan, flow)])
-        found = session.rows(new_rejects(plan))
+        # Of rows that are not taken out yet.
+        new = SQL('SELECT {0}, "column", reason, value FROM {1} WHERE {0} IN (SELECT {0} FROM {2})')
+        found = session.rows(new.format(Identifier(LINE), temporary(plan, "rejects"), temporary(plan, "read")))
         transaction.set_rollback(True, using=session.connection.alias)
     return found
 
 
 def check_at_once(plan: ImportPlan) -> list[Statement]:
-    """Deferred constraints too, but for foreign keys, which may lead to a row that has yet to come."""
+    """Deferred constraints too, but not foreign keys, which may refer to a row that comes later."""
     return [
         SQL("SET CONSTRAINTS {} IMMEDIATE").format(Identifier(plan.target.schema, constraint.name))
         for constraint in plan.target.constraints
@@ -43,13 +45,14 @@ def check_at_once(plan: ImportPlan) -> list[Statement]:
 
 
 def index(flow: Flow) -> Statement:
-    """By which one row is found among those that were looked up."""
+    """Finds one row by its number."""
     return SQL("CREATE INDEX ON {} ({})").format(sql.name(flow.origin), Identifier(LINE))
 
 
 def one_by_one(plan: ImportPlan, flow: Flow) -> Statement:
-    """Writes each row by itself, and rejects it where that is refused. No row of the query is held meanwhile."""
-    writes = [tables.update_changed(flow), rows.insert_missing(flow)]
+    """Write each row by itself, and reject it where that is refused."""
+    writes = filter(None, [tables.update_changed(flow), rows.insert_missing(flow)])
+    this = SQL("{} = rehome.line").format(Identifier("new", LINE))
     body = SQL(
         "#variable_conflict use_column\n<<rehome>> DECLARE line bigint; said text; details text; place text; "
         "BEGIN FOR line IN SELECT {row}.{line} FROM {origin} AS {row} ORDER BY 1 LOOP BEGIN {writes} "
@@ -61,20 +64,11 @@ def one_by_one(plan: ImportPlan, flow: Flow) -> Statement:
         row=Identifier("new"),
         line=Identifier(LINE),
         origin=sql.name(flow.origin),
-        writes=SQL(" ").join(
-            SQL("{} AND {} = rehome.line;").format(write, Identifier("new", LINE)) for write in writes if write
-        ),
+        writes=SQL(" ").join(SQL("{} AND {};").format(write, this) for write in writes),
         catch=CATCH,
         rejects=temporary(plan, "rejects"),
     )
     return SQL("DO {}").format(Literal(body.as_string()))
-
-
-def new_rejects(plan: ImportPlan) -> Statement:
-    """Of rows that nobody has taken out yet."""
-    return SQL('SELECT {0}, "column", reason, value FROM {1} WHERE {0} IN (SELECT {0} FROM {2})').format(
-        Identifier(LINE), temporary(plan, "rejects"), temporary(plan, "read")
-    )
 
 
 def reject(plan: ImportPlan) -> Statement:

@@ -1,11 +1,10 @@
-"""Rows that can't go in: what is said of them, and the file that a later run reads again."""
+"""Rows that cannot be imported: how they are named, and the file that a later run reads again."""
 
 import contextlib
 import dataclasses
 import itertools
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,18 @@ from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Statement
 
 FIELDS = {"import", "key", "column", "reason", "value"}
+NAME_ONE = "Name a file that --skip-bad has written."
 
 
 @dataclasses.dataclass(frozen=True)
 class Reject:
-    """One column of a row that can't go in; a row has as many as are wrong with it."""
+    """One wrong column of a row that cannot be imported; a row may have several."""
 
     name: str
     """Of the import."""
     key: Key
     column: str
-    """Empty where the row as a whole was refused."""
+    """Empty where the whole row was refused."""
     reason: str
     value: str | None
 
@@ -45,11 +45,11 @@ def refuse(rows: int, found: Iterator[Reject], named: int | None) -> ImportFaile
     """The error that names `named` of the reasons, or all of them."""
     lines = [str(reject) for reject in itertools.islice(found, named)]
     if more := sum(1 for _ in found):
-        lines.append(f"... and {more:,} more; --verbosity 2 tells all.")
+        lines.append(f"... and {more:,} more; --verbosity 2 names all.")
     shown = "\n".join(f"  {line}" for line in lines)
     return ImportFailed(
-        f"{count(rows)} can't go in. Nothing is committed.\n{shown}\nCorrect them where they come from, or "
-        "let --skip-bad FILE write them to a file and bring in the others."
+        f"{count(rows)} cannot be imported. Nothing is committed.\n{shown}\nCorrect them at the source, or run again "
+        "with --skip-bad FILE, which writes them to a file and imports the others."
     )
 
 
@@ -58,7 +58,7 @@ def count(rows: int) -> str:
 
 
 def find(plans: Iterable[ImportPlan], session: Session) -> Iterator[Reject]:
-    """All of them, in the order of the source, as they come: memory does not grow with their number."""
+    """All of them, in the order of the source; memory does not grow with their number."""
     for plan in plans:
         names = list(plan.declared.key)
         with session.connection.chunked_cursor() as cursor:
@@ -88,26 +88,25 @@ def draft(path: Path) -> Path:
 
 
 def write(path: Path, rejects: Iterable[Reject]) -> None:
-    """As JSON lines, in a draft beside the file of an earlier run, which may be what is being read."""
+    """As JSON lines, in a draft beside the file of an earlier run, which this run may be reading."""
     try:
         with draft(path).open("w", encoding="utf-8") as file:
             file.writelines(f"{json.dumps(reject.as_json(), ensure_ascii=False)}\n" for reject in rejects)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise ImportFailed(
-            f"{path} can't be written: {error.strerror}. Nothing is committed; name another file."
-        ) from (error)
+        problem = f"{path} can't be written: {error.strerror}. Nothing is committed; name another file."
+        raise ImportFailed(problem) from error
 
 
 @contextlib.contextmanager
 def published(path: Path | None) -> Iterator[None]:
-    """What was written takes the place of the file once the block has ended well, and is gone otherwise."""
+    """When the block ends well, the draft replaces the file; otherwise it is deleted."""
     if path is None:
         yield
         return
     if path.exists() and not path.is_file():
-        raise Refused(f"{path} is no file that could be replaced.", "Name another one for the rows that can't go in.")
+        raise Refused(f"{path} is no file that can be replaced.", "Name another one for the rows to skip.")
     try:
         yield
     except BaseException:
@@ -123,7 +122,7 @@ def published(path: Path | None) -> Iterator[None]:
 
 
 def read_keys(path: Path) -> dict[str, tuple[Key, ...]]:
-    """By import, the keys of the rows that a file names. Raises Refused for what is no such file."""
+    """By import, the keys of the rows that a file names. Raises Refused for another file."""
     found: dict[str, dict[str, Key]] = {}
     try:
         with path.open(encoding="utf-8") as file:
@@ -131,9 +130,9 @@ def read_keys(path: Path) -> dict[str, tuple[Key, ...]]:
                 name, key = parse(line, f"Line {number} of {path}")
                 found.setdefault(name, {})[json.dumps(key, sort_keys=True)] = key
     except OSError as error:
-        raise Refused(f"{path} can't be read: {error.strerror}.", "Name a file that --skip-bad has written.") from error
+        raise Refused(f"{path} can't be read: {error.strerror}.", NAME_ONE) from error
     except UnicodeDecodeError as error:
-        raise Refused(f"{path} is not UTF-8.", "Name a file that --skip-bad has written.") from error
+        raise Refused(f"{path} is not UTF-8.", NAME_ONE) from error
     return {name: tuple(keys.values()) for name, keys in found.items()}
 
 
@@ -142,16 +141,15 @@ def parse(line: str, place: str) -> tuple[str, Key]:
         given = json.loads(line)
         if isinstance(given, dict) and given.keys() >= FIELDS and isinstance(given["key"], dict):
             return given["import"], given["key"]
-    raise Refused(f"{place} names no rejected row: {line.strip()[:80]!r}.", "Name a file that --skip-bad has written.")
+    raise Refused(f"{place} names no rejected row: {line.strip()[:80]!r}.", NAME_ONE)
 
 
 def restrict(plans: Sequence[ImportPlan], keys: dict[str, tuple[Key, ...]]) -> list[ImportPlan]:
     """The imports that `keys` name rows of, reading only these. Raises Refused for one that is not run."""
-    known = Counter(map(str, plans))
-    for name in keys:
-        if name not in known:
-            raise Refused(
-                f"The file has rows of {name}, which this command does not run.",
-                f"It runs {', '.join(known)}; use the command that wrote the file.",
-            )
+    known = list(dict.fromkeys(map(str, plans)))
+    if others := [name for name in keys if name not in known]:
+        raise Refused(
+            f"The file has rows of {others[0]}, which this command does not run.",
+            f"It runs {', '.join(known)}; use the command that wrote the file.",
+        )
     return [dataclasses.replace(plan, only=keys[str(plan)]) for plan in plans if str(plan) in keys]

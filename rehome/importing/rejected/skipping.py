@@ -1,4 +1,4 @@
-"""The merge where some row can't go in: it finds all of these, and brings the others in."""
+"""The merge where some rows cannot be imported: it finds all of these, and imports the others."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -20,23 +20,24 @@ from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 
 
 class SkippingMerge:
-    """Imports of one run, in the transaction that is open, after `text_staging.stage`."""
+    """The merges of one run, in the transaction that is open, after `text_staging.stage`."""
 
     def __init__(self, session: Session, *, delete: bool) -> None:
         self.session = session
         self.delete = delete
         self.left: list[tuple[ImportPlan, Flow]] = []
-        """The imports so far, whose rejected rows others may lead to."""
+        """The imports so far; rows of later ones may refer to their rejected rows."""
 
     def merge(self, plan: ImportPlan) -> Counts:
-        """Bring in the rows that can go in; the others are in the temporary tables of rejects and of what is left."""
+        """Import the good rows; the others stay in the temporary tables `rejects` and `left`."""
         flow = merging.look_up(plan, self.session)
         self.session.execute(create_left(plan, flow))
         self.left.append((plan, flow))
         while True:
             flow = self.take_out(plan)
             try:
-                return dataclasses.replace(self.try_all(plan, flow), rejected=self.count_left(plan))
+                ((rejected,),) = self.session.rows(SQL("SELECT count(*) FROM {}").format(temporary(plan, "left")))
+                return dataclasses.replace(self.try_all(plan, flow), rejected=rejected)
             except (DatabaseError, DoubtfulRows) as error:
                 if not is_about_rows(error):
                     raise
@@ -48,14 +49,13 @@ class SkippingMerge:
             self.blame(plan)
 
     def take_out(self, plan: ImportPlan) -> Flow:
-        """Take each row out that can't go in, and those that can't without it; returns the flow of the others."""
-        taken_out = True
-        while taken_out:
+        """Take out each row that cannot be imported, or that refers to such a row; returns the flow of the others."""
+        while True:
             flow = merging.look_up(plan, self.session)
             self.ask(plan, flow)
             self.session.execute(leave(plan, flow))
-            taken_out = self.session.execute(delete_left(plan)) > 0
-        return flow
+            if not self.session.execute(delete_left(plan)):
+                return flow
 
     def ask(self, plan: ImportPlan, flow: Flow) -> None:
         self.reject(plan, values.ask_values(flow, lookups.find(plan, own=False)))
@@ -71,7 +71,7 @@ class SkippingMerge:
         self.session.execute_all(values.reject(plan, question) for question in questions)
 
     def blame(self, plan: ImportPlan) -> None:
-        """Say of values that are not found where their row is one that can't go in itself."""
+        """Correct the reason of values that are found in a row which cannot be imported itself."""
         for found in lookups.find(plan):
             for other, flow in self.left:
                 if blamed := values.blame(found, plan, other, flow):
@@ -79,15 +79,11 @@ class SkippingMerge:
 
     def try_all(self, plan: ImportPlan, flow: Flow) -> Counts:
         with transaction.atomic(using=self.session.connection.alias):
-            dropped = loosen(plan, flow, self.session)
-            if dropped:
+            if dropped := loosen(plan, flow, self.session):
                 self.session.run(*dropped)
             counts = merging.merge(plan, self.session, delete=self.delete, left=temporary(plan, "left"))
-            self.session.execute_all(u.restore for u in find_uniques(plan.target) if u.drop in dropped)
+            self.session.execute_all(u.rebuild for u in find_uniques(plan.target) if u.drop in dropped)
         return counts
-
-    def count_left(self, plan: ImportPlan) -> int:
-        return int(self.session.rows(SQL("SELECT count(*) FROM {}").format(temporary(plan, "left")))[0][0])
 
 
 def loosen(plan: ImportPlan, flow: Flow, session: Session) -> list[Statement]:
@@ -128,7 +124,7 @@ def delete_left(plan: ImportPlan) -> Statement:
 
 
 def forget(plan: ImportPlan, flow: Flow, column: str) -> Statement:
-    """Lets no later question stumble over a value that is rejected already."""
+    """Set a rejected value to null, so that no later question finds it again."""
     return SQL(
         "UPDATE {origin} AS kept SET {column} = NULL FROM {rejects} AS rejected "
         'WHERE rejected.{line} = kept.{line} AND rejected."column" = {name}'

@@ -1,7 +1,7 @@
-"""Stages the source's rows as text, and lets each value be taken by its column's type or be named.
+"""Stages the source's rows as text, casts each value to its column's type, and names those that fail.
 
-The tables are the session's own: `text` holds the rows as they came, `read` those with values of the right type, in
-which a bad one is null, and `rejects` says of each bad value what is wrong.
+The tables are the session's own: `text` holds the rows as they came, `read` the same rows with values of the right type
+and null for a bad one, and `rejects` the reason of each bad value.
 """
 
 import tempfile
@@ -10,7 +10,7 @@ from typing import IO
 
 from rehome.importing import tables
 from rehome.importing.plan import ImportPlan, Taken
-from rehome.importing.sources.reader import BLOCK_SIZE, NULL, Reader, Report
+from rehome.importing.sources.reader import BLOCK_SIZE, NULL, Reader, Report, escaped
 from rehome.importing.sources.reading import count, read
 from rehome.importing.staging import receive
 from rehome.importing.tables import LINE, temporary
@@ -24,7 +24,7 @@ TEXTS = {"text", "character varying"}
 CATCH = SQL("EXCEPTION WHEN others THEN IF left(SQLSTATE, 2) IN ({}) THEN RAISE; END IF;").format(
     SQL(", ").join(map(Literal, NOT_OF_ROWS))
 )
-"""In PL/pgSQL: what follows is done where a value may be to blame; another error is raised again."""
+"""In PL/pgSQL: runs what follows where a value may be the cause, and raises any other error again."""
 BASE = """
 WITH RECURSIVE based (oid, modifier, basic) AS (
     SELECT %s::regtype::oid, NULL::integer, false
@@ -35,7 +35,7 @@ WITH RECURSIVE based (oid, modifier, basic) AS (
 
 
 def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[str], None]) -> None:
-    """As `staging.stage`, but no value of the source makes it fail."""
+    """As `staging.stage`, but it fails for no value of the source."""
     session.execute_all(create_tables(plan))
     with session.transaction(), tempfile.TemporaryFile() as rejects:
         session.execute(tables.understand(plan.source.timezone_name))
@@ -52,33 +52,29 @@ def blocks_of(file: IO[bytes]) -> Generator[bytes, None, None]:
 
 
 def reporter(file: IO[bytes]) -> Report:
-    """Keeps what is reported, however much it is, as COPY takes it."""
+    """Writes each report as a line of COPY."""
 
     def report(number: int, column: str, reason: str) -> None:
-        cells = [str(number).encode(), escaped(column), escaped(reason), NULL]
+        cells = [b"%d" % number, escaped(column.encode()), escaped(reason.encode()), NULL]
         file.write(b"\t".join(cells) + b"\n")
 
     return report
 
 
-def escaped(text: str) -> bytes:
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r").encode()
-
-
 def take_all(plan: ImportPlan, session: Session) -> None:
-    """Fill `read` from `text`, and reject each value that its column's type does not take."""
+    """Fill `read` from `text`, and reject each value that is none of its column's type."""
     kinds = {t.arrives_as: number for number, t in enumerate(plan.taken) if t.arrives_as not in TEXTS}
     bases = {kind: base for kind in kinds for (base,) in catalog.query(plan.connection, BASE, [kind])}
     session.execute(create_read(plan, bases))
     for kind, number in kinds.items():
-        session.execute(create_function(taking(number), kind, bases.get(kind, kind), "taken", "NULL"))
-        session.execute(create_function(fault(number), kind, "text", "NULL", "SQLERRM"))
+        session.execute(create_function(function("taking", number), kind, bases.get(kind, kind), "taken", "NULL"))
+        session.execute(create_function(function("fault", number), kind, "text", "NULL", "SQLERRM"))
     session.execute(take(plan, kinds))
     for taken in plan.taken:
         if taken.arrives_as in kinds:
             session.execute(reject_untaken(plan, taken, kinds[taken.arrives_as]))
     for number in kinds.values():
-        session.execute(SQL("DROP FUNCTION {}, {}").format(taking(number), fault(number)))
+        session.execute(SQL("DROP FUNCTION {}, {}").format(function("taking", number), function("fault", number)))
 
 
 # ----- SQL
@@ -104,7 +100,7 @@ def copy_in(plan: ImportPlan) -> Statement:
 
 
 def create_read(plan: ImportPlan, bases: dict[str, str]) -> Statement:
-    """As the one of a good run, with the number of each row; a domain's columns are of the type that it is made of."""
+    """As in a good run, with the number of each row; a domain's columns have its base type."""
     return SQL("CREATE TEMPORARY TABLE {} ({} bigint PRIMARY KEY, {})").format(
         temporary(plan, "read"),
         Identifier(LINE),
@@ -112,37 +108,28 @@ def create_read(plan: ImportPlan, bases: dict[str, str]) -> Statement:
     )
 
 
-def taking(number: int) -> Identifier:
-    """A function of a text that gives the value as an assignment would; null where that fails."""
-    return sql.temporary(f"rehome_taking_{number}")
+def function(purpose: str, number: int) -> Identifier:
+    """`taking` casts a text as an assignment would, null where that fails; `fault` says why that fails, or null."""
+    return sql.temporary(f"rehome_{purpose}_{number}")
 
 
-def fault(number: int) -> Identifier:
-    """A function of a text that says why it can't be assigned; null where it can."""
-    return sql.temporary(f"rehome_fault_{number}")
-
-
-def create_function(function: Identifier, kind: str, returns: str, good: str, bad: str) -> Statement:
-    """One that assigns a text to a variable of type `kind`, and returns what is `good` or, where that fails, `bad`."""
+def create_function(name: Identifier, kind: str, returns: str, good: str, bad: str) -> Statement:
+    """Assigns a text to a variable of type `kind`, and returns `good` or, where that fails, `bad`."""
     body = SQL("BEGIN DECLARE taken {} := given; BEGIN RETURN {}; END; {} RETURN {}; END").format(
         SQL(kind), SQL(good), CATCH, SQL(bad)
     )
     return SQL("CREATE FUNCTION {} (given text) RETURNS {} LANGUAGE plpgsql AS {}").format(
-        function, SQL(returns), Literal(body.as_string())
+        name, SQL(returns), Literal(body.as_string())
     )
 
 
 def take(plan: ImportPlan, kinds: dict[str, int]) -> Statement:
     def value(taken: Taken) -> Statement:
-        if taken.arrives_as not in kinds:
-            return Identifier(taken.arrives_in)
-        return SQL("{}({})").format(taking(kinds[taken.arrives_as]), Identifier(taken.arrives_in))
+        given, number = Identifier(taken.arrives_in), kinds.get(taken.arrives_as)
+        return given if number is None else SQL("{}({})").format(function("taking", number), given)
 
     return SQL("INSERT INTO {} SELECT {}, {} FROM {}").format(
-        temporary(plan, "read"),
-        Identifier(LINE),
-        SQL(", ").join(map(value, plan.taken)),
-        temporary(plan, "text"),
+        temporary(plan, "read"), Identifier(LINE), SQL(", ").join(map(value, plan.taken)), temporary(plan, "text")
     )
 
 
@@ -155,7 +142,7 @@ def reject_untaken(plan: ImportPlan, taken: Taken, number: int) -> Statement:
         rejects=temporary(plan, "rejects"),
         line=Identifier(LINE),
         column=Literal(taken.column.name),
-        fault=fault(number),
+        fault=function("fault", number),
         cell=Identifier(taken.arrives_in),
         text=temporary(plan, "text"),
         read=temporary(plan, "read"),

@@ -1,4 +1,4 @@
-"""Bytes that are no text: which values of a row have them, and why PostgreSQL can't have these for a text."""
+"""Bytes that are no text: which values of a row have them, and why PostgreSQL refuses them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,7 +8,7 @@ SHOWN = 20
 
 
 def fault(value: bytes, encoding: str = "utf-8") -> str:
-    """Why PostgreSQL can't have these bytes for a text; empty when it can."""
+    """Why PostgreSQL refuses these bytes as a text; empty where it does not."""
     if b"\0" in value:
         return "contains a NUL byte, which no text of PostgreSQL can"
     try:

@@ -18,9 +18,9 @@ from rehome.importing.sources.reader import BLOCK_SIZE, NULL, Report
 PREPARATION = (
     # PAD_CHAR_TO_FULL_LENGTH and other modes would change what is read.
     "SET SESSION sql_mode = ''",
-    # A TIMESTAMP is told in the session's time zone; a DATETIME is as it was written.
+    # A TIMESTAMP is sent in the session's time zone, a DATETIME as it was written.
     "SET SESSION time_zone = '+00:00'",
-    # While PostgreSQL takes its time, as at a checkpoint, this server has to wait: longer than its minute.
+    # This server has to wait for PostgreSQL, as during a checkpoint: for longer than its default of a minute.
     "SET SESSION net_write_timeout = 3600",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
@@ -41,7 +41,7 @@ class MySQLReader:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
-        """As of one moment in every transactional table; others, such as MyISAM's, are read as they are by then."""
+        """As of one moment in every transactional table; others, such as MyISAM's, are read as they are now."""
         self.own = self.connection.copy()
         try:
             with self.own.cursor() as cursor:
@@ -52,13 +52,13 @@ class MySQLReader:
             yield
         finally:
             if self.unread is not None:
-                self.abandon()
+                self.end_query()
             self.own.close()
             self.own = None
 
     def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]", report: Report | None = None) -> Iterator[bytes]:
-        """A value that PostgreSQL has no text for is reported, and comes as null; where nobody asks for reports, the
-        first one raises DoubtfulRows. One query at a time.
+        """A value that PostgreSQL has no text for becomes null and is reported; without `report`, the first one raises
+        DoubtfulRows. One query at a time.
         """
         text, params = query.query.get_compiler(self.connection.alias).as_sql()
         with self.connection.wrap_database_errors:
@@ -72,8 +72,8 @@ class MySQLReader:
             cursor.close()
             self.unread = None
 
-    def abandon(self) -> None:
-        """End the query that nobody reads any more: closing its cursor alone would read all that is left of it."""
+    def end_query(self) -> None:
+        """Kill the query whose rows nobody needs any more: closing its cursor alone would read the rest of them."""
         with contextlib.suppress(Error), self.connection.cursor() as cursor:
             cursor.execute("KILL QUERY %s", [self.own.connection.thread_id()])
         with contextlib.suppress(self.own.Database.Error):
@@ -81,7 +81,7 @@ class MySQLReader:
         self.unread = None
 
     def exact(self, text: str, params: Any, cursor: Any) -> str:
-        """The query, with a FLOAT in all its digits: by itself, the server tells six of them.
+        """The query, with all digits of a FLOAT: by itself, the server sends six of them.
 
         Raises Refused for a geometry, whose bytes mean nothing to PostgreSQL.
         """
@@ -89,7 +89,7 @@ class MySQLReader:
         kinds = {column[0]: column[1] for column in cursor.description}
         if FIELD_TYPE.GEOMETRY in kinds.values():
             raise Refused(
-                "A geometry can't be carried as MySQL keeps it.",
+                "A geometry cannot be imported in MySQL's own format.",
                 "Give it as text, such as fields={...: AsGeoJSON(...)}.",
             )
         if FIELD_TYPE.FLOAT not in kinds.values():
@@ -105,7 +105,7 @@ class Lines:
         self.plan = plan
         self.report = report
         self.done = 0
-        """How many rows were made lines of."""
+        """The number of rows so far."""
         columns = list(zip(plan.taken, cursor.description, cursor.description_flags, strict=True))
         self.converters = [make_converter(said[1], flags, taken.arrives_as) for taken, said, flags in columns]
         sizes = [said[3] for _, said, _ in columns]
@@ -122,7 +122,7 @@ class Lines:
         return lines
 
     def without_broken(self, columns: Sequence[Sequence[Cell]]) -> list[Sequence[Cell]]:
-        """The same columns, with null in the place of what is broken and reported."""
+        """The same columns, with null for each broken value, which is reported."""
         for taken, cells in zip(self.plan.taken, columns, strict=True):
             for number, cell in enumerate(cells, self.done + 1):
                 if isinstance(cell, Broken):
@@ -131,4 +131,4 @@ class Lines:
 
 
 def refuse(number: int, column: str, reason: str) -> None:
-    raise DoubtfulRows(f"The value for {column} of row {number} can't be carried: {reason}.")
+    raise DoubtfulRows(f"The value for {column} of row {number} cannot be imported: {reason}.")

@@ -1,4 +1,4 @@
-"""MySQL's values as the text that COPY takes: whole columns of a batch at a time, by what they are and are to be."""
+"""MySQL's values as COPY's text: whole columns of a batch at a time, by their types here and there."""
 
 import dataclasses
 import functools
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from MySQLdb.constants import FIELD_TYPE, FLAG
 
 from rehome.importing.sources.broken_text import fault
-from rehome.importing.sources.reader import NULL
+from rehome.importing.sources.reader import NULL, SPECIAL, escaped
 
 Raw = bytes | None
 """As the server sent it."""
@@ -22,9 +22,6 @@ class Broken:
 
 Cell = bytes | Broken
 Convert = Callable[[Sequence[Raw]], Sequence[Cell]]
-
-SPECIAL = {b"\\": b"\\\\", b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r"}
-"""What means something in COPY's text; the backslash first, for the others bring one."""
 
 INTEGERS = {FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG}
 PLAIN = INTEGERS | {
@@ -63,18 +60,18 @@ def plain(values: Sequence[Raw]) -> Sequence[Cell]:
 
 
 def text(values: Sequence[Raw], *, binary: bool) -> Sequence[Cell]:
-    """With `binary`, bytes that nobody has said to be text yet."""
-    # Looked for in all of them at once: few texts have anything special.
+    """With `binary`, bytes that may be no text."""
+    # All of them at once: few texts have anything special.
     together = b" ".join(filter(None, values))
     if b"\0" in together or (binary and fault(together)):
-        return [Broken(reason) if value and (reason := fault(value)) else escaped(value) for value in values]
+        return each(lambda value: Broken(reason) if (reason := fault(value)) else escaped(value))(values)
     if any(special in together for special in SPECIAL):
-        return list(map(escaped, values))
+        return each(escaped)(values)
     return plain(values)
 
 
 def dates(values: Sequence[Raw], *, zone: bytes) -> Sequence[Cell]:
-    """MySQL's date without a year, a month or a day is no date anywhere else."""
+    """MySQL's dates without a year, a month or a day become null: PostgreSQL has none."""
     together = b" ".join(filter(None, values))
     if b"-00" in together or b"0000-" in together:
         values = [None if value and is_zero(value) else value for value in values]
@@ -83,43 +80,24 @@ def dates(values: Sequence[Raw], *, zone: bytes) -> Sequence[Cell]:
     return text(values, binary=False)
 
 
-def truths(values: Sequence[Raw]) -> Sequence[Cell]:
-    """Whatever is not zero is true, as MySQL has it."""
-    return [NULL if value is None else b"f" if value.strip(b"\0") in {b"", b"0"} else b"t" for value in values]
+def each(convert: Callable[[bytes], Cell]) -> Convert:
+    """Converts a column value by value; null stays null."""
+    return lambda values: [NULL if value is None else convert(value) for value in values]
 
 
-def hexadecimal(values: Sequence[Raw]) -> Sequence[Cell]:
-    return [NULL if value is None else b"\\\\x" + value.hex().encode() for value in values]
-
-
-def uuids(values: Sequence[Raw]) -> Sequence[Cell]:
-    """From BINARY(16), or from what shows them as text."""
-    return [value.hex().encode() if value and len(value) == 16 else escaped(value) for value in values]
-
-
-def numbers(values: Sequence[Raw]) -> Sequence[Cell]:
-    return [NULL if value is None else b"%d" % int.from_bytes(value) for value in values]
-
-
-def microseconds(values: Sequence[Raw]) -> Sequence[Cell]:
-    """Django's DurationField is a number of them."""
-    return [NULL if value is None else value + b" microseconds" for value in values]
-
-
-def arrays(values: Sequence[Raw]) -> Sequence[Cell]:
-    """A SET; none of its elements has a comma."""
-    return [NULL if value is None else escaped(array(value)) for value in values]
+# Whatever is not zero is true, as in MySQL.
+truths = each(lambda value: b"f" if value.strip(b"\0") in {b"", b"0"} else b"t")
+hexadecimal = each(lambda value: b"\\\\x" + value.hex().encode())
+# From BINARY(16), or from a text.
+uuids = each(lambda value: value.hex().encode() if len(value) == 16 else escaped(value))
+numbers = each(lambda value: b"%d" % int.from_bytes(value))
+# Django's DurationField is a number of them.
+microseconds = each(lambda value: value + b" microseconds")
+# Of a SET; none of its elements has a comma.
+arrays = each(lambda value: escaped(array(value)))
 
 
 # ----- values
-
-
-def escaped(value: Raw) -> bytes:
-    if value is None:
-        return NULL
-    for special, replacement in SPECIAL.items():
-        value = value.replace(special, replacement)
-    return value
 
 
 def array(value: bytes) -> bytes:
@@ -128,7 +106,6 @@ def array(value: bytes) -> bytes:
 
 
 def is_zero(date: bytes) -> bool:
-    """Of a date that MySQL wrote, or of what looks like one."""
     year, month, day = date[:4], date[5:7], date[8:10]
     return date[4:5] == b"-" and (year == b"0000" or month == b"00" or day == b"00")
 

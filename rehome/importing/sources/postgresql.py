@@ -20,7 +20,7 @@ SELECT set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgr
        set_config('extra_float_digits', '3', true), set_config('bytea_output', 'hex', true),
        set_config('row_security', 'off', true)
 """
-"""Values in all their digits, and an error where a policy would hide rows, which would be taken for gone."""
+"""Values with all their digits, and an error where a policy would hide rows, which would then count as gone."""
 
 
 class PostgreSQLReader:
@@ -36,22 +36,16 @@ class PostgreSQLReader:
             yield
 
     def rows(self, plan: ImportPlan, query: "QuerySet[Any, Any]", report: Report | None = None) -> Iterator[Block]:
-        statement = self.copy_out(query)
+        text, params = query.query.get_compiler(self.connection.alias).as_sql()
+        with self.connection.wrap_database_errors:
+            statement = f"COPY ({inlined(self.connection, text, params)}) TO STDOUT"
         if report is None:
             with contextlib.closing(self.copy(statement.encode())) as lines:
                 yield from gathered(lines)
         else:
             columns = [taken.column.name for taken in plan.taken]
-            with (
-                self.unconverted() as encoding,
-                contextlib.closing(self.copy(statement.encode(encoding))) as lines,
-            ):
+            with self.unconverted() as encoding, contextlib.closing(self.copy(statement.encode(encoding))) as lines:
                 yield from gathered(replace_broken(map(bytes, lines), columns, encoding, report))
-
-    def copy_out(self, query: "QuerySet[Any, Any]") -> str:
-        text, params = query.query.get_compiler(self.connection.alias).as_sql()
-        with self.connection.wrap_database_errors:
-            return f"COPY ({inlined(self.connection, text, params)}) TO STDOUT"
 
     def copy(self, statement: bytes) -> Generator[Block, None, None]:
         """Each block is one row."""
@@ -65,11 +59,11 @@ class PostgreSQLReader:
 
     @contextlib.contextmanager
     def unconverted(self) -> Iterator[str]:
-        """Let the server send bytes as it has them; gives the name that Python has for their encoding."""
+        """The server sends its bytes unconverted; yields Python's name of their encoding."""
         ((held,),) = catalog.query(self.connection, "SHOW server_encoding")
         with Session(self.connection).settings(client_encoding=held):
             encoding: str = self.connection.connection.info.encoding
-            # SQL_ASCII means that the server was never told what its bytes are.
+            # SQL_ASCII means that the server does not know what its bytes are.
             yield "utf-8" if encoding == "ascii" else encoding
 
 

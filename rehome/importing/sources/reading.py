@@ -1,4 +1,4 @@
-"""What is read of a source: its reader, and the query of an import's rows."""
+"""The reader of a source, and the query of an import's rows."""
 
 from collections.abc import Generator
 from typing import Any
@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q, QuerySet
 
 from rehome.errors import Refused
-from rehome.importing.failures import explained, explained_each
+from rehome.importing.failures import explained
 from rehome.importing.plan import ImportPlan
 from rehome.importing.sources.postgresql import PostgreSQLReader
 from rehome.importing.sources.reader import Block, Reader, Report
@@ -23,7 +23,7 @@ def open_reader(connection: BaseDatabaseWrapper) -> Reader:
 
         return MySQLReader(connection)
     raise Refused(
-        f"Database {connection.alias!r} is {connection.display_name}, which can't be imported from.",
+        f"Database {connection.alias!r} is {connection.display_name}, and no import can read that.",
         "Import from PostgreSQL, MySQL or MariaDB.",
     )
 
@@ -34,11 +34,12 @@ def count(plan: ImportPlan) -> int:
 
 
 def read(plan: ImportPlan, reader: Reader, report: Report | None = None) -> Generator[Block, None, None]:
-    return explained_each(plan.source, reader.rows(plan, query(plan), report), of_rows=report is not None)
+    with explained(plan.source, of_rows=report is not None):
+        yield from reader.rows(plan, query(plan), report)
 
 
 def refuse_unreadable(plan: ImportPlan) -> None:
-    """Before the first row is read, let the source's server say what it lacks."""
+    """Let the source's server refuse the query before the first row is read."""
     with explained(plan.source):
         query(plan).explain()
 

@@ -30,14 +30,16 @@ class Command(BaseCommand):
         draft = make_draft(options["source"], options["target"], loader, name=options["name"])
         if options["dry_run"]:
             return draft.as_text()
-        path = write(draft)
+        path = Path(MigrationWriter(draft.migration).path)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(draft.as_text())
         if options["verbosity"]:
             self.report(draft, path)
         return None
 
     def report(self, draft: Draft, path: Path) -> None:
         self.stdout.write(self.style.MIGRATE_HEADING(f"Migrations for {draft.app_label!r}:"))
-        self.stdout.write(f"  {self.style.MIGRATE_LABEL(shorten(path))}")
+        self.stdout.write(f"  {self.style.MIGRATE_LABEL(min(str(path), os.path.relpath(path), key=len))}")
         self.stdout.write(f"    + Move {draft.source} to {draft.target}")
         if draft.questions:
             self.stdout.write("Decide before it can run:")
@@ -51,15 +53,3 @@ def refuse_conflicts(loader: MigrationLoader) -> None:
         raise CommandError(
             f"Several migrations are the last of their app: {names}. Run `manage.py makemigrations --merge` first."
         )
-
-
-def write(draft: Draft) -> Path:
-    path = Path(MigrationWriter(draft.migration).path)
-    with path.open("x", encoding="utf-8") as file:
-        file.write(draft.as_text())
-    return path
-
-
-def shorten(path: Path) -> str:
-    """Relative to the current folder, where that is shorter."""
-    return min(str(path), os.path.relpath(path), key=len)

@@ -1,5 +1,4 @@
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.commands import migrate
@@ -13,8 +12,8 @@ from rehome.graph import faking, rollback
 
 
 class Command(migrate.Command):
-    """Django's own, which takes one migration back after the other: it asks no move before its turn, for it one
-    that was cut short is a migration that never ran, and it knows tables by their names alone.
+    """Django's own unapplies one migration after the other. It does not check a move before its turn, takes an
+    interrupted one for a migration that never ran, and knows tables only by their names.
     """
 
     guard: rollback.Guard | None = None
@@ -24,8 +23,9 @@ class Command(migrate.Command):
             if options["migration_name"] and not (options["plan"] or options["fake"] or options["check_unapplied"]):
                 self.guard = self.prepare_back(options["app_label"], options["migration_name"], options["database"])
                 stack.enter_context(connections[options["database"]].execute_wrapper(self.guard))
-            if options["fake_initial"]:
-                stack.enter_context(self.refusing_drift(options))
+            if options["fake_initial"] and not options["fake"]:
+                pre_migrate.connect(refuse_drift, weak=False)
+                stack.callback(pre_migrate.disconnect, refuse_drift)
             super().handle(*args, **options)
 
     def migration_progress_callback(self, action: str, migration: Any | None = None, fake: bool = False) -> None:
@@ -33,32 +33,24 @@ class Command(migrate.Command):
         if action == "unapply_start" and self.guard and migration:
             self.guard.begin(migration)
 
-    @contextlib.contextmanager
-    def refusing_drift(self, options: dict[str, Any]) -> Iterator[None]:
-        """Before the first migration is applied, look at those that Django would take for applied."""
-
-        def look(plan: list[tuple[Migration, bool]], using: str, **signal: Any) -> None:
-            pre_migrate.disconnect(look)  # It is sent once for each app.
-            if plan and not options["fake"]:
-                faking.refuse_drift(plan, connections[using])
-
-        pre_migrate.connect(look, weak=False)
-        try:
-            yield
-        finally:
-            pre_migrate.disconnect(look)
-
     def prepare_back(self, app_label: str, name: str, alias: str) -> rollback.Guard:
-        """Of the migrations that `migrate app_label name` takes back, refuse what can't go back while nothing is
-        changed, and undo what is half done. Returns what looks once more when its turn comes.
+        """Refuse, before anything is changed, the migrations that `migrate app_label name` can't unapply, and cancel
+        interrupted moves. Returns the guard that checks each migration again at its turn.
         """
         connection = connections[alias]
         loader = MigrationLoader(connection)
         try:
             taken_back = rollback.unapplied(loader, app_label, name)
         except (AmbiguityError, KeyError):
-            return rollback.Guard([], connection)  # Django says it better.
+            return rollback.Guard([], connection)  # Django's own error is clearer.
         found = rollback.refuse_stuck(taken_back, loader, connection)
         for declared in rollback.cancel(taken_back, loader, connection):
-            self.stdout.write(self.style.MIGRATE_LABEL(f"  Gave up {declared}, which was cut short."))
+            self.stdout.write(self.style.MIGRATE_LABEL(f"  Cancelled {declared}, which was interrupted."))
         return rollback.Guard(found, connection)
+
+
+def refuse_drift(plan: list[tuple[Migration, bool]], using: str, **signal: Any) -> None:
+    """Before the first migration is applied, check those that Django would take for applied."""
+    pre_migrate.disconnect(refuse_drift)  # The signal is sent once for each app.
+    if plan:
+        faking.refuse_drift(plan, connections[using])

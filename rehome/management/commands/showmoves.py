@@ -14,7 +14,7 @@ from rehome.parts.writes import Writes
 from rehome.plan.phases import INTERRUPTED
 from rehome.postgres.session import Session
 
-HEADINGS = ["move", "migration", "phase", "rows", "sync", "old writes", "since verification", "last verification"]
+COLUMNS = ["move", "migration", "phase", "rows", "sync", "old_writes", "since_verification", "last_verification"]
 
 
 class Command(DatabaseCommand):
@@ -34,33 +34,33 @@ class Command(DatabaseCommand):
             return "(no moves)"
         notes = [f"{status}: {note}" for status in statuses if (note := note_on(status))]
         programs = [f"{status}: {told}" for status, writes in found if writes and (told := writes.told)]
-        return "\n".join([as_table(HEADINGS, [row_of(*pair) for pair in found]), *programs, *notes])
+        return "\n".join([as_table(COLUMNS, [row_of(*pair) for pair in found]), *programs, *notes])
 
 
 def note_on(status: Status) -> str:
-    """Where the plan, the record of rehome and that of Django don't fit together: what, and what to do."""
+    """What is wrong between the plan, the record of rehome and that of Django, and what to do."""
     applied = status.declared.key in status.declared.loader.applied_migrations
     if applied and status.run is None:
         return (
             f"{status.declared.place} is recorded as applied, but rehome did not run it on this database, "
-            "and can neither verify it nor move it back. It was faked, or its SQL was run by hand."
+            "so it can neither verify it nor move it back. It was faked, or its SQL was run by hand."
         )
     if status.ended:
         return ""
     if status.defects:
-        return f"{' '.join(status.defects)} `manage.py retiremoves {status.declared.move.target}` makes it again."
+        return f"{' '.join(status.defects)} `manage.py retiremoves {status.declared.move.target}` rebuilds it."
     return status.problem or (where_it_stopped(status) if status.phase in INTERRUPTED else "")
 
 
 def where_it_stopped(status: Status) -> str:
-    """How far a move has come, whether anybody is at work on it, and what to do if not."""
+    """How far a move has come, who is at work on it, and what to do if nobody is."""
     app_label, name = status.declared.key
     stands = resume.describe(status.run) if status.run else ""
     if status.plan and (session := Session(status.plan.connection).running_move()):
         return f"{stands}; at work: {session}."
     return (
-        f"{stands}; cut short. `migrate {app_label} {name}` goes on with it, "
-        f"`migrate {app_label}` with the name of the migration before it gives it up."
+        f"{stands}; interrupted. `migrate {app_label} {name}` resumes it, "
+        f"`migrate {app_label}` with the name of the migration before it cancels it."
     )
 
 
@@ -82,15 +82,10 @@ def describe(status: Status, writes: Writes | None) -> dict[str, Any]:
     }
 
 
-def row_of(status: Status, writes: Writes | None) -> list[Any]:
-    shown = describe(status, writes)
-    names = ("move", "migration", "phase", "rows", "sync", "old_writes", "old_writes_since_verification")
-    return [*(shown[name] for name in names), last_verification(status)]
-
-
-def last_verification(status: Status) -> str | None:
-    run = status.run
-    if run is None or run.verified_at is None or run.verification is None:
-        return None
-    when = timezone.localtime(run.verified_at) if timezone.is_aware(run.verified_at) else run.verified_at
-    return f"{when:%Y-%m-%d %H:%M:%S}: {'equal' if run.verification['ok'] else 'DIFFERENCES'}"
+def row_of(status: Status, writes: Writes | None) -> dict[str, Any]:
+    run, last = status.run, None
+    if run and run.verified_at and run.verification:
+        when = timezone.localtime(run.verified_at) if timezone.is_aware(run.verified_at) else run.verified_at
+        last = f"{when:%Y-%m-%d %H:%M:%S}: {'equal' if run.verification['ok'] else 'DIFFERENCES'}"
+    since = writes.fresh if writes else None
+    return {**describe(status, writes), "since_verification": since, "last_verification": last}

@@ -22,7 +22,7 @@ from rehome.preflight import checks
 HEADING = """\
 -- {place} on database {alias!r}, {direction}
 -- `migrate` does more than this: it checks everything first, tries again while a lock is taken, compares every row
--- before it commits, and records the run. Without that record rehome can't verify the move or bring it back.
+-- before it commits, and records the run. Without that record rehome can't verify the move or move it back.
 -- Stop at the first error: psql -v ON_ERROR_STOP=1"""
 TIMEOUTS = {"lock_timeout": LOCK_TIMEOUT_MS, "statement_timeout": 0}
 
@@ -42,12 +42,9 @@ class Command(DatabaseCommand):
         moves = list(moves_of(migration, loader))
         if not moves:
             raise CommandError(f"{migration} moves no model; sqlmigrate prints its SQL.", returncode=USAGE)
+        direction = "backwards" if options["backwards"] else "forwards"
         lines = [
-            HEADING.format(
-                place=migration,
-                alias=connection.alias,
-                direction="backwards" if options["backwards"] else "forwards",
-            ),
+            HEADING.format(place=migration, alias=connection.alias, direction=direction),
             *(f"{sql.set_setting(name, value).as_string()};" for name, value in TIMEOUTS.items()),
             *catalog.own_settings(connection),
         ]
@@ -72,15 +69,14 @@ def steps_of(status: Status, *, backwards: bool) -> Iterator[Step]:
         raise CommandError(status.problem)
     if status.phase in INTERRUPTED:
         raise CommandError(
-            f"A run of {status} was cut short. `manage.py migrate` goes on from there, or gives it up where it is told "
-            "to migrate to the migration before it."
+            f"A run of {status} was interrupted. `manage.py migrate` resumes it; to cancel it, migrate to the "
+            "migration before it."
         )
-    if backwards and status.phase == Phase.RETIRED:
-        assert status.run  # noqa: S101  A phase is that of a run.
-        return backward_steps(status.plan, status.run)
-    if backwards:
-        return backward_steps(status.plan, checks.check_live(status.plan, Ledger(status.plan.connection.alias)))
-    return forward_steps(status.plan, status.run)
+    if not backwards:
+        return forward_steps(status.plan, status.run)
+    retired = status.run if status.phase == Phase.RETIRED else None
+    run = retired or checks.check_live(status.plan, Ledger(status.plan.connection.alias))
+    return backward_steps(status.plan, run)
 
 
 def render(steps: Iterator[Step]) -> Iterator[str]:

@@ -23,17 +23,15 @@ from rehome.plan.record import Record
 from rehome.verify.problems import find_problems
 from rehome.verify.report import Report, verify, verify_in_place, verify_views
 
-HEADINGS = [
-    "move", "source rows", "target rows", "missing", "extra", "different", "orphans", "unvalidated",
-    "sequence", "sync", "identity", "seconds", "ok",
-]  # fmt: skip
+COMPARED = ["source_rows", "target_rows", "missing", "extra", "different"]
+COLUMNS = ["move", *COMPARED, "orphans", "unvalidated", "sequence_ok", "sync", "identity_ok", "seconds", "ok"]
+IMPORT_COLUMNS = ["import", *COMPARED, "seconds", "ok"]
 UNCHECKED: dict[str, Any] = {
-    "ok": False, "source_rows": None, "target_rows": None, "missing": None, "extra": None, "different": None,
-    "orphans": None, "unvalidated": [], "sequence_ok": None, "sync": None, "identity_ok": None, "view": [],
-    "seconds": None, "differences": [],
+    "ok": False, **dict.fromkeys([*COMPARED, "orphans"]), "unvalidated": [],
+    **dict.fromkeys(["sequence_ok", "sync", "identity_ok"]), "view": [], "seconds": None, "differences": [],
 }  # fmt: skip
-"""What stands for a move that was not compared, in the shape of a report."""
-IMPORT_HEADINGS = ["import", "source rows", "target rows", "missing", "extra", "different", "seconds", "ok"]
+"""The report of a move that was not compared."""
+Runs = list[tuple[Import, ImportRun]]
 WAYS: dict[Phase, Callable[..., Report]] = {
     Phase.MOVED: verify,
     Phase.LIVE: verify,
@@ -44,7 +42,7 @@ WAYS: dict[Phase, Callable[..., Report]] = {
 
 class Command(DatabaseCommand):
     help = (
-        "Compares both tables of every live move, and what every import brought with its source, row by row, and "
+        "Compares both tables of every live move, and the rows of every import with their source, row by row, and "
         "exits with 0 only when they are equal: 1 for a difference or when nothing was compared, 2 for wrong usage."
     )
 
@@ -69,10 +67,8 @@ class Command(DatabaseCommand):
         imports = [self.verify_import(declared, run, connection.alias, options) for declared, run in ran]
         failure = what_failed(reports, imports, named=options["move"] is not None)
         if options["format"] == "json":
-            moves = [describe(*pair) for pair in reports]
-            self.stdout.write(
-                as_json({"ok": failure is None, "moves": moves, "imports": [one.as_json() for one in imports]})
-            )
+            shown = {"moves": [describe(*pair) for pair in reports], "imports": [one.as_json() for one in imports]}
+            self.stdout.write(as_json({"ok": failure is None, **shown}))
         else:
             self.tell(reports, imports)
         if failure:
@@ -80,12 +76,8 @@ class Command(DatabaseCommand):
         return None if options["format"] == "json" else "\nEqual."
 
     def tell(self, reports: list[tuple[Status, Report | None]], imports: list[Verification]) -> None:
-        tables = []
-        if reports:
-            tables.append(as_table(HEADINGS, [row_of(*pair) for pair in reports]))
-        if imports:
-            tables.append(as_table(IMPORT_HEADINGS, [row_of_import(one) for one in imports]))
-        if tables:
+        found = [(COLUMNS, [row_of(*pair) for pair in reports]), (IMPORT_COLUMNS, [one.as_json() for one in imports])]
+        if tables := [as_table(columns, rows) for columns, rows in found if rows]:
             self.stdout.write("\n\n".join(tables))
         self.explain(reports)
         for one in imports:
@@ -98,9 +90,8 @@ class Command(DatabaseCommand):
             return None
         if options["verbosity"]:
             self.say(f"Comparing {status} ...")
-        report = WAYS[Phase(status.run.phase)](
-            status.plan, open_session(status.plan), Record.of(status.run), limit=options["limit"]
-        )
+        compare, session = WAYS[Phase(status.run.phase)], open_session(status.plan)
+        report = compare(status.plan, session, Record.of(status.run), limit=options["limit"])
         writes = status.writes
         if self.record(ledger, status.run, report) and writes and writes.total is not None:
             ledger.record_count(status.run, writes.counted)
@@ -115,8 +106,7 @@ class Command(DatabaseCommand):
 
     def record(self, ledger: Any, run: MoveRun | ImportRun, report: Report | Verification) -> bool:
         """Whether this connection may record the result, and has."""
-        writable: bool = ledger.is_writable()
-        if writable:
+        if writable := bool(ledger.is_writable()):
             ledger.record_verification(run, report.as_json())
         else:
             self.say("This connection is read-only: the result is not recorded.")
@@ -139,14 +129,11 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def choose(
-    statuses: list[Status], ran: list[tuple[Import, ImportRun]], name: str | None
-) -> tuple[list[Status], list[tuple[Import, ImportRun]]]:
+def choose(statuses: list[Status], ran: Runs, name: str | None) -> tuple[list[Status], Runs]:
     """All, or the moves and imports that `name` means."""
     if name is None:
         return statuses, ran
-    imports = [(declared, run) for declared, run in ran if declared.answers_to(name)]
-    if imports:
+    if imports := [(declared, run) for declared, run in ran if declared.answers_to(name)]:
         return [status for status in statuses if status.declared.move.answers_to(name)], imports
     return choose_moves(statuses, name), []
 
@@ -154,11 +141,8 @@ def choose(
 def what_failed(reports: list[tuple[Status, Report | None]], imports: list[Verification], *, named: bool) -> str | None:
     """Why the verification as a whole is no proof; None when it is."""
     compared = [report for _, report in reports if report]
-    unknown = [
-        f"{status}: {why_unchecked(status)}"
-        for status, report in reports
-        if report is None and (named or status.verifiable)
-    ]
+    missing = [status for status, report in reports if report is None and (named or status.verifiable)]
+    unknown = [f"{status}: {why_unchecked(status)}" for status in missing]
     unknown += [f"{one}: {one.problem}" for one in imports if one.comparison is None]
     different = [report.move for report in compared if not report.ok]
     different += [str(one) for one in imports if one.comparison and not one.ok]
@@ -178,7 +162,7 @@ def why_unchecked(status: Status) -> str:
     if status.verifiable:
         return status.problem
     if status.ended:
-        return "It was retired on this database, and neither its old table nor the view is left."
+        return "It was retired on this database; its old table and the view are dropped."
     return f"It is {status.phase} on this database, not live: only one of its tables is in use."
 
 
@@ -186,17 +170,6 @@ def describe(status: Status, report: Report | None) -> dict[str, Any]:
     return report.as_json() if report else {"move": str(status), **UNCHECKED}
 
 
-def row_of(status: Status, report: Report | None) -> list[Any]:
+def row_of(status: Status, report: Report | None) -> dict[str, Any]:
     shown = describe(status, report)
-    unvalidated = len(shown["unvalidated"]) if report else None
-    return [
-        *(shown[key] for key in ("move", "source_rows", "target_rows", "missing", "extra", "different", "orphans")),
-        unvalidated,
-        *(shown[key] for key in ("sequence_ok", "sync", "identity_ok", "seconds", "ok")),
-    ]
-
-
-def row_of_import(found: Verification) -> list[Any]:
-    shown = found.as_json()
-    names = ("import", "source_rows", "target_rows", "missing", "extra", "different", "seconds", "ok")
-    return [shown[name] for name in names]
+    return {**shown, "unvalidated": len(shown["unvalidated"]) if report else None}

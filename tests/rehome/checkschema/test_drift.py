@@ -138,7 +138,7 @@ DRIFTS = {
         "ALTER SEQUENCE old_thing_id_seq AS integer", 'column "id"', "sequence", "of its own", "ends at 2147483647"
     ),
     "a round sequence": Drift(
-        "ALTER SEQUENCE old_thing_id_seq CYCLE", 'column "id"', "sequence", "of its own", "begins again"
+        "ALTER SEQUENCE old_thing_id_seq CYCLE", 'column "id"', "sequence", "of its own", "cycles"
     ),
     "a sequence of nobody": Drift(
         f"{COLUMN} id DROP IDENTITY; CREATE SEQUENCE numbers; {COLUMN} id SET DEFAULT nextval('numbers')",
@@ -289,7 +289,7 @@ def sides(drift: Drift, difference: Difference) -> bool:
 
 
 @pytest.mark.parametrize("drifts", in_rounds(), ids="; ".join)
-def test_drift_is_found_and_its_sql_takes_it_away(shop: Lab, drifts: dict[str, Drift]) -> None:
+def test_drift_is_found_and_its_sql_removes_it(shop: Lab, drifts: dict[str, Drift]) -> None:
     here = names(shop)
     for drift in drifts.values():
         shop.sql(re.sub(r"\bthing\b(?!_)", "old_thing", drift.planted).format(**here))

@@ -182,7 +182,7 @@ def is_told(drift: Drift, found: list[Difference]) -> bool:
 
 
 @pytest.mark.parametrize("drifts", DRIFTS, ids=["one", "two", "three"])
-def test_drift_is_found_and_its_sql_takes_it_away(shop: Shop, drifts: dict[str, Drift]) -> None:
+def test_drift_is_found_and_its_sql_removes_it(shop: Shop, drifts: dict[str, Drift]) -> None:
     here = build(shop)
     assert report(shop).as_json() == {
         "ok": True,
@@ -224,7 +224,7 @@ def test_what_django_migrated_has_no_difference_and_reading_is_enough(shop: Shop
         shop.sql("DELETE FROM auth_group")
 
 
-def test_what_has_a_history_is_as_if_it_were_new(shop: Shop) -> None:
+def test_tables_with_a_history_equal_new_ones(shop: Shop) -> None:
     """That an unsigned number is not negative is said at the column at first, and in the table later."""
     build(shop)
     for kind in (models.IntegerField, models.PositiveBigIntegerField):

@@ -128,7 +128,7 @@ def to(label: str) -> models.ForeignKey:
     return models.ForeignKey(label, models.CASCADE)
 
 
-def test_what_has_a_history_is_as_if_it_were_new(lab: Lab) -> None:
+def test_tables_with_a_history_equal_new_ones(lab: Lab) -> None:
     """A check keeps the casts from before its column became a text; names remember what a table was called."""
     lab.model(
         "old.Before",

@@ -57,11 +57,11 @@ def test_migrating_to_the_previous_migration_cancels_it(
     before = farm.picture()
     interrupt(monkeypatch, "accounts", "0002")
     if target[1] == "zero":
-        assert "Gave up portal.Profile -> accounts.Profile" in migrate("accounts", "zero")
+        assert "Cancelled portal.Profile -> accounts.Profile" in migrate("accounts", "zero")
         migrate("accounts", "0001")
         migrate("printers", "0001")
     else:
-        assert "Gave up portal.Profile -> accounts.Profile, which was cut short." in migrate(*target)
+        assert "Cancelled portal.Profile -> accounts.Profile, which was interrupted." in migrate(*target)
 
     assert phases() == []
     assert farm.picture() == before
@@ -74,7 +74,7 @@ def test_unapplying_a_migration_cancels_the_moves_that_depend_on_it(
     migrate("accounts", "0002")
     interrupt(monkeypatch, "printers", "0002")
 
-    assert "Gave up portal.Printer -> printers.Printer" in migrate("accounts", "0001")
+    assert "Cancelled portal.Printer -> printers.Printer" in migrate("accounts", "0001")
 
     assert phases() == ["back"]
     farm.drop_traces()
@@ -90,7 +90,7 @@ def test_what_takes_nothing_of_it_back_leaves_it_alone(
 ) -> None:
     interrupt(monkeypatch, "accounts", "0002")
 
-    assert "Gave up" not in migrate(*target, **options)
+    assert "Cancelled" not in migrate(*target, **options)
 
     assert phases() == ["copying"]
 

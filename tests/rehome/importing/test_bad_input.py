@@ -37,9 +37,8 @@ def alias(name: str, **settings: Any) -> Iterator[str]:
 def test_a_server_that_is_not_there_is_named_on_either_side(places: Workshop) -> None:
     nowhere = {"ENGINE": PLAIN_ENGINE, "HOST": "127.0.0.1", "PORT": str(free_port())}
     with alias("nowhere", **nowhere), patch.object(places, "source", "nowhere"):
-        said = (
-            rf"The database 'nowhere' can't be reached: .*{nowhere['PORT']}.*Nothing is committed; see that its server"
-        )
+        port = nowhere["PORT"]
+        said = f"The database 'nowhere' can't be reached: .*{port}.*Nothing is committed; check that its server"
         with pytest.raises(ImportFailed, match=said):
             places.run(simple())
         with pytest.raises(ImportFailed, match=said):
@@ -66,7 +65,7 @@ def test_a_wrong_password_and_a_database_that_is_not_there_are_named(places: Wor
     [
         ("DROP TABLE old_place", 'lacks what the import names: relation "old_place" does not exist'),
         ("ALTER TABLE old_place DROP code", "lacks what the import names: column old_place.code does not exist"),
-        ("ALTER TABLE old_place RENAME code TO other", "inspectdb --database older` shows what is there"),
+        ("ALTER TABLE old_place RENAME code TO other", "inspectdb --database older` shows the tables there"),
     ],
 )
 def test_a_table_or_a_column_that_the_source_lacks_is_named(places: Workshop, statement: str, said: str) -> None:
@@ -105,7 +104,7 @@ def read_by_a_clerk(places: Workshop, *statements: str) -> Iterator[None]:
 
 
 def test_a_table_that_the_user_may_not_read_is_named(places: Workshop) -> None:
-    said = "'clerk' does not let this user: permission denied for table old_place"
+    said = "'clerk' denied a right: permission denied for table old_place"
     with read_by_a_clerk(places), pytest.raises(ImportFailed, match=said):
         places.run(simple())
 

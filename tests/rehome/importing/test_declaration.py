@@ -53,7 +53,7 @@ def things(shop: Workshop) -> Workshop:
         ({"lookups": {"nothing": {1: 2}}}, "'nothing', which lookups"),
         (
             {"key": {"id": "id"}, "fields": {"title": "name", "legacy_id": "id"}, "lookups": {"id": {1: "x"}}},
-            "id can't be 'x'",
+            "id cannot be 'x'",
         ),
         ({"lookups": {"id": {1: 2}}}, "'id', which lookups"),
         ({"lookups": {"title": Lookup("new.Nothing", by="legacy_id")}}, "'new.Nothing' is no model"),
@@ -65,7 +65,7 @@ def things(shop: Workshop) -> Workshop:
         ({"lookups": {"title": Lookup("new.Unmade", by="legacy_id")}}, "new.Unmade has no table"),
         ({"discard": ["number"]}, "old.Thing has no field 'number', which discard"),
         ({"where": models.Q(number=1)}, "where can't be read from old.Thing: .*'number'"),
-        ({"fields": {"title": Value("all")}}, "nothing takes old.Thing.name"),
+        ({"fields": {"title": Value("all")}}, "the import does not read old.Thing.name"),
     ],
 )
 def test_what_is_wrong_is_named(things: Workshop, changes: dict[str, Any], said: str) -> None:
@@ -74,7 +74,7 @@ def test_what_is_wrong_is_named(things: Workshop, changes: dict[str, Any], said:
         things.run(declare(**changes))
 
 
-def test_one_database_is_no_older_one(things: Workshop) -> None:
+def test_source_and_target_must_be_two_databases(things: Workshop) -> None:
     with pytest.raises(RehomeError, match="'default' is both"):
         running.run([declare()], Options(), source="default", apps=things.apps)
 
@@ -94,7 +94,7 @@ def test_two_imports_of_the_same_rows_are_refused(things: Workshop) -> None:
 
 
 def test_a_command_without_imports_says_so() -> None:
-    with pytest.raises(RehomeError, match="There is nothing to import"):
+    with pytest.raises(RehomeError, match="This command has no imports"):
         running.run([], Options())
 
 
@@ -113,7 +113,7 @@ def test_a_moment_is_not_cut_to_a_part_of_it_in_silence(
     )
     moment = datetime.datetime(2024, 1, 31, 23, 30, tzinfo=datetime.UTC)
     shop.old("old.Visit").create(at=moment)
-    with pytest.raises(RehomeError, match=f"a date with a time, of which at keeps a part.*{cure.__name__}"):
+    with pytest.raises(RehomeError, match=f"a date with a time, and at keeps only a part of it.*{cure.__name__}"):
         shop.run(Import("old.Visit", "new.Visit", key=KEY))
     shop.run(Import("old.Visit", "new.Visit", key=KEY, fields={"at": cure("at"), "note": Value(None)}))
     assert shop.new("new.Visit").get().at in {moment.date(), moment.time()}

@@ -1,4 +1,4 @@
-"""An import that is cut short, by a server, a full disk or a signal: nothing is committed, and the next run works."""
+"""An import that is interrupted, by a server, a full disk or a signal: nothing is committed, and the next run works."""
 
 import os
 import signal
@@ -225,7 +225,7 @@ def small_disk(places: Workshop) -> Iterator[str]:
 
 def test_a_disk_that_is_full_while_rows_arrive_is_named(places: Workshop, small_disk: str) -> None:
     places.sql(f"SET temp_tablespaces = {small_disk}")
-    said = "The disk of database 'default' is full: .*No space left.*Nothing is committed; make room there"
+    said = "The disk of database 'default' is full: .*No space left.*Nothing is committed; free space there"
     with pytest.raises(ImportFailed, match=said):
         places.run(simple())
     assert_as_before(places)
@@ -236,7 +236,9 @@ def test_a_disk_that_is_full_while_rows_arrive_is_named(places: Workshop, small_
 
 def test_a_disk_that_is_full_while_rows_are_merged_is_named(places: Workshop, small_disk: str) -> None:
     places.sql(f"ALTER TABLE new_place SET TABLESPACE {small_disk}")
-    with pytest.raises(ImportFailed, match="The disk of database 'default' is full: .*Nothing is committed; make room"):
+    with pytest.raises(
+        ImportFailed, match="The disk of database 'default' is full: .*Nothing is committed; free space"
+    ):
         places.run(simple())
     assert_as_before(places)
     places.sql("ALTER TABLE new_place SET TABLESPACE pg_default")

@@ -108,7 +108,7 @@ def test_a_tree(crm: Workshop) -> None:
     assert crm.new("crm.Category").get(name="child").parent.name == "root"
 
 
-def test_several(crm: Workshop) -> None:
+def test_several_imports_of_the_page(crm: Workshop) -> None:
     for label in ("legacy_shop.Supplier", "legacy_shop.Carrier"):
         crm.older(label, {"name": text()})
         crm.old(label).create(name=label)

@@ -1,4 +1,4 @@
-"""Rows that can't go in: all of them are named, each with its key, column and reason, and nothing is committed."""
+"""Rows that cannot be imported: all are named, each with its key, column and reason, and nothing is committed."""
 
 import re
 from typing import Any
@@ -105,7 +105,7 @@ def test_what_is_looked_up_is_found_once_or_named(shop: Workshop) -> None:
         shop.old("old.Place").create(id=number, owner=name, kind=kind)
     places = simple(fields={"owner": "owner"}, lookups=lookups)
     assert rejected(shop, places) == [
-        "legacy_id=2: owner_id 'b': 2 rows of new.Owner by code answer to it",
+        "legacy_id=2: owner_id 'b': 2 rows of new.Owner by code have it",
         "legacy_id=3: kind 'X': is not found in the 2 values given",
         "legacy_id=3: owner_id 'c': is not found in new.Owner by code",
         "legacy_id=5: owner_id '': is not found in new.Owner by code",
@@ -138,11 +138,11 @@ def test_checks_uniques_and_foreign_keys_are_asked_for_all_rows(shop: Workshop) 
     check = "sized: CHECK (((size >= 0) AND (size < 100)))"
     assert [re.sub(r"new_place_\w+", "UNIQUE", line) for line in found] == [
         f"legacy_id=2: size '-1': violates {check}",
-        "legacy_id=3: owner_id '2': leads to no row of public.new_owner",
+        "legacy_id=3: owner_id '2': refers to no row of public.new_owner",
         "legacy_id=4: code 'd': 2 rows of the source have it, and UNIQUE allows one",
         "legacy_id=5: code 'd': 2 rows of the source have it, and UNIQUE allows one",
         "legacy_id=6: code 'taken': is the value of another row of public.new_place, and UNIQUE allows one",
-        "legacy_id=7: owner_id '9': leads to no row of public.new_owner",
+        "legacy_id=7: owner_id '9': refers to no row of public.new_owner",
         f"legacy_id=7: size '100': violates {check}",
     ]
 
@@ -171,7 +171,7 @@ def test_a_key_that_two_rows_of_the_target_have_is_named(shop: Workshop) -> None
     shop.new("new.Place").create(legacy_id=5, name="one")
     shop.new("new.Place").create(legacy_id=5, name="other")
     assert rejected(shop, simple()) == [
-        "legacy_id=5: legacy_id '5': more than one row of public.new_place has this key"
+        "legacy_id=5: legacy_id '5': is the key of more than one row of public.new_place"
     ]
 
 
@@ -191,12 +191,12 @@ def test_rows_that_lead_to_a_rejected_row_are_rejected_and_say_so(shop: Workshop
     found = rejected(shop, owners, places)
     assert found == [
         "legacy_id=2: size 'two': invalid input syntax for type integer: \"two\"",
-        f"  {places}, legacy_id=20: owner_id '2': leads to a row of public.new_owner that can't go in itself",
+        f"  {places}, legacy_id=20: owner_id '2': refers to a row of public.new_owner that cannot be imported itself",
         f"  {places}, legacy_id=40: owner_id '4': is not found in new.Owner by legacy_id",
     ]
 
 
-def test_a_chain_of_rows_falls_with_the_one_that_it_hangs_on(shop: Workshop) -> None:
+def test_every_row_of_a_chain_is_rejected_with_its_first(shop: Workshop) -> None:
     shop.older("old.Place", {"parent_id": IntegerField(null=True), "name": TextField(null=True)})
     parent = models.ForeignKey("new.Place", models.CASCADE, null=True)
     shop.model("new.Place", {"legacy_id": IntegerField(unique=True), "name": TextField(), "parent": parent})
@@ -205,8 +205,8 @@ def test_a_chain_of_rows_falls_with_the_one_that_it_hangs_on(shop: Workshop) -> 
     places = simple(fields={"parent": "parent_id"}, lookups={"parent": Lookup("new.Place", by="legacy_id")})
     assert rejected(shop, places) == [
         "legacy_id=2: name: is null, and the column is NOT NULL",
-        "legacy_id=3: parent_id '2': leads to a row of public.new_place that can't go in itself",
-        "legacy_id=4: parent_id '3': leads to a row of public.new_place that can't go in itself",
+        "legacy_id=3: parent_id '2': refers to a row of public.new_place that cannot be imported itself",
+        "legacy_id=4: parent_id '3': refers to a row of public.new_place that cannot be imported itself",
         "legacy_id=6: parent_id '77': is not found in new.Place by legacy_id",
     ]
 
@@ -216,12 +216,14 @@ def test_twenty_reasons_are_listed_and_the_rest_is_counted(shop: Workshop) -> No
     shop.old("old.Place").bulk_create([shop.get("old.Place")(id=n, size=f"s{n}") for n in range(1, 32)])
     found = rejected(shop, simple())
     assert len(found) == 21
-    assert found[-1] == "  ... and 11 more; --verbosity 2 tells all."
+    assert found[-1] == "  ... and 11 more; --verbosity 2 names all."
     assert len(rejected(shop, simple(), named=None)) == 31
 
 
 def test_an_expression_that_the_source_can_not_compute_is_told_as_its_own(shop: Workshop) -> None:
     make(shop, {"size": IntegerField()}, {"size": IntegerField()})
     shop.old("old.Place").create(size=0)
-    with pytest.raises(ImportFailed, match=r"database 'older' refused: division by zero.*Nothing is committed"):
+    with pytest.raises(
+        ImportFailed, match=r"database 'older' refused a statement: division by zero.*Nothing is committed"
+    ):
         shop.run(simple(fields={"size": 1 / F("size")}))

@@ -103,7 +103,7 @@ def test_a_constraint_that_is_not_enforced_refuses_nothing(shop: Workshop) -> No
     )
 
 
-def test_odd_names_are_no_hindrance(shop: Workshop, tmp_path: Path) -> None:
+def test_names_that_need_quotes(shop: Workshop, tmp_path: Path) -> None:
     shop.older("old.Place", {"kind": TextField(), "size": TextField(null=True)})
     fields = {
         "kind": CharField(max_length=9, db_column="k'ind %s"),

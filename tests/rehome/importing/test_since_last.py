@@ -76,7 +76,7 @@ def test_a_row_committed_late_is_found_by_the_overlap(shop: Workshop) -> None:
     assert came(shop).keys() == {1, 2, 3, 4}
 
 
-def test_a_time_to_come_does_not_hide_what_changes_before_it(shop: Workshop) -> None:
+def test_a_time_in_the_future_hides_no_later_change(shop: Workshop) -> None:
     make_things(shop)
     put(shop, 1, NOW + 24 * HOUR)
     put(shop, 2, NOW - HOUR)
@@ -153,7 +153,7 @@ def test_conditions_are_combined(shop: Workshop) -> None:
     assert came(shop).keys() == {1, 4}
 
 
-def test_numbers_say_how_far_back_they_may_come(shop: Workshop) -> None:
+def test_a_number_needs_an_overlap(shop: Workshop) -> None:
     make_things(shop, models.BigIntegerField)
     with pytest.raises(Refused, match=r"at is no date or time.* changed=Changed\('at', overlap=...\)"):
         shop.run(things())
@@ -190,7 +190,7 @@ def test_an_empty_source_reads_everything_next_time(shop: Workshop) -> None:
     assert (report.whole, report.counts.inserted) == (True, 1)
 
 
-def test_what_can_not_be_told_is_refused(shop: Workshop) -> None:
+def test_options_that_do_not_fit_are_refused(shop: Workshop) -> None:
     make_things(shop)
     with pytest.raises(Refused, match="old.Thing -> new.Thing names no field that grows"):
         shop.run(things(changed=None, discard=["fax", "at"]), since_last=True)

@@ -57,8 +57,8 @@ def test_good_rows_are_committed_and_bad_ones_are_in_the_file(places: Workshop, 
     path = tmp_path / "bad.jsonl"
     out, err = call(places, "--skip-bad", str(path))
     assert contents(places, "size") == [(1, 1), (6, 6)]
-    assert "4 rows can't go in; see" in out
-    assert "4 rows can't go in and stay as they were." in err
+    assert "4 rows could not be imported; see" in out
+    assert "4 rows could not be imported and stay as they were." in err
     name = "old.Place -> new.Place"
     first, second, *others = lines(path)
     assert first == {
@@ -178,7 +178,7 @@ def test_a_run_that_fails_leaves_the_older_file(places: Workshop, tmp_path: Path
 def test_what_is_no_file_is_not_replaced(places: Workshop, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(Refused, match="is no file that could be replaced"):
+        with pytest.raises(Refused, match="is no file that can be replaced"):
             places.run(simple(), skip_bad=path)
     assert contents(places) == []
 
@@ -193,7 +193,7 @@ def test_what_is_no_file_is_not_replaced(places: Workshop, tmp_path: Path) -> No
     assert len(contents(places)) == 2
 
 
-def test_rows_that_others_write_meanwhile_are_sought_again(places: Workshop, tmp_path: Path) -> None:
+def test_rows_written_meanwhile_are_found(places: Workshop, tmp_path: Path) -> None:
     places.old("old.Place").update(size="7")
     places.run(simple(), skip_bad=tmp_path / "bad")
     places.old("old.Place").update(size="9")
@@ -235,7 +235,9 @@ def test_a_key_that_is_looked_up_is_written_as_the_source_has_it(shop: Workshop,
 
 
 def test_without_the_option_the_command_names_the_rows_and_fails(places: Workshop) -> None:
-    with pytest.raises(CommandError, match="(?s)4 rows can't go in.*legacy_id=2: size 'x'.*--skip-bad FILE") as failed:
+    with pytest.raises(
+        CommandError, match="(?s)4 rows cannot be imported.*legacy_id=2: size 'x'.*--skip-bad FILE"
+    ) as failed:
         call(places)
     assert failed.value.returncode == 1
     assert contents(places) == []

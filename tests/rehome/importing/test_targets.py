@@ -89,7 +89,7 @@ def test_rows_that_are_not_the_imports_own_are_not_touched(shop: Workshop) -> No
     assert shop.new("new.Thing").get(legacy_id=1).mine == "y"
 
 
-def test_unique_values_may_change_hands(shop: Workshop) -> None:
+def test_rows_may_take_over_unique_values(shop: Workshop) -> None:
     shop.older("old.Thing", {"code": text()})
     shop.model("new.Thing", {"legacy_id": number(unique=True), "code": text(unique=True)})
     things = Import("old.Thing", "new.Thing", key={"legacy_id": "id"})
@@ -105,7 +105,7 @@ def test_unique_values_may_change_hands(shop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ALWAYS", "BY DEFAULT", "serial"])
-def test_numbers_go_on_after_the_largest_key_that_came(shop: Workshop, kind: str) -> None:
+def test_the_sequence_continues_after_the_largest_imported_key(shop: Workshop, kind: str) -> None:
     shop.older("old.Thing", {"name": text()})
     shop.model("new.Thing", {"name": text()})
     if kind == "serial":
@@ -262,7 +262,7 @@ def test_a_role_that_owns_nothing_needs_a_record_that_it_may_write_to(owned: Own
             (report,) = running.run([things], Options(), source=OLDER, target=alias, apps=shop.apps)
             return report.counts.inserted
 
-        with pytest.raises(RehomeError, match="recorded in rehome_importrun, which this role may not create"):
+        with pytest.raises(RehomeError, match="role may not create rehome_importrun, which records imports"):
             run("clerk")
         assert run("second") == 2
         with pytest.raises(RehomeError, match="which this role may not write to"):

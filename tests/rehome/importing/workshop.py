@@ -10,7 +10,7 @@ from django.db.migrations import CreateModel
 
 from rehome import Import
 from rehome.importing import running
-from rehome.importing.report import ImportReport
+from rehome.importing.merging import ImportReport
 from rehome.importing.running import Options
 from tests.rehome.support.lab import Lab
 

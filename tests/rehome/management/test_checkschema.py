@@ -79,7 +79,7 @@ def test_json_says_the_same(drifted: None) -> None:
     assert error.returncode == 1
 
 
-def test_success_is_said_and_leaves_nothing_behind(planned: str) -> None:
+def test_success_is_printed_and_nothing_stays(planned: str) -> None:
     everything = "SELECT count(*) FROM pg_class"
     before = sql(everything)
     assert check("portal").strip() == UNCHANGED
@@ -206,7 +206,7 @@ def test_what_no_model_can_say_is_noted(planned: str) -> None:
 
     assert "Note on public.portal_profile: Foreign key paid_by of table invoice, which no model is of" in shown
     assert "No migration can change the type of a column that is used by view payers." in shown
-    assert "It has policy own, which no migration makes" in shown
+    assert "It has policy own, which no migration made" in shown
     assert shown.count("which no model is of") == 1
 
     assert "Note on public.portal_profile: Trigger stamped runs public.stamp()." in shown
@@ -221,7 +221,7 @@ def test_keys_that_an_import_left_behind_the_sequence_are_told(planned: str) -> 
 
     shown, _ = fails("auth")
 
-    assert f"stands at {last}: the table has keys up to 9" in shown
+    assert f"is at {last}: the table has keys up to 9" in shown
     assert 'SELECT setval(\'"public"."auth_group_id_seq"\', 9);' in shown
 
 
@@ -230,7 +230,7 @@ def test_a_sequence_at_its_end_is_told(planned: str) -> None:
 
     shown, _ = fails("portal")
 
-    assert "which has come to its end at 2147483647" in shown
+    assert "which is exhausted at 2147483647" in shown
 
 
 def test_rows_may_come_at_any_moment(lab: Lab, another: Callable[[str], Any]) -> None:

@@ -242,7 +242,7 @@ def sql(statement: str) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def test_what_it_writes_is_clean_and_moves_the_rows(project: Path) -> None:
+def test_the_written_migration_is_clean_and_moves_the_rows(project: Path) -> None:
     owners = project / "stock" / "migrations" / "0002_migrate_owner_data.py"
     items = project / "stock" / "migrations" / "0003_items.py"
 

@@ -1,4 +1,4 @@
-"""retiremoves retires the farm's old tables and brings them back, asks where it should, and says what it did."""
+"""retiremoves retires the farm's old tables and unretires them, asks where it should, and says what it did."""
 
 import io
 import json
@@ -64,11 +64,11 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_all_moves_are_retired_and_brought_back(live: str) -> None:
+def test_all_moves_are_retired_and_unretired(live: str) -> None:
     before = {table: farm.rows(table) for table in SOURCES}
     said = retiremoves().splitlines()
     assert [line.partition(" is retired: ")[0] for line in said] == [str(move) for move in farm.MOVES]
-    assert "views of public.accounts_profile stand in for public.portal_profile" in said[0]
+    assert "views of public.accounts_profile replace public.portal_profile" in said[0]
     assert kinds() == ["v", "v"]
     assert [move["phase"] for move in showmoves()] == ["retired", "retired"]
     assert {table: farm.rows(table) for table in SOURCES} == before
@@ -82,8 +82,8 @@ def test_all_moves_are_retired_and_brought_back(live: str) -> None:
 
 def test_a_database_where_nothing_is_live(planned: str) -> None:
     assert retiremoves() == "No move is live on this database that could be retired.\n"
-    assert retiremoves("--undo") == "Nothing is set aside on this database that could be brought back.\n"
-    assert retiremoves("--drop") == "Nothing is set aside on this database.\n"
+    assert retiremoves("--undo") == "No move is retired on this database that can be unretired.\n"
+    assert retiremoves("--drop") == "No move on this database has old rows that are set aside.\n"
     with pytest.raises(Refused, match="portal.Printer -> printers.Printer is not live .* it never ran here"):
         retiremoves("printers.Printer")
     with pytest.raises(Refused, match="is not retired on database 'default': it never ran here"):
@@ -106,7 +106,7 @@ def test_a_dry_run_prints_and_changes_nothing(live: str) -> None:
 
 def test_what_is_dropped_does_not_come_back(live: str, answers: Callable[[str], list[str]]) -> None:
     retiremoves()
-    with pytest.raises(CommandError, match="neither an undo nor a way back.*--noinput goes on without asking"):
+    with pytest.raises(CommandError, match="neither an undo nor a way back.*with --noinput, nothing is asked"):
         retiremoves("--drop")
     asked = answers("no")
     assert retiremoves("portal.Profile", "--drop") == "Cancelled.\n"
@@ -115,7 +115,7 @@ def test_what_is_dropped_does_not_come_back(live: str, answers: Callable[[str], 
     assert "the old rows are dropped" in retiremoves("portal.Profile", "--drop")
     assert "the old rows are dropped" in retiremoves("--drop", "--noinput")
     assert farm.sql("SELECT relname FROM pg_class WHERE relname ~ '^rehome_(aside|writes)'") == []
-    assert "Nothing is set aside" in retiremoves("--undo")
+    assert "No move is retired on this database" in retiremoves("--undo")
     for again in ("--undo", "--drop"):
         with pytest.raises(Refused, match="was dropped for good by `retiremoves --drop`"):
             retiremoves("portal.Profile", again)
@@ -125,7 +125,7 @@ def test_what_is_dropped_does_not_come_back(live: str, answers: Callable[[str], 
     farm.sql("UPDATE portal_printer SET printing = true")
 
 
-def test_it_asks_while_writes_arrive(live: str, answers: Callable[[str], list[str]]) -> None:
+def test_retiremoves_asks_while_writes_arrive(live: str, answers: Callable[[str], list[str]]) -> None:
     with other_session() as session:
         session.execute("SET application_name = 'an old worker'")
         session.execute(WRITE, [a_printer()])
@@ -133,7 +133,7 @@ def test_it_asks_while_writes_arrive(live: str, answers: Callable[[str], list[st
             retiremoves("printers.Printer")
         assert "1 rows were written through public.portal_printer since the move; " in str(refusal.value)
         assert "an old worker (user " in str(refusal.value)
-        assert "--noinput goes on without asking" in str(refusal.value)
+        assert "with --noinput, nothing is asked" in str(refusal.value)
         call_command("verifymoves", verbosity=0, stdout=StringIO())
         asked = answers("no")
         assert retiremoves("printers.Printer") == "Cancelled.\n"
@@ -166,7 +166,7 @@ def test_tables_that_differ_are_not_retired(live: str) -> None:
     assert showmoves()[1]["verified_ok"] is False
 
 
-def test_as_a_program_of_its_own(live: str) -> None:
+def test_retiremoves_as_a_program(live: str) -> None:
     name = connection.settings_dict["NAME"]
     done = manage("retiremoves", "printers.Printer", DATABASE_URL=url_of(name))
     assert (done.returncode, done.stdout[:45]) == (0, "portal.Printer -> printers.Printer is retired")

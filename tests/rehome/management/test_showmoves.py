@@ -93,7 +93,7 @@ def test_live_moves_with_their_rows_triggers_and_last_verification(live: str) ->
     assert shown()["sync"] == ["missing", "outdated"]
 
 
-def test_moves_that_were_rolled_back_or_cut_short(live: str) -> None:
+def test_moves_that_were_rolled_back_or_interrupted(live: str) -> None:
     farm.migrate("printers", "0001")
     farm.sql("UPDATE rehome_moverun SET phase = 'prepared' WHERE source_table = 'public.portal_profile'")
 
@@ -102,8 +102,8 @@ def test_moves_that_were_rolled_back_or_cut_short(live: str) -> None:
     assert columns["phase"] == ["prepared", "back"]
     assert columns["sync"] == [None, None]
     assert columns["note"] == [
-        "No row is copied yet; cut short. `migrate accounts 0002_migrate_profile_data` goes on with it, "
-        "`migrate accounts` with the name of the migration before it gives it up.",
+        "No row is copied yet; interrupted. `migrate accounts 0002_migrate_profile_data` resumes it, "
+        "`migrate accounts` with the name of the migration before it cancels it.",
         "",
     ]
 
@@ -127,7 +127,7 @@ def test_how_far_an_online_move_came_and_who_is_at_work_on_it(planned: str, monk
     assert [look["phase"] for look in noted] == ["copying", "copying"]
     assert re.fullmatch(r"Copied: nothing yet; at work: pid \d+ \(rehome, since [\d:]+ UTC.*\)\.", noted[0]["note"])
     assert re.match(r"Copied: \d+ % of what becomes public.accounts_profile; at work: pid ", noted[1]["note"])
-    assert re.match(r"Copied: \d+ % of what becomes public.accounts_profile; cut short. `mi", shown()["note"][0])
+    assert re.match(r"Copied: \d+ % of what becomes public.accounts_profile; interrupted. `mi", shown()["note"][0])
 
 
 def test_writes_through_the_old_table_since_the_move_and_since_the_last_verification(live: str) -> None:
@@ -155,7 +155,7 @@ def test_writes_through_the_old_table_since_the_move_and_since_the_last_verifica
     assert len(showmoves().splitlines()) == 3
 
 
-def test_it_only_reads(live: str) -> None:
+def test_showmoves_only_reads(live: str) -> None:
     farm.sql("UPDATE portal_printer SET printing = NOT printing WHERE id = 20")
     before = farm.picture(records=True)
     for _ in range(2):

@@ -104,7 +104,7 @@ def test_a_live_move_has_only_what_it_lacks(live: str) -> None:
     assert [report.ok for report in farm.reports()] == [True, True]
 
 
-def test_mended_triggers_do_not_make_the_target_right(live: str) -> None:
+def test_repaired_triggers_do_not_correct_the_target(live: str) -> None:
     farm.sql("ALTER TABLE portal_profile DISABLE TRIGGER USER")
     farm.sql("UPDATE portal_profile SET name = 'acknowledged' WHERE id = 10")
     psql(sqlmove(*PROFILES))
@@ -135,7 +135,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], message: str, transactio
     assert refused.value.returncode == 2
 
 
-def test_what_has_no_way_is_refused(planned: str) -> None:
+def test_sqlmove_refuses_what_can_not_be_run(planned: str) -> None:
     with pytest.raises(Refused, match=r"portal\.Profile -> accounts\.Profile is not live .* it never ran here\."):
         sqlmove(*PROFILES, "--backwards")
 
@@ -146,10 +146,10 @@ def test_what_has_no_way_is_refused(planned: str) -> None:
 
 
 @pytest.mark.parametrize("phase", sorted(INTERRUPTED))
-def test_what_was_cut_short_is_gone_on_with_or_given_up(live: str, phase: Phase) -> None:
+def test_an_interrupted_move_is_resumed_or_cancelled(live: str, phase: Phase) -> None:
     farm.sql("UPDATE rehome_moverun SET phase = %s", [phase])
     for direction in ([], ["--backwards"]):
         with pytest.raises(
-            CommandError, match=r"was cut short\. `manage\.py migrate` goes on from there, or gives it up"
+            CommandError, match=r"was interrupted\. `manage\.py migrate` resumes it; to cancel it, migrate to"
         ):
             sqlmove(*PROFILES, *direction)
