@@ -30,7 +30,7 @@ OTHERS = {
     **dict.fromkeys(
         ("forward", "backward"),
         (
-            "is kept in step with another table",
+            "is kept in sync with another table",
             "Run `manage.py retiremoves` for that move, or move it back, first: `manage.py showmoves` lists the moves.",
         ),
     ),

@@ -16,10 +16,10 @@ FIRST, SECOND = Move("old.Thing", "mid.Thing"), Move("mid.Thing", "new.Thing")
 FOR_GOOD: dict[str, Any] = {"fields": {"name": Upper("name")}}
 WAYS: dict[str, dict[str, Any]] = {"in one transaction": {}, "online": {"online": True}, "in place": {"in_place": True}}
 OTHERS: dict[str, tuple[Callable[[Lab], Any], str]] = {
-    "live": (lambda lab: lab.forward(FIRST), "is kept in step with another table"),
+    "live": (lambda lab: lab.forward(FIRST), "is kept in sync with another table"),
     "its rows live elsewhere": (
         lambda lab: lab.forward(Move("mid.Thing", "off.Thing")),
-        "is kept in step with another table",
+        "is kept in sync with another table",
     ),
     "copied, not switched": (
         lambda lab: stop_at(lab, "before the comparison", move=Move("old.Thing", "mid.Thing", online=True)),
@@ -68,7 +68,7 @@ def test_a_retired_move_is_followed_by_the_next(row: Lab) -> None:
         row.sql(f"INSERT INTO {app}_thing (name) VALUES (%s)", [app])
     rows = [["lamp", "desk", "old", "mid", "new"]]
     assert names(row, "old", "mid", "new") == rows * 3
-    for act in (row.back, row.bring_back):
+    for act in (row.back, row.unretire):
         with pytest.raises(Refused, match="The rows of public.mid_thing have moved on to another table. Move them"):
             act(FIRST)
     row.back(SECOND)

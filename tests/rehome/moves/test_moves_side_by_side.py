@@ -48,8 +48,8 @@ def retire(lab: Lab) -> None:
     lab.retire(NOTE)
 
 
-def bring_back(lab: Lab) -> None:
-    lab.bring_back(NOTE)
+def unretire(lab: Lab) -> None:
+    lab.unretire(NOTE)
 
 
 def begin_copy(lab: Lab) -> None:
@@ -65,7 +65,7 @@ def finish_copy(lab: Lab) -> None:
     lab.forward(ONLINE)
 
 
-def give_up_copy(lab: Lab) -> None:
+def cancel_copy(lab: Lab) -> None:
     lab.give_up(ONLINE)
 
 
@@ -90,7 +90,7 @@ STATES: dict[str, tuple[Step, ...]] = {
     "moved back from in place": (take_place, give_place_back),
     "in place": (take_place,),
     "retired": (forward, retire),
-    "retired and brought back": (forward, retire, bring_back),
+    "retired and unretired": (forward, retire, unretire),
     "frozen": (freeze,),
 }
 """Each state that a table can be in, and how `Note` gets there."""
@@ -98,19 +98,19 @@ HOMES: dict[str, tuple[str, ...]] = {
     "live": ("old_note", "new_note"),
     "in place": ("old_note", "new_note"),
     "retired": ("old_note", "new_note"),
-    "retired and brought back": ("old_note", "new_note"),
+    "retired and unretired": ("old_note", "new_note"),
     "frozen": ("new_note",),
 }
 """Where every row of `Note` is, in a state, and can be written; elsewhere it is `old_note` alone."""
 UNWIND: dict[str, tuple[Step, ...]] = {
     "live": (back,),
     "being copied": (finish_copy, back),
-    "copied, not switched": (give_up_copy,),
+    "copied, not switched": (cancel_copy,),
     "moved back": (forward, back),
     "moved back from in place": (take_place, give_place_back),
     "in place": (give_place_back,),
     "retired": (back,),
-    "retired and brought back": (retire, back),
+    "retired and unretired": (retire, back),
 }
 """What may come next, when `Thing` has gone its way: in the end every row is in `old_note`."""
 NEXT: list[tuple[str, Step, str]] = [
@@ -120,11 +120,11 @@ NEXT: list[tuple[str, Step, str]] = [
     ("not moved", build, "copied, not switched"),
     ("live", back, "moved back"),
     ("live", retire, "retired"),
-    ("retired", bring_back, "retired and brought back"),
+    ("retired", unretire, "retired and unretired"),
     ("retired", back, "moved back"),
     ("in place", give_place_back, "moved back from in place"),
     ("being copied", finish_copy, "live"),
-    ("being copied", give_up_copy, "not moved"),
+    ("being copied", cancel_copy, "not moved"),
     ("copied, not switched", finish_copy, "live"),
 ]
 """Each step from one state to another."""
@@ -242,7 +242,7 @@ def test_a_move_leads_every_row_to_its_names_whatever_move_the_row_is_in(world: 
     if way in {"in one transaction", "online"}:
         world.retire(move)
         check(world, state, *both)
-        world.bring_back(move)
+        world.unretire(move)
         check(world, state, *both)
     if "for good" not in way:
         world.back(move)
