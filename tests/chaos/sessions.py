@@ -64,7 +64,7 @@ class Onlooker:
 
         def rest() -> bool:
             busy = {session.pid for session in sessions if not session.is_done()}
-            return busy <= self.waiting(busy)
+            return not busy or busy <= self.waiting(busy)
 
         until(rest, "neither done nor blocked")
 

@@ -29,6 +29,8 @@ def insist(run: Callable[[], None]) -> None:
     until(is_done, f"{run} never got its locks.")
 
 
+# So many operations take as long as they take: on a busy machine, longer than any other test.
+@pytest.mark.timeout(4 * 60 * 60)
 def test_what_the_writers_committed_is_there_and_nothing_else(
     planned: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, settings: Any
 ) -> None:
