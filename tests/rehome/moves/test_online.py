@@ -9,7 +9,7 @@ from pytest_django import DjangoDbBlocker
 
 from rehome import Move
 from rehome.errors import Refused
-from rehome.moves import online
+from rehome.terminal import Progress
 from tests import houses
 from tests.farm import farm
 from tests.rehome.support.clients import Client, outcome
@@ -96,7 +96,7 @@ def test_a_snapshot_that_holds_up_a_build_is_named(
     report = open_client(application_name="nightly report")
     report.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
     report.run("SELECT count(*) FROM pg_class")
-    said = online.Progress.waits
+    said = Progress.waits
 
     def waits(progress: Any, reason: str) -> None:
         said(progress, reason)
@@ -104,7 +104,7 @@ def test_a_snapshot_that_holds_up_a_build_is_named(
             report.run("COMMIT")
 
     monkeypatch.setattr("rehome.postgres.waiting.POLL_S", 0.05)
-    monkeypatch.setattr(online.Progress, "waits", waits)
+    monkeypatch.setattr(Progress, "waits", waits)
     things.forward(MOVE)
 
     assert_live(things)
@@ -180,7 +180,7 @@ def test_a_role_s_lock_timeout_does_not_end_a_build(
     report, lifted = open_client(), []
     report.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
     report.run("SELECT count(*) FROM pg_class")
-    said = online.Progress.waits
+    said = Progress.waits
 
     def waits(progress: Any, reason: str) -> None:
         said(progress, reason)
@@ -189,7 +189,7 @@ def test_a_role_s_lock_timeout_does_not_end_a_build(
             report.run("COMMIT")
 
     monkeypatch.setattr("rehome.postgres.waiting.POLL_S", 0.05)
-    monkeypatch.setattr(online.Progress, "waits", waits)
+    monkeypatch.setattr(Progress, "waits", waits)
     things.sql("SET lock_timeout = '50ms'")
     try:
         things.forward(MOVE)

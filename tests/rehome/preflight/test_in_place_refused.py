@@ -253,7 +253,7 @@ def test_a_model_whose_other_end_has_not_moved(things: Lab, refused: Refusal) ->
 def test_back_with_a_view_that_reads_the_old_name(things: Lab, refused: Refusal) -> None:
     things.forward(MOVE)
     things.sql("CREATE VIEW bright AS SELECT name FROM old_thing")
-    assert refused(MOVE, back=True) == "view bright depends on public.old_thing, which goes. Drop it first."
+    assert refused(MOVE, back=True) == "view bright depends on public.old_thing, which is dropped. Drop it first."
     things.sql("DROP VIEW bright")
     things.back(MOVE)
 

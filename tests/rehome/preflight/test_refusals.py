@@ -107,7 +107,7 @@ def test_other_primary_key(lab: Lab, refused: Refusal) -> None:
     lab.model("new.Thing", {"name": models.CharField(max_length=20, primary_key=True)})
     message = refused(Move("old.Thing", "new.Thing", discard=["id"]))
     assert message.startswith("The primary keys of old.Thing and new.Thing are not the same fields.")
-    assert "Give the target the source's primary key" in message
+    assert "Make the target's primary key the same as the source's; a move never changes keys." in message
 
 
 def test_a_model_onto_itself(things: Lab, refused: Refusal) -> None:

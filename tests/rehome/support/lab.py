@@ -44,6 +44,8 @@ class Lab:
         self.alias = alias
         self.state = ProjectState(real_apps={"auth", "contenttypes"})
         self.before = self.find_objects()
+        ledger = Ledger(alias)
+        self.runs = set(ledger.runs.values_list("pk", flat=True)) if ledger.exists() else set()
 
     @property
     def connection(self) -> Any:
@@ -124,8 +126,9 @@ class Lab:
         # Tables come before the sequences that their columns own.
         for kind, name in sorted(self.find_objects() - self.before, reverse=True):
             self.sql(f"DROP {kind} IF EXISTS {name} CASCADE")
-        if Ledger(self.alias).exists():
-            self.sql("DELETE FROM rehome_moverun WHERE move LIKE 'old.%' OR move LIKE 'new.%'")
+        ledger = Ledger(self.alias)
+        if ledger.exists():
+            ledger.runs.exclude(pk__in=self.runs).delete()
 
     def find_objects(self) -> set[tuple[str, str]]:
         return set(self.sql(OBJECTS)) - {("TABLE", "public.rehome_moverun")}

@@ -79,7 +79,8 @@ def stop_at(lab: Lab, point: str, action: Callable[[], Any] | None = None, move:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, name, interrupted)
         if action is None:
-            with pytest.raises(Stopped, match="run the migration again to go on") as stopped:
+            told = r"was interrupted\. Copied rows are kept\. Run `migrate` to resume"
+            with pytest.raises(Stopped, match=told) as stopped:
                 lab.forward(move)
             assert stopped.value.returncode == 130
         else:
