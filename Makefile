@@ -1,9 +1,9 @@
-# make setup    everything the project needs, in a virtual environment
-# make servers  the database servers that older databases run on, for the tests of imports and make bench
+# make setup    install what the project needs, in a virtual environment
+# make servers  install the servers of older databases, for the tests of imports and make bench
 # make test     lint, types, missing migrations, tests
-# make rooms    docs/architecture.svg, drawn from the code
-# make messages docs/messages.md, every sentence that rehome says
-# make demo     the farm moves house and back, on a database of its own
+# make rooms    draw docs/architecture.svg from the code
+# make messages list in docs/messages.md every sentence that rehome prints
+# make demo     migrate, roll back and migrate again on a scratch database
 
 VENV ?= .venv
 WORKERS ?= 2
@@ -24,13 +24,13 @@ help:
 	@echo "make lint|types        ruff | mypy"
 	@echo "make check-migrations  fail when a model has changed without a migration"
 	@echo "make pytest            the tests; ARGS='-k health' passes arguments on"
-	@echo "make long              what of the proofs takes minutes, and make test leaves out"
+	@echo "make long              the tests that take minutes, which make test leaves out"
 	@echo "make properties        random models, rows and writes, 2100 times; SEED=1 repeats a run"
-	@echo "make demo              the farm moves house and back"
+	@echo "make demo              migrate, roll back and migrate again on a scratch database"
 	@echo "make chaos             half a million writes, 200 kills and 30 crashes beside moves; ARGS='--chaos-seed 7'"
 	@echo "make bench             measure moves, writers and imports; ARGS='--rows 5000000' passes arguments on"
 	@echo "make rooms             draw docs/architecture.svg from the code"
-	@echo "make messages          list in docs/messages.md every sentence that rehome says"
+	@echo "make messages          list in docs/messages.md every sentence that rehome prints"
 	@echo "make clean             remove what the tools left behind (not var/, which holds databases)"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter, VENV=folder the environment, DATABASE_URL the server."

@@ -1,7 +1,7 @@
-"""The farm moves house, and back, and there again, on a database of its own: `make demo`.
+"""Migrate, roll back and migrate again on a scratch database: `make demo`.
 
-Nothing else on the server is touched. The database is named after the project's, with `_demo` behind it, and
-is made anew each time. Exits with 1 when anything is lost on the way.
+Nothing else on the server is touched. The database is named after the project's, with `_demo` at the end, and
+is created again each time. Exits with 1 if a write is lost.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from scripts.record import Record  # noqa: E402
 
 OLD, NEW = ("portal.Profile", "portal.Printer"), ("accounts.Profile", "printers.Printer")
 WRITTEN = range(seeding.BULK + 1, seeding.BULK + 501)
-"""Of the ordinary printers, the demo writes to these keys alone; the rest must come back as they were."""
+"""Of the ordinary printers, the demo writes to these keys alone; the others must not change."""
 WIDTH = 79
 INDENT = "    "
 
@@ -50,7 +50,7 @@ FINDINGS = {
     "missing rows": "missing",
     "extra rows": "extra",
     "different rows": "different",
-    "foreign keys that lead nowhere": "orphans",
+    "foreign keys without a row": "orphans",
     "constraints not validated": "unvalidated",
     "next key is free": "sequence_ok",
     "triggers": "sync",
@@ -64,7 +64,7 @@ class Wrong(Exception):
 
 
 class Demo:
-    """What was written, what was never touched, and how long each step took."""
+    """What was written, what was not touched, and how long each step took."""
 
     def __init__(self, profiles: int, printers: int) -> None:
         self.profiles = profiles
@@ -81,8 +81,8 @@ class Demo:
         self.times.append((name, time.monotonic() - started))
 
     def run(self) -> None:
-        say("The farm moves house: from portal to accounts and printers, back, and again.", indent="")
-        with self.step("Build the monolith as it stood"):
+        say("Migrate from portal to accounts and printers, roll back, and migrate again.", indent="")
+        with self.step("Build the monolith before the split"):
             make_database()
             migrate("portal", "0001")
             for app in ("auth", "contenttypes", "admin", "sessions"):
@@ -93,13 +93,13 @@ class Demo:
             migrate()
         with self.step("Verify"):
             verify()
-        with self.step("Write as servers of the old and the new version do at the same time"):
+        with self.step("Write as servers of the previous and of the new release do at once"):
             self.write()
         with self.step("Roll back"):
             migrate("printers", "0001")
             print()
             migrate("accounts", "0001")
-        with self.step("Look for what was written"):
+        with self.step("Check what was written"):
             self.find_everything(OLD)
             self.try_a_straggler()
         with self.step("Move again"):
@@ -109,7 +109,7 @@ class Demo:
             self.find_everything(NEW)
             moves = verify()
         print(f"\n{tabulate(moves)}\n\n{self.tabulate_times()}\n")
-        say("The farm has moved, and everything that was ever written is there.", indent="")
+        say("The farm has moved, and every write is there.", indent="")
         say(f"The database {connection.settings_dict['NAME']} stays as it is until the next run.", indent="")
 
     def fill(self) -> None:
@@ -141,13 +141,13 @@ class Demo:
         say("Old code and new code changed the same rows, and printers by the hundred.")
         write.change_key(old_printer, 30, 31)
         write.insert(printer, id=30, ip_address="192.0.2.30", api_key="born again")
-        say("A printer got another key, and a new one was born under the old key.")
+        say("A printer got another key, and a new one was inserted under the old key.")
         write.delete(printer, 40)
         write.delete(old_printer, seeding.LARGEST_INT)
         user.objects.get(pk=60).delete()
         write.gone(profile, 60)
         write.gone(printer, 60)
-        say("Printers were deleted through both, and a user with all that was hers.")
+        say("Printers were deleted through both, and a user with all that she owned.")
         self.find_everything(OLD)
         self.find_everything(NEW)
 
@@ -181,14 +181,14 @@ class Demo:
         return found
 
     def try_a_straggler(self) -> None:
-        """After the rollback nobody reads the new tables, so a server that still writes there must be told."""
+        """After the rollback nobody reads the new tables, so a server that still writes there must get an error."""
         [_, printers] = models_of(NEW)
         try:
             printers.objects.create(ip_address="192.0.2.255", api_key="too late")
         except DatabaseError as error:
             if not isinstance(error.__cause__, ObjectNotInPrerequisiteState):
                 raise  # Something else is wrong with the write.
-            say("A server of the new version that still runs is told so:")
+            say("A server of the new release that still runs gets this error:")
             say(str(error).splitlines()[0], indent=INDENT * 2)
         else:
             raise Wrong("The new tables take writes after the rollback, and nobody reads them.")
@@ -272,7 +272,7 @@ def main() -> None:
     options = parser.parse_args()
     if min(options.profiles, options.printers) < 1:
         parser.error("give one profile and one printer at least")
-    # In a pipe, in step with what the moves say on stderr.
+    # In a pipe, in the order of what the moves print on stderr.
     sys.stdout.reconfigure(line_buffering=True)
     try:
         Demo(options.profiles, options.printers).run()

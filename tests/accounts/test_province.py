@@ -150,7 +150,7 @@ def test_printers_go_back_alone(resident: Profile, tehran: Province) -> None:
 
 
 @pytest.mark.parametrize("target", [("printers", "0001"), ("accounts", "0001")])
-def test_what_was_dropped_for_good_is_known_before_anything_is_taken_back(live: str, target: tuple[str, str]) -> None:
+def test_a_dropped_table_is_refused_before_any_migration_is_unapplied(live: str, target: tuple[str, str]) -> None:
     call_command("retiremoves", "--noinput", verbosity=0)
     call_command("retiremoves", "portal.Printer", "--drop", "--noinput", verbosity=0)
     before = farm.picture(records=True)

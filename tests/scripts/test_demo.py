@@ -28,26 +28,26 @@ def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_the_farm_moves_house_and_back_and_again() -> None:
+def test_the_demo_migrates_rolls_back_and_migrates_again() -> None:
     done = demo("--profiles", "200", "--printers", "2000")
 
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert [line for line in lines if line[:1].isdigit()][:9] == [
-        "1. Build the monolith as it stood",
+        "1. Build the monolith before the split",
         "2. Fill it",
         "3. Move",
         "4. Verify",
-        "5. Write as servers of the old and the new version do at the same time",
+        "5. Write as servers of the previous and of the new release do at once",
         "6. Roll back",
-        "7. Look for what was written",
+        "7. Check what was written",
         "8. Move again",
         "9. Verify again",
     ]
     assert "    210 profiles and 2,009 printers." in lines
     assert "    portal.Printer -> printers.Printer: 2,015 rows are equal." in lines
     assert "rows in the new table                                 213                 2,015" in lines
-    assert lines[-3:-1] == ["", "The farm has moved, and everything that was ever written is there."]
+    assert lines[-3:-1] == ["", "The farm has moved, and every write is there."]
     assert max(map(len, (done.stdout + done.stderr).splitlines())) <= 80
     assert "    [6/6] foreign keys, statistics" in done.stderr
     assert "\033" not in done.stdout + done.stderr
