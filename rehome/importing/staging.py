@@ -14,6 +14,7 @@ from rehome.postgres.sql import Statement
 from rehome.terminal import Pace
 
 BETWEEN_REPORTS_S = 0.2
+Blocks = Generator[Block, None, None]
 
 
 def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[str], None]) -> int:
@@ -27,13 +28,7 @@ def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[
     return read
 
 
-def receive(
-    copy_in: Statement,
-    blocks: Generator[Block, None, None],
-    total: int,
-    session: Session,
-    report: Callable[[str], None],
-) -> int:
+def receive(copy_in: Statement, blocks: Blocks, total: int, session: Session, report: Callable[[str], None]) -> int:
     """Write lines by a COPY statement; returns their number. `blocks` is closed, whatever happens."""
     connection = session.connection
     with connection.wrap_database_errors, connection.cursor() as cursor:

@@ -75,9 +75,9 @@ def equal(one: str, other: str, pairs: Iterable[tuple[str, str]]) -> Statement:
     return SQL(" AND ").join(SQL("{} = {}").format(Identifier(one, a), Identifier(other, b)) for a, b in pairs)
 
 
-def present(names: Iterable[str]) -> Statement:
-    """Whether none of these columns is null."""
-    return SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(column)) for column in names)
+def present(names: Iterable[str], *row: str) -> Statement:
+    """Whether none of these columns is null, of the row named `row` where one is."""
+    return SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(*row, column)) for column in names)
 
 
 def is_longer(value: Statement, column: Column, limit: int) -> Statement:
