@@ -9,7 +9,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.state import ProjectState
 
 from rehome.checkschema import columns, constraints, making, suggestions, twins
-from rehome.checkschema.making import Unmade
 from rehome.checkschema.mysql.server import MySQL
 from rehome.checkschema.pair import Pair
 from rehome.checkschema.postgres.server import PostgreSQL
@@ -54,10 +53,9 @@ def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connec
     found = twins.make_twins(models, state)
     with server.temporary_tables():
         live = {twin.label: shape for twin in found if (shape := server.read(twin.live_name))}
+        differences = list(find_differences(found, live, registry, server))
         # Foreign keys come last: they may need what another statement makes.
-        differences = sorted(
-            find_differences(found, live, registry, server), key=lambda d: d.what[:11] == "foreign key"
-        )
+        differences.sort(key=lambda difference: difference.what.startswith("foreign key"))
         notes = tuple(find_notes(live, registry, server))
     return Report(tuple(twin.label for twin in found), tuple(differences), notes)
 
@@ -105,7 +103,7 @@ def no_table(twin: Twin, server: Server) -> Difference:
     return Difference(twin.label, quoted, "table", "missing", name, None, sql, change)
 
 
-def not_made(unmade: Unmade) -> Difference:
+def not_made(unmade: making.Unmade) -> Difference:
     """The server has no such type, collation or operator class."""
     twin, why = unmade.twin, f"can't be made in this database: {unmade.why}"
     change = "what this server has, or install its extension there (CREATE EXTENSION)"
