@@ -28,7 +28,7 @@ def find_differences(pair: Pair) -> Iterator[Difference]:
     )
     for says, has in same:
         yield from compare(pair, says, has)
-    # One difference, not two.
+    # A part with the same name or columns is one difference, not two.
     replaced, lacking, unknown = match(lacking, unknown, is_near)
     for says, has in replaced:
         yield differ(pair, says, has)

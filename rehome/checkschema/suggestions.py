@@ -26,7 +26,12 @@ FIELDS = {
     r"bytea|longblob": "BinaryField()",
     r"inet": "GenericIPAddressField()",
 }
-AUTO_FIELDS = {"smallint": "SmallAutoField", "integer": "AutoField", "int": "AutoField", "bigint": "BigAutoField"}
+AUTO_FIELDS = {
+    "smallint": "models.SmallAutoField(primary_key=True)",
+    "integer": "models.AutoField(primary_key=True)",
+    "int": "models.AutoField(primary_key=True)",
+    "bigint": "models.BigAutoField(primary_key=True)",
+}
 TEXTS = ("character", "text", "varchar", "char", "enum")
 LONGEST_INDEX_NAME = 30
 
@@ -70,7 +75,7 @@ def change(kind: str, found: Column, field: Any) -> str:
     if kind == "type" and field.remote_field:
         return f"what it has is decided by {field.target_field.model._meta.label}.{field.target_field.name}"
     if kind == "type" and found.numbered and found.type in AUTO_FIELDS:
-        return f"models.{AUTO_FIELDS[found.type]}(primary_key=True)"
+        return AUTO_FIELDS[found.type]
     match kind:
         case "null":
             return "null=True" if found.nullable else "without null=True"

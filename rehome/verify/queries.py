@@ -37,11 +37,8 @@ def fingerprint(flow: Flow, *, written: bool) -> Statement:
         hashes.append(SQL("coalesce(bit_xor({}), 0)").format(hashed))
         if assignment.column.name in key_columns:
             seed = hashed
-    return SQL("SELECT {} FROM {} AS {}").format(
-        SQL(", ").join([SQL("count(*)"), *hashes]),
-        name(flow.destination if written else flow.origin),
-        Identifier(ROW),
-    )
+    read = name(flow.destination if written else flow.origin)
+    return SQL("SELECT {} FROM {} AS {}").format(SQL(", ").join([SQL("count(*)"), *hashes]), read, Identifier(ROW))
 
 
 def missing_parents(table: Table, foreign_key: ForeignKey) -> Statement:

@@ -52,8 +52,9 @@ def dropping(part: Part) -> str:
         return f"MODIFY COLUMN {part.column}"
     if part.kind == "primary key":
         return "DROP PRIMARY KEY"
-    what = {"foreign key": "FOREIGN KEY", "check": "CONSTRAINT"}.get(part.kind, "KEY")
-    return f"DROP {what} {quoted(part.name)}"
+    if part.kind == "foreign key":
+        return f"DROP FOREIGN KEY {quoted(part.name)}"
+    return f"DROP {'CONSTRAINT' if part.kind == 'check' else 'KEY'} {quoted(part.name)}"
 
 
 def quoted(name: str) -> str:
