@@ -15,7 +15,6 @@ from rehome.checkschema.postgres.server import PostgreSQL
 from rehome.checkschema.report import Difference, Report
 from rehome.checkschema.server import Server
 from rehome.checkschema.shape import Shape
-from rehome.checkschema.twins import Twin
 from rehome.errors import Refused
 from rehome.plan.plan import Model
 
@@ -40,8 +39,7 @@ def is_table_of(model: Model) -> bool:
 
 
 def compare_app(app_label: str, connection: BaseDatabaseWrapper) -> Report:
-    models = models_of(app_label, connection.alias)
-    return compare(models, ProjectState.from_apps(global_apps), global_apps, connection)
+    return compare(models_of(app_label, connection.alias), ProjectState.from_apps(global_apps), global_apps, connection)
 
 
 def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connection: BaseDatabaseWrapper) -> Report:
@@ -69,7 +67,7 @@ def open_server(connection: BaseDatabaseWrapper) -> Server:
     return SERVERS[connection.vendor](connection)
 
 
-def find_differences(found: list[Twin], live: Live, registry: Apps, server: Server) -> Iterator[Difference]:
+def find_differences(found: list[twins.Twin], live: Live, registry: Apps, server: Server) -> Iterator[Difference]:
     present = [twin for twin in found if twin.label in live]
     unmade = list(making.make_tables(present, server))
     # A foreign key of a twin refers to another temporary table instead of a live one.
@@ -96,7 +94,7 @@ def compare_one(pair: Pair) -> Iterator[Difference]:
             yield pair.difference("table", "comment", says or None, has or None, sql, change)
 
 
-def no_table(twin: Twin, server: Server) -> Difference:
+def no_table(twin: twins.Twin, server: Server) -> Difference:
     name, quoted = twin.live_name, server.connection.ops.quote_name(twin.live_name)
     sql = making.collect(server.connection, lambda editor: making.create(editor, twin.model))
     change = suggestions.other_name(name, server.table_names(), "Meta", "db_table")

@@ -54,7 +54,6 @@ class ImportReport:
         return {
             "import": self.name,
             **dataclasses.asdict(self.counts),
-            "gone_keys": list(self.counts.gone_keys),
             "unchanged": self.counts.unchanged,
             "whole": self.whole,
             "seconds": round(self.seconds, 3),
@@ -165,10 +164,8 @@ def verify(plan: ImportPlan, session: Session, *, limit: int = 10) -> Comparison
     return compare_arrived(plan, flow, session, every, limit=limit)
 
 
-def compare_arrived(
-    plan: ImportPlan, flow: Flow, session: Session, condition: Statement, *, limit: int = 10
-) -> Comparison:
-    session.execute(tables.create_arrived(plan, flow, condition))
+def compare_arrived(plan: ImportPlan, flow: Flow, session: Session, every: Statement, limit: int = 10) -> Comparison:
+    session.execute(tables.create_arrived(plan, flow, every))
     arrived = read_temporary(plan, "arrived")
     found = compare_pair(plan.pair(flow.origin, arrived), session, limit)
     session.execute(SQL("DROP VIEW {}").format(temporary(plan, "arrived")))

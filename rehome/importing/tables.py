@@ -109,10 +109,7 @@ def update_changed(flow: Flow) -> Statement | None:
 
 
 def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Statement:
-    """Whether row `gone` of the target came with this import and is no longer at the source.
-
-    Rows of the temporary table `left` are at the source, but cannot be imported.
-    """
+    """Whether row `gone` came with this import and is no longer at the source, where the rows of `left` still are."""
     missing = [
         SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(present, rows.same_key(flow, "origin", "gone"))
         for present in (sql.name(flow.origin), left)

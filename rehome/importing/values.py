@@ -88,9 +88,7 @@ def is_cut(column: Column) -> bool:
 
 
 def is_inexact(value: Statement, column: Column) -> Statement:
-    """Whether a number, or an element of an array of numbers, would be rounded or has too many digits, and whether a
-    date has a time of day.
-    """
+    """Whether a number, or one of an array, would be rounded or has too many digits, or a date has a time of day."""
     if column.type == "date":
         return SQL("{0} <> date_trunc('day', {0})").format(value)
     precision, scale = column.modifiers

@@ -175,9 +175,7 @@ def drop_constraint(schema: str, table: str, name: str) -> Statement:
 
 
 def add_constraint(schema: str, table: str, name: str, definition: str, *, validate: bool = True) -> Statement:
-    """Without validation only a foreign key or a check can be added: it holds for every later write from then on,
-    and no row is looked at.
-    """
+    """Without validation, for a foreign key or a check alone, it holds for later writes, and no row is looked at."""
     text = definition if validate else f"{definition.removesuffix(' NOT VALID')} NOT VALID"
     return SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(Identifier(schema, table), Identifier(name), SQL(text))
 
