@@ -82,7 +82,7 @@ def differences(pair: TablePair) -> Statement:
     flow = pair.forward
     key_columns = [there for _, there in flow.key]
     carried = {a.column.name: a for a in flow.carried}
-    keys = [carried[name] for name in key_columns if name in carried]
+    keys = [carried[there] for there in key_columns if there in carried]
     rest = [a for a in flow.carried if a.column.name not in key_columns]
     # Where an expression made a value, what the other way makes of it is compared as well: see `in_sync`.
     returned = {
