@@ -9,14 +9,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.state import ProjectState
 
 from rehome.checkschema import columns, constraints, making, suggestions, twins
-from rehome.checkschema.making import Unmade
 from rehome.checkschema.mysql.server import MySQL
 from rehome.checkschema.pair import Pair
 from rehome.checkschema.postgres.server import PostgreSQL
 from rehome.checkschema.report import Difference, Report
 from rehome.checkschema.server import Server
 from rehome.checkschema.shape import Shape
-from rehome.checkschema.twins import Twin
 from rehome.errors import Refused
 from rehome.plan.plan import Model
 
@@ -41,8 +39,7 @@ def is_table_of(model: Model) -> bool:
 
 
 def compare_app(app_label: str, connection: BaseDatabaseWrapper) -> Report:
-    models = models_of(app_label, connection.alias)
-    return compare(models, ProjectState.from_apps(global_apps), global_apps, connection)
+    return compare(models_of(app_label, connection.alias), ProjectState.from_apps(global_apps), global_apps, connection)
 
 
 def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connection: BaseDatabaseWrapper) -> Report:
@@ -54,10 +51,9 @@ def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connec
     found = twins.make_twins(models, state)
     with server.temporary_tables():
         live = {twin.label: shape for twin in found if (shape := server.read(twin.live_name))}
+        differences = list(find_differences(found, live, registry, server))
         # Foreign keys come last: they may need what another statement makes.
-        differences = sorted(
-            find_differences(found, live, registry, server), key=lambda d: d.what[:11] == "foreign key"
-        )
+        differences.sort(key=lambda difference: difference.what.startswith("foreign key"))
         notes = tuple(find_notes(live, registry, server))
     return Report(tuple(twin.label for twin in found), tuple(differences), notes)
 
@@ -71,7 +67,7 @@ def open_server(connection: BaseDatabaseWrapper) -> Server:
     return SERVERS[connection.vendor](connection)
 
 
-def find_differences(found: list[Twin], live: Live, registry: Apps, server: Server) -> Iterator[Difference]:
+def find_differences(found: list[twins.Twin], live: Live, registry: Apps, server: Server) -> Iterator[Difference]:
     present = [twin for twin in found if twin.label in live]
     unmade = list(making.make_tables(present, server))
     # A foreign key of a twin refers to another temporary table instead of a live one.
@@ -98,14 +94,14 @@ def compare_one(pair: Pair) -> Iterator[Difference]:
             yield pair.difference("table", "comment", says or None, has or None, sql, change)
 
 
-def no_table(twin: Twin, server: Server) -> Difference:
+def no_table(twin: twins.Twin, server: Server) -> Difference:
     name, quoted = twin.live_name, server.connection.ops.quote_name(twin.live_name)
     sql = making.collect(server.connection, lambda editor: making.create(editor, twin.model))
     change = suggestions.other_name(name, server.table_names(), "Meta", "db_table")
     return Difference(twin.label, quoted, "table", "missing", name, None, sql, change)
 
 
-def not_made(unmade: Unmade) -> Difference:
+def not_made(unmade: making.Unmade) -> Difference:
     """The server has no such type, collation or operator class."""
     twin, why = unmade.twin, f"can't be made in this database: {unmade.why}"
     change = "what this server has, or install its extension there (CREATE EXTENSION)"

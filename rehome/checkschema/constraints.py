@@ -18,10 +18,18 @@ def find_differences(pair: Pair) -> Iterator[Difference]:
     lost = {column.name for column in pair.expected.columns} - {column.name for column in pair.found.columns}
     expected = [part for part in pair.expected.parts if not lost.intersection(part.columns)]
     expected.sort(key=lambda part: KEYS_FIRST.get(part.kind, 2))
-    same, lacking, unknown = match(expected, pair.found.parts, pair.server.simplified)
+    simplify = pair.server.simplified
+    same, lacking, unknown = match(
+        expected,
+        pair.found.parts,
+        lambda a, b: is_same(a, b) and a.name == b.name,
+        is_same,
+        lambda a, b: a.kind == b.kind and simplify(a.definition) == simplify(b.definition),
+    )
     for says, has in same:
         yield from compare(pair, says, has)
-    replaced, lacking, unknown = match_places(lacking, unknown)
+    # A part with the same name or columns is one difference, not two.
+    replaced, lacking, unknown = match(lacking, unknown, is_near)
     for says, has in replaced:
         yield differ(pair, says, has)
     yield from (missing(pair, part) for part in lacking)
@@ -32,37 +40,24 @@ Matched = tuple[list[tuple[Part, Part]], list[Part], list[Part]]
 """Pairs, what only the model has, and what only the table has."""
 
 
-def match(expected: Iterable[Part], found: Iterable[Part], simplify: Callable[[str], str]) -> Matched:
-    """First parts with the same definition and name, then with the same definition, then with the same meaning."""
+def match(expected: Iterable[Part], found: Iterable[Part], *rules: Callable[[Part, Part], bool]) -> Matched:
+    """First the parts that are alike by the first rule, then those by the next."""
     left, pairs, lacking = list(found), [], list(expected)
-    for says in (
-        lambda a, b: a.definition == b.definition and a.name == b.name,
-        lambda a, b: a.definition == b.definition,
-        lambda a, b: simplify(a.definition) == simplify(b.definition),
-    ):
+    for alike in rules:
         for part in list(lacking):
-            twin = next((other for other in left if other.kind == part.kind and says(part, other)), None)
-            if twin:
+            if twin := next((other for other in left if alike(part, other)), None):
                 left.remove(twin)
                 lacking.remove(part)
                 pairs.append((part, twin))
     return pairs, lacking, left
 
 
-def match_places(lacking: list[Part], unknown: list[Part]) -> Matched:
-    """Parts of one kind with the same name or columns: one difference, not two."""
-    left, pairs, alone = list(unknown), [], []
-    for part in lacking:
-        if near := next((other for other in left if is_near(part, other)), None):
-            left.remove(near)
-            pairs.append((part, near))
-        else:
-            alone.append(part)
-    return pairs, alone, left
+def is_same(part: Part, other: Part) -> bool:
+    return part.kind == other.kind and part.definition == other.definition
 
 
 def is_near(part: Part, other: Part) -> bool:
-    """A table has one primary key, whatever its columns."""
+    """Of one kind with the same name or columns; a table has one primary key, whatever its columns."""
     same_kind = LIKE.get(part.kind, part.kind) == LIKE.get(other.kind, other.kind)
     same_columns = bool(part.columns) and part.columns == other.columns
     return same_kind and (part.kind == "primary key" or part.name == other.name or same_columns)

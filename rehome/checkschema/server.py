@@ -52,8 +52,7 @@ class Server(Protocol):
     def read_twin(self, twin: Twin) -> Shape: ...
 
     def table_names(self) -> list[str]:
-        with self.connection.cursor() as cursor:
-            return list(self.connection.introspection.table_names(cursor, include_views=True))
+        return list(self.connection.introspection.table_names(include_views=True))
 
     def notes(self) -> Iterable[str]:
         """On the database as a whole."""

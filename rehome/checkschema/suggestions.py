@@ -32,16 +32,16 @@ AUTO_FIELDS = {
     "int": "models.AutoField(primary_key=True)",
     "bigint": "models.BigAutoField(primary_key=True)",
 }
+TEXTS = ("character", "text", "varchar", "char", "enum")
 LONGEST_INDEX_NAME = 30
 
 
 def field(column: Column) -> str:
     """A whole field for a column that no model names."""
     name = re.sub(r"\W", "_", column.name.lower()).strip("_") or "field"
-    options = [option for option in options_of(column, name) if option]
-    declared = field_of_type(column.type)
-    inside = ", ".join([*filter(None, [declared.partition("(")[2].rstrip(")")]), *options])
-    return f"{name} = {declared.partition('(')[0]}({inside})"
+    declared, _, inside = field_of_type(column.type).partition("(")
+    options = filter(None, [inside.rstrip(")"), *options_of(column, name)])
+    return f"{name} = {declared}({', '.join(options)})"
 
 
 def options_of(column: Column, name: str) -> Iterable[str]:
@@ -65,9 +65,7 @@ def default(column: Column) -> str:
         return text.capitalize()
     if re.fullmatch(r"-?\d+(\.\d+)?", text):
         return f"Decimal({text!r})" if "." in text else text
-    if re.fullmatch(r"'(?:[^']|'')*'", text) and column.type.startswith(
-        ("character", "text", "varchar", "char", "enum")
-    ):
+    if re.fullmatch(r"'(?:[^']|'')*'", text) and column.type.startswith(TEXTS):
         return repr(text[1:-1].replace("''", "'"))
     return f"RawSQL({text!r}, [])"
 

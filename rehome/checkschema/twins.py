@@ -75,10 +75,9 @@ def describe_unmigrated(state: ProjectState) -> dict[tuple[str, str], ModelState
 
 
 def over_own_table(field: Any, name: str) -> Any:
-    if not field.many_to_many or field.remote_field.through is not None:
-        return field
-    field = field.clone()
-    field.db_table = name
+    if field.many_to_many and field.remote_field.through is None:
+        field = field.clone()
+        field.db_table = name
     return field
 
 

@@ -98,7 +98,8 @@ def make_draft(source: str, target: str, loader: MigrationLoader, *, name: str |
             "Change that migration if it has not run yet.",
         )
     app_label = target_model._meta.app_label
-    leaf, source_leaf = leaf_of(app_label, loader), leaf_of(source_model._meta.app_label, loader)
+    (leaf,) = loader.graph.leaf_nodes(app_label)
+    (source_leaf,) = loader.graph.leaf_nodes(source_model._meta.app_label)
     known = set(loader.graph.forwards_plan(leaf))
     needed = [key for key in needed_moves(source_model, target_model, moves) if key not in known]
     number = (MigrationAutodetector.parse_number(leaf[1]) or 0) + 1
@@ -129,11 +130,6 @@ def find_model(label: str, state: ProjectState) -> Model:
 
 def label_of(model: Model) -> Key:
     return model._meta.app_label, str(model._meta.model_name)
-
-
-def leaf_of(app_label: str, loader: MigrationLoader) -> Key:
-    ((label, name),) = loader.graph.leaf_nodes(app_label)
-    return label, name
 
 
 def needed_moves(source: Model, target: Model, moves: dict[tuple[Key, Key], Key]) -> Iterator[Key]:

@@ -1,5 +1,6 @@
 """Checks, before the first migration is unapplied, that each move among them can go back, and cancels moves."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,7 +10,6 @@ from django.db.migrations.loader import MigrationLoader
 
 from rehome.errors import Refused
 from rehome.graph import additions
-from rehome.graph.additions import Addition
 from rehome.graph.discovery import DeclaredMove, Key, find_moves
 from rehome.models import Phase
 from rehome.moves import runner, state
@@ -22,7 +22,7 @@ from rehome.postgres import sql
 from rehome.preflight import checks, retirement
 
 
-def refuse_stuck(keys: set[Key], loader: MigrationLoader, connection: BaseDatabaseWrapper) -> list[Addition]:
+def refuse_stuck(keys: set[Key], loader: MigrationLoader, connection: BaseDatabaseWrapper) -> list[additions.Addition]:
     """Raise Refused, with nothing changed, for what a move among the migrations `keys` would refuse, or could no
     longer refuse, once Django has unapplied those that came after it. Returns the fields that go with those.
     """
@@ -37,10 +37,12 @@ def refuse_stuck(keys: set[Key], loader: MigrationLoader, connection: BaseDataba
     return found
 
 
-def look(declared: DeclaredMove, taken: set[Key], connection: BaseDatabaseWrapper) -> list[Addition]:
+def look(declared: DeclaredMove, taken: set[Key], connection: BaseDatabaseWrapper) -> list[additions.Addition]:
     """Rows of other tables that point at the target are left out: they may go with the migrations in between."""
     ledger = Ledger(connection.alias)
-    plan = try_plan(declared, connection)
+    plan: Plan | None = None
+    with contextlib.suppress(Refused):  # Where later migrations changed the tables, only the move itself can tell.
+        plan = resolve.resolve(declared.move, declared.apps, connection)
     run = ledger.current(plan) if plan else ledger.latest_named(str(declared))
     if run and run.phase == Phase.BACK:
         return []
@@ -56,14 +58,6 @@ def look(declared: DeclaredMove, taken: set[Key], connection: BaseDatabaseWrappe
     return found
 
 
-def try_plan(declared: DeclaredMove, connection: BaseDatabaseWrapper) -> Plan | None:
-    """None where later migrations changed the tables, so that only the move itself can tell."""
-    try:
-        return resolve.resolve(declared.move, declared.apps, connection)
-    except Refused:
-        return None
-
-
 class Guard:
     """Checks the added fields again when they are dropped: others may have written to them since.
 
@@ -71,10 +65,10 @@ class Guard:
     that dropping takes anyway, so nothing is written between the look and the drop.
     """
 
-    def __init__(self, found: Iterable[Addition], connection: BaseDatabaseWrapper) -> None:
+    def __init__(self, found: Iterable[additions.Addition], connection: BaseDatabaseWrapper) -> None:
         self.found = list(found)
         self.connection = connection
-        self.due: list[Addition] = []
+        self.due: list[additions.Addition] = []
 
     def begin(self, migration: Migration) -> None:
         """Django is about to unapply `migration`."""
@@ -99,9 +93,7 @@ class Guard:
 
 def unapplied(loader: MigrationLoader, app_label: str, name: str) -> set[Key]:
     """The migrations that `migrate app_label name` unapplies where they are applied; the rule is that of Django's
-    MigrationExecutor.migration_plan.
-
-    Raises KeyError, AmbiguityError for a name that means no migration or several.
+    MigrationExecutor.migration_plan. Raises KeyError, AmbiguityError for a name that means no migration or several.
     """
     if name == "zero":
         first = [key for key in loader.graph.root_nodes() if key[0] == app_label]

@@ -22,7 +22,8 @@ def check(plans: Sequence[ImportPlan]) -> None:
         refuse_unreadable(plan)
         refuse_left_behind(plan)
         lookups.find(plan)
-        watermark.check(plan)
+        if plan.declared.changed:
+            watermark.find_overlap(plan)
 
 
 def refuse_same_rows(plans: Sequence[ImportPlan]) -> None:

@@ -24,8 +24,7 @@ class ImportLedger(RunLedger[ImportRun]):
                             has_schema_privilege(current_schema(), 'CREATE'))
               FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege
         """
-        ((writable,),) = catalog.query(self.connection, question, [self.table])
-        if not writable:
+        if not catalog.value(self.connection, question, [self.table]):
             raise Refused(
                 f"This role may not {'write to' if self.exists() else 'create'} {self.table}, which records imports.",
                 f"Run the first import as the tables' owner, and GRANT SELECT, INSERT, UPDATE ON {self.table} to "

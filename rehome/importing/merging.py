@@ -6,7 +6,6 @@ from typing import Any
 
 from rehome.errors import DoubtfulRows
 from rehome.importing import lookups, tables, values
-from rehome.importing.lookups import Found
 from rehome.importing.plan import ImportPlan
 from rehome.importing.tables import Temporary, temporary
 from rehome.parts import rows
@@ -14,7 +13,7 @@ from rehome.parts.sequences import advance
 from rehome.plan.plan import Flow
 from rehome.postgres import catalog, sql
 from rehome.postgres.session import Session
-from rehome.postgres.sql import SQL, Identifier, Statement
+from rehome.postgres.sql import SQL, Statement
 from rehome.postgres.tables import Table
 from rehome.verify.comparison import Comparison, compare_pair
 
@@ -55,7 +54,6 @@ class ImportReport:
         return {
             "import": self.name,
             **dataclasses.asdict(self.counts),
-            "gone_keys": list(self.counts.gone_keys),
             "unchanged": self.counts.unchanged,
             "whole": self.whole,
             "seconds": round(self.seconds, 3),
@@ -73,7 +71,7 @@ def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: Sta
     read = refuse_doubts(plan, flow, lookups.find(plan, own=False), session)
     gone, gone_keys, deleted = (None, (), 0) if plan.partial else settle_gone(plan, flow, session, left, delete=delete)
     inserted, updated = insert_and_link(plan, flow, session) if plan.own_lookups else update_and_insert(flow, session)
-    session.execute(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
+    session.execute(sql.check_now())
     session.execute_all(advance(plan.target, flow.carried))
     return Counts(read, inserted, updated, gone, gone_keys, deleted)
 
@@ -89,7 +87,7 @@ def settle_gone(
     return count, tuple(key for (key,) in first), deleted
 
 
-def refuse_doubts(plan: ImportPlan, flow: Flow, named: Iterable[Found], session: Session) -> int:
+def refuse_doubts(plan: ImportPlan, flow: Flow, named: Iterable[lookups.Found], session: Session) -> int:
     """How many rows arrived, if none of them is in doubt."""
     ((doubtful, read),) = session.rows(values.any_doubt(plan, flow, named))
     if doubtful or (not values.is_unique(plan) and session.rows(values.key_twice(plan, flow))[0][0]):
@@ -144,7 +142,7 @@ def unlinked(plan: ImportPlan, flow: Flow) -> Flow:
 
 def count_linked(plan: ImportPlan, flow: Flow, session: Session) -> int:
     """New rows that refer to rows of the target: they are inserted without the reference, and updated later."""
-    leads = SQL(" OR ").join(SQL("{} IS NOT NULL").format(Identifier(t.arrives_in)) for t in plan.own_lookups)
+    leads = SQL(" OR ").join(sql.present([t.arrives_in]) for t in plan.own_lookups)
     statement = SQL(
         "SELECT count(*) FROM {} AS new WHERE ({}) AND NOT EXISTS (SELECT FROM {} AS held WHERE {})"
     ).format(sql.name(flow.origin), leads, sql.name(flow.destination), rows.same_key(flow, "new", "held"))
@@ -166,10 +164,8 @@ def verify(plan: ImportPlan, session: Session, *, limit: int = 10) -> Comparison
     return compare_arrived(plan, flow, session, every, limit=limit)
 
 
-def compare_arrived(
-    plan: ImportPlan, flow: Flow, session: Session, condition: Statement, *, limit: int = 10
-) -> Comparison:
-    session.execute(tables.create_arrived(plan, flow, condition))
+def compare_arrived(plan: ImportPlan, flow: Flow, session: Session, every: Statement, limit: int = 10) -> Comparison:
+    session.execute(tables.create_arrived(plan, flow, every))
     arrived = read_temporary(plan, "arrived")
     found = compare_pair(plan.pair(flow.origin, arrived), session, limit)
     session.execute(SQL("DROP VIEW {}").format(temporary(plan, "arrived")))

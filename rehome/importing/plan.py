@@ -112,27 +112,15 @@ class ImportPlan:
 
     def flow(self, origin: Table) -> Flow:
         """From a table that has a column for each of the target's that is taken."""
-        assignments = [fields.take(taken.column, origin.column(taken.column.name)) for taken in self.taken]
-        return Flow(
-            origin=origin,
-            destination=self.target,
-            key=tuple((column, column) for column in self.key),
-            assignments=fields.in_table_order([*assignments, *self.filled], self.target),
-        )
+        taken = [fields.take(taken.column, origin.column(taken.column.name)) for taken in self.taken]
+        assignments = fields.in_table_order([*taken, *self.filled], self.target)
+        return Flow(origin, self.target, tuple((column, column) for column in self.key), assignments)
 
     def pair(self, origin: Table, destination: Table) -> TablePair:
         """The two as the comparison takes them."""
         flow = dataclasses.replace(self.flow(origin), destination=destination)
-        return TablePair(
-            source=origin,
-            target=destination,
-            source_model=self.source_model,
-            target_model=self.target_model,
-            forward=flow,
-            backward=Flow(destination, origin, tuple((t, s) for s, t in flow.key), ()),
-            lost=(),
-            dropped=(),
-        )
+        back = Flow(destination, origin, tuple((t, s) for s, t in flow.key), ())
+        return TablePair(origin, destination, self.source_model, self.target_model, flow, back, lost=(), dropped=())
 
 
 def make_plan(declared: Import, apps: Apps, source: str, target: str, number: int = 0) -> ImportPlan:

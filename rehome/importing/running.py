@@ -20,7 +20,6 @@ from rehome.importing.ledger import ImportLedger
 from rehome.importing.merging import ImportReport
 from rehome.importing.plan import ImportPlan, find_model, make_plan
 from rehome.importing.rejected import rejects, text_staging
-from rehome.importing.rejected.rejects import Reject
 from rehome.importing.rejected.skipping import SkippingMerge
 from rehome.importing.sources.reader import Reader
 from rehome.importing.sources.reading import open_reader, refuse_unreadable
@@ -31,6 +30,8 @@ from rehome.terminal import Progress
 from rehome.verify.comparison import Comparison
 
 Stage = Callable[[ImportPlan, Reader, Session, Callable[[str], None]], object]
+BringIn = Callable[[Progress], list[ImportReport]]
+Merge = Callable[[ImportPlan], merging.Counts]
 STEPS_OF_EACH = 3
 
 
@@ -101,9 +102,7 @@ class Run:
                     raise
             return self.stage_and_bring_in(text_staging.stage, self.bring_in_the_good)
 
-    def stage_and_bring_in(
-        self, stage: Stage, bring_in: Callable[[Progress], list[ImportReport]]
-    ) -> list[ImportReport]:
+    def stage_and_bring_in(self, stage: Stage, bring_in: BringIn) -> list[ImportReport]:
         title = f"{', '.join(map(str, self.plans))}: from {self.source.alias!r} into {self.session.connection.alias!r}"
         skipping = stage is text_staging.stage
         asked = ", looking for rows that cannot be imported" if skipping else ""
@@ -159,9 +158,7 @@ class Run:
         self.finish(found)
         return reports
 
-    def report(
-        self, plan: ImportPlan, progress: Progress, merge: Callable[[ImportPlan], merging.Counts]
-    ) -> ImportReport:
+    def report(self, plan: ImportPlan, progress: Progress, merge: Merge) -> ImportReport:
         started = time.monotonic()
         with progress.step(f"merge into {plan.target}"):
             counts = merge(plan)
@@ -172,7 +169,7 @@ class Run:
             ImportLedger(plan.connection.alias).record(plan, counts, self.marks[plan.number])
         return ImportReport(str(plan), counts, comparison, time.monotonic() - started, whole=plan.since is None)
 
-    def finish(self, found: Iterable[Reject]) -> None:
+    def finish(self, found: Iterable[rejects.Reject]) -> None:
         if self.options.skip_bad:
             rejects.write(self.options.skip_bad, found)
         if self.options.dry_run:

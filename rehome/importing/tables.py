@@ -9,7 +9,7 @@ from rehome.parts import rows
 from rehome.plan.expressions import ROW
 from rehome.plan.plan import Flow
 from rehome.postgres import sql
-from rehome.postgres.sql import OTHER_RECORD, SQL, Identifier, Literal, Statement
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 
 LINE = "rehome line"
 """The number of a row among those that were read, where each row may have to be named."""
@@ -98,23 +98,18 @@ def update_changed(flow: Flow) -> Statement | None:
     rest = [a for a in flow.carried if a.column.name not in dict(flow.key)]
     if not rest:
         return None
-    return SQL("UPDATE {} AS kept SET {} FROM {} AS {} WHERE {} AND ROW({})::record {} ROW({})::record").format(
+    return SQL("UPDATE {} AS kept SET {} FROM {} AS {} WHERE {} AND {}").format(
         sql.name(flow.destination),
         SQL(", ").join(SQL("{} = {}").format(Identifier(a.column.name), rows.written(a)) for a in rest),
         sql.name(flow.origin),
         Identifier(ROW),
         rows.same_key(flow, ROW, "kept"),
-        sql.of("kept", rows.names(rest)),
-        OTHER_RECORD,
-        rows.typed_values(rest),
+        sql.differ(sql.of("kept", rows.names(rest)), rows.typed_values(rest)),
     )
 
 
 def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Statement:
-    """Whether row `gone` of the target came with this import and is no longer at the source.
-
-    Rows of the temporary table `left` are at the source, but cannot be imported.
-    """
+    """Whether row `gone` came with this import and is no longer at the source, where the rows of `left` still are."""
     missing = [
         SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(present, rows.same_key(flow, "origin", "gone"))
         for present in (sql.name(flow.origin), left)
@@ -130,9 +125,8 @@ def gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Stateme
 
 def imported(plan: ImportPlan, row: str) -> Statement:
     """Whether a row of the target has a key of this import; rows of other imports, or made here, have none."""
-    present = [SQL("{} IS NOT NULL").format(Identifier(row, column)) for column in plan.key]
     own = [SQL("{} = {}").format(Identifier(row, t.column.name), constant(plan, t)) for t in plan.constants]
-    return SQL(" AND ").join([*present, *own])
+    return SQL(" AND ").join([sql.present(plan.key, row), *own])
 
 
 def first_keys(plan: ImportPlan, gone: Statement, limit: int) -> Statement:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from rehome.postgres import sql
-from rehome.postgres.sql import SQL, Identifier, Statement, of
+from rehome.postgres.sql import SQL, Statement
 from rehome.postgres.tables import Constraint, Index, Table
 
 
@@ -23,11 +23,9 @@ class Unique:
     def same(self, one: str, other: str) -> Statement:
         """Whether two rows have the same values; null where one of these is unknown."""
         if not self.nulls_equal:
-            return SQL(" AND ").join(
-                SQL("{} = {}").format(Identifier(one, column), Identifier(other, column)) for column in self.columns
-            )
+            return sql.equal(one, other, zip(self.columns, self.columns, strict=True))
         # PostgreSQL can join by the hash; by IS NOT DISTINCT alone it would compare every pair of rows.
-        rows = [SQL("ROW({})").format(of(row, self.columns)) for row in (one, other)]
+        rows = [SQL("ROW({})").format(sql.of(row, self.columns)) for row in (one, other)]
         return SQL(
             "hash_record_extended({0}, 0) = hash_record_extended({1}, 0) AND {0} IS NOT DISTINCT FROM {1}"
         ).format(*rows)

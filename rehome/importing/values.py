@@ -40,26 +40,19 @@ def ask_of(rows: Statement, column: str, reason: Statement, value: Statement, co
 
 def projection(flow: Flow) -> Statement:
     """The rows with the number of each, as they would be in the target."""
-    return SQL("SELECT {}, {} FROM {} AS {}").format(
+    line, values = (
         Identifier(ROW, LINE),
-        SQL(", ").join(
-            SQL("{} AS {}").format(sql.typed(SQL(a.value), a.column), Identifier(a.column.name)) for a in flow.carried
-        ),
-        sql.name(flow.origin),
-        Identifier(ROW),
+        sql.aliased((sql.typed(SQL(a.value), a.column), a.column.name) for a in flow.carried),
     )
+    return SQL("SELECT {}, {} FROM {} AS {}").format(line, values, sql.name(flow.origin), Identifier(ROW))
 
 
 def cell(column: str) -> Statement:
     return Identifier("projected", column)
 
 
-def present(columns: Iterable[str]) -> Statement:
-    return SQL(" AND ").join(SQL("{} IS NOT NULL").format(cell(column)) for column in columns)
-
-
 def together(columns: Iterable[str]) -> Statement:
-    return SQL("concat_ws(', ', {})").format(SQL(", ").join(map(cell, columns)))
+    return SQL("concat_ws(', ', {})").format(sql.of("projected", columns))
 
 
 # ----- a value by itself
@@ -95,9 +88,7 @@ def is_cut(column: Column) -> bool:
 
 
 def is_inexact(value: Statement, column: Column) -> Statement:
-    """Whether a number, or an element of an array of numbers, would be rounded or has too many digits, and whether a
-    date has a time of day.
-    """
+    """Whether a number, or one of an array, would be rounded or has too many digits, or a date has a time of day."""
     if column.type == "date":
         return SQL("{0} <> date_trunc('day', {0})").format(value)
     precision, scale = column.modifiers
@@ -117,7 +108,7 @@ def ask_keys(plan: ImportPlan, flow: Flow) -> Iterator[Statement]:
         yield ask(flow, column, reason, cell(column), SQL("{} IS NULL").format(cell(column)))
     name = ", ".join(plan.key)
     times = SQL("{} || ' rows of the source have this key'").format(Identifier(TIMES))
-    several = SQL("{} > 1 AND {}").format(Identifier(TIMES), present(plan.key))
+    several = SQL("{} > 1 AND {}").format(Identifier(TIMES), sql.present(plan.key, "projected"))
     yield ask_of(counted(flow, plan.key), name, times, together(plan.key), several)
     if not is_unique(plan):
         reason = Literal(f"is the key of more than one row of {flow.destination}")

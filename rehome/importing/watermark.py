@@ -19,11 +19,6 @@ OVERLAPS: dict[type[Field], datetime.timedelta] = {
 }
 
 
-def check(plan: ImportPlan) -> None:
-    if plan.declared.changed:
-        find_overlap(plan)
-
-
 def find_field(plan: ImportPlan) -> Any:
     name, fields = changed_name(plan), concrete_fields(plan.source_model)
     refuse_unknown([name], fields, plan.source_model, "changed of the import names", KNOWN)

@@ -52,13 +52,10 @@ class ImportCommand(BaseCommand):
         chosen = choose(options)
         with terminal.noticed() as signals:
             try:
-                refuse_unfit(options["source"] or running.find_source(self.imports))
+                source = options["source"] or running.find_source(self.imports)
+                refuse_unfit(source)
                 reports = running.run(
-                    self.imports,
-                    chosen,
-                    source=options["source"],
-                    target=options["database"],
-                    committing=signals.ignore,
+                    self.imports, chosen, source=source, target=options["database"], committing=signals.ignore
                 )
             except KeyboardInterrupt:
                 code = 128 + (signals.received or signal.SIGINT)

@@ -191,9 +191,7 @@ def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | Non
     return Table(*found[0], *parts)
 
 
-def read_foreign_keys(
-    connection: BaseDatabaseWrapper, oid: int
-) -> tuple[tuple[ForeignKey, ...], tuple[ForeignKey, ...]]:
+def read_foreign_keys(connection: BaseDatabaseWrapper, oid: int) -> Iterable[tuple[ForeignKey, ...]]:
     """Those of a table, and those of others that point at it."""
     rows = [frozen(row) for row in query(connection, FOREIGN_KEYS, {"oid": oid})]
     found = [(own, make_foreign_key(*row)) for own, *row in rows]
@@ -213,13 +211,11 @@ def make_foreign_key(
 
 def is_validated(connection: BaseDatabaseWrapper, schema: str, table: str, constraint: str) -> bool | None:
     """Whether a constraint's rows have been looked at; None where there is none of the name."""
-    found = query(
-        connection,
+    question = (
         "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) "
-        "AND conname = %s",
-        [schema, table, constraint],
+        "AND conname = %s"
     )
-    return bool(found[0][0]) if found else None
+    return next(iter(column(connection, question, [schema, table, constraint])), None)
 
 
 def read_grants(connection: BaseDatabaseWrapper, oid: int) -> tuple[Grant, ...]:
@@ -268,6 +264,4 @@ def canonical_type(connection: BaseDatabaseWrapper, declared: str) -> str | None
     if printed is None:
         return None
     head, space, tail = printed.partition(" with")
-    if not space or not modifiers:
-        head, space, tail = printed, "", ""
     return f"{head}{modifiers}{space}{tail}{array}"

@@ -92,12 +92,10 @@ class Session:
     def only_move(self, move: str) -> Iterator[None]:
         """Hold the database's one lock for moves until the block ends; a lost connection frees it.
 
-        The connection is named after `move` meanwhile, so that everybody can see whose it is.
-
-        Raises Refused, naming the process that holds it.
+        The connection is named after `move` meanwhile, so that everybody can see whose it is. Raises Refused, naming
+        the process that holds it.
         """
-        ((obtained,),) = self.rows("SELECT pg_try_advisory_lock(%s)", [ONE_MOVE])
-        if not obtained:
+        if not catalog.value(self.connection, "SELECT pg_try_advisory_lock(%s)", [ONE_MOVE]):
             who = self.running_move() or "a process that has ended by now"
             raise Refused(f"Another move is running in this database: {who}.", "Wait until it has ended.")
         name = f"rehome, since {datetime.datetime.now(datetime.UTC):%H:%M:%S} UTC: {move}"
@@ -147,14 +145,11 @@ class Session:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """A read-only transaction in which every query sees the same moment."""
-        with self.without_timeouts(), transaction.atomic(using=self.connection.alias):
-            self.tune("REPEATABLE READ, READ ONLY")
+        with self.without_timeouts(), self.transaction(isolation="REPEATABLE READ, READ ONLY"):
             yield
 
     def tune(self, isolation: str) -> None:
-        """For this transaction: memory to sort a whole index, no compiler for expressions used once, and an
-        error where a policy would hide rows.
-        """
+        """Memory to sort a whole index, no compiler for expressions used once, an error where a policy hides rows."""
         level = sql.SQL(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
         local = [sql.set_local(setting, "off") for setting in ("jit", "row_security")]
         self.execute_all([level, MORE_MEMORY, *local])
@@ -220,9 +215,8 @@ class Session:
         self, attempt: Callable[[], Result], *, lock_timeout_ms: int, too_long: Callable[[], object] | None = None
     ) -> Result:
         """Call `attempt`, a transaction or savepoint of its own, again while another session stops it, with pauses
-        between. With `too_long`, which is called then, a statement timeout is no failure either.
-
-        Raises LockNotObtained after the last try.
+        between. With `too_long`, which is called then, a statement timeout is no failure either. Raises LockNotObtained
+        after the last try.
         """
         known = RETRIED | (TOO_LONG if too_long else {})
         tries = conf.lock_tries()

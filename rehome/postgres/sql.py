@@ -75,9 +75,9 @@ def equal(one: str, other: str, pairs: Iterable[tuple[str, str]]) -> Statement:
     return SQL(" AND ").join(SQL("{} = {}").format(Identifier(one, a), Identifier(other, b)) for a, b in pairs)
 
 
-def present(names: Iterable[str]) -> Statement:
-    """Whether none of these columns is null."""
-    return SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(column)) for column in names)
+def present(names: Iterable[str], *row: str) -> Statement:
+    """Whether none of these columns is null, of the row named `row` where one is."""
+    return SQL(" AND ").join(SQL("{} IS NOT NULL").format(Identifier(*row, column)) for column in names)
 
 
 def is_longer(value: Statement, column: Column, limit: int) -> Statement:
@@ -175,9 +175,7 @@ def drop_constraint(schema: str, table: str, name: str) -> Statement:
 
 
 def add_constraint(schema: str, table: str, name: str, definition: str, *, validate: bool = True) -> Statement:
-    """Without validation only a foreign key or a check can be added: it holds for every later write from then on,
-    and no row is looked at.
-    """
+    """Without validation, for a foreign key or a check alone, it holds for later writes, and no row is looked at."""
     text = definition if validate else f"{definition.removesuffix(' NOT VALID')} NOT VALID"
     return SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(Identifier(schema, table), Identifier(name), SQL(text))
 

@@ -30,18 +30,6 @@ def rows_where(flow: Flow, condition: Statement) -> Statement:
     )
 
 
-def rows_with_null(flow: Flow, column: str) -> Statement:
-    return rows_where(flow, SQL("{} IS NULL").format(Identifier(column)))
-
-
-def rows_longer_than(flow: Flow, column: Column, limit: int) -> Statement:
-    return rows_where(flow, sql.is_longer(Identifier(column.name), column, limit))
-
-
-def rows_violating(flow: Flow, check: str) -> Statement:
-    return rows_where(flow, SQL("NOT ({})").format(SQL(check)))
-
-
 def orphans_to_be(flow: Flow, foreign_key: ForeignKey, referenced: Statement) -> Statement:
     """Projected rows whose foreign key would name a row that `referenced` does not have."""
     ends = zip(foreign_key.end.columns, foreign_key.columns, strict=True)

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from django.db import DataError
 
 from rehome.errors import Refused, one_line
-from rehome.plan.plan import Assignment, Plan, TablePair
-from rehome.postgres import catalog
-from rehome.postgres.sql import SQL, Literal, Statement
-from rehome.postgres.tables import Column, ForeignKey, Table
+from rehome.plan.plan import Plan, TablePair
+from rehome.postgres import catalog, sql
+from rehome.postgres.sql import SQL, Identifier, Literal, Statement
+from rehome.postgres.tables import ForeignKey, Table
 from rehome.preflight import questions
 
 NAMED = 3
@@ -18,22 +18,14 @@ NAMED = 3
 def refuse_rows(plan: Plan, query: Statement, problem: str, hint: str) -> None:
     """Refuse when `query` finds rows; `{rows}` in the problem stands for its one column of the first of them."""
     first = SQL("SELECT * FROM ({}) AS found LIMIT {}").format(query, Literal(NAMED + 1))
-    found = list(map(str, catalog.column(plan.connection, first.as_string())))
-    if found:
+    if found := list(map(str, catalog.column(plan.connection, first.as_string()))):
         named = ", ".join([*found[:NAMED], *(["..."] if len(found) > NAMED else [])])
         # No str.format: definitions that are quoted in the problem have braces of their own.
         raise Refused(problem.replace("{rows}", named), hint)
 
 
-def origin_of(assignment: Assignment, pair: TablePair) -> Column | None:
-    """The source column that is taken as it is; None for a computed value."""
-    return pair.source.column(*assignment.reads) if assignment.plain else None
-
-
 def refuse_uncomputable(pair: TablePair, plan: Plan) -> None:
-    for assignment in pair.forward.carried:
-        if assignment.plain:
-            continue
+    for assignment in (a for a in pair.forward.carried if not a.plain):
         try:
             catalog.query(plan.connection, questions.evaluated(pair.forward, assignment).as_string())
         except DataError as error:
@@ -45,13 +37,13 @@ def refuse_uncomputable(pair: TablePair, plan: Plan) -> None:
 
 
 def refuse_nulls(pair: TablePair, plan: Plan) -> None:
+    proved = {target.name for source, target in pair.plain_columns if not source.nullable}
     for assignment in pair.forward.assignments:
-        origin = origin_of(assignment, pair)
-        if assignment.column.nullable or (origin and not origin.nullable):
+        if assignment.column.nullable or assignment.column.name in proved:
             continue
         refuse_rows(
             plan,
-            questions.rows_with_null(pair.forward, assignment.column.name),
+            questions.rows_where(pair.forward, SQL("{} IS NULL").format(Identifier(assignment.column.name))),
             f"{pair.target}.{assignment.column.name} is NOT NULL, but its value is null in rows {{rows}} "
             f"of {pair.source}.",
             f"Fill them, or give an expression: fields={{{assignment.column.name!r}: Coalesce(...)}}.",
@@ -61,14 +53,13 @@ def refuse_nulls(pair: TablePair, plan: Plan) -> None:
 def refuse_long_values(pair: TablePair, plan: Plan) -> None:
     for assignment in pair.forward.assignments:
         name, limit = assignment.column.name, assignment.limit
-        if limit is None:
-            continue
-        refuse_rows(
-            plan,
-            questions.rows_longer_than(pair.forward, assignment.column, limit),
-            f"{pair.target}.{name} holds {limit} characters, but rows {{rows}} of {pair.source} have more.",
-            "Widen the field, shorten the values, or give an expression in fields={...}.",
-        )
+        if limit is not None:
+            refuse_rows(
+                plan,
+                questions.rows_where(pair.forward, sql.is_longer(Identifier(name), assignment.column, limit)),
+                f"{pair.target}.{name} holds {limit} characters, but rows {{rows}} of {pair.source} have more.",
+                "Widen the field, shorten the values, or give an expression in fields={...}.",
+            )
 
 
 def refuse_violations(pair: TablePair, plan: Plan) -> None:
@@ -83,7 +74,7 @@ def refuse_violations(pair: TablePair, plan: Plan) -> None:
             continue  # It looks at a column that the table fills by itself.
         refuse_rows(
             plan,
-            questions.rows_violating(pair.forward, check.expression),
+            questions.rows_where(pair.forward, SQL("NOT ({})").format(SQL(check.expression))),
             f"Rows {{rows}} of {pair.source} violate {check.name!r} of {pair.target}: {check.definition}.",
             "Correct those rows, or give an expression in fields={...}.",
         )

@@ -136,14 +136,14 @@ def refuse_unfit_key(model: Model, table: Table) -> None:
     """The sync finds each row by its key, with ON CONFLICT, which no deferrable constraint can serve."""
     key = [str(field.column) for field in model._meta.pk_fields]
     names = ", ".join(readable(column) for column in key)
-    found = [c for c in table.constraints if c.kind == "p"]
-    if not found or set(found[0].columns) != set(key):
+    found = next((c for c in table.constraints if c.kind == "p"), None)
+    if found is None or set(found.columns) != set(key):
         raise Refused(
             f"{table} has no primary key over {names}, though {model._meta.label} says so.",
             f"Run ALTER TABLE {place(table)} ADD PRIMARY KEY ({names}) first.",
         )
-    if found[0].deferrable:
-        name = readable(found[0].name)
+    if found.deferrable:
+        name = readable(found.name)
         raise Refused(
             f"The primary key of {table} is deferrable: ON CONFLICT cannot use it.",
             f"Run ALTER TABLE {place(table)} DROP CONSTRAINT {name}, ADD PRIMARY KEY ({names}) first.",
@@ -165,8 +165,7 @@ def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper) ->
         expected = catalog.canonical_type(connection, declared) if declared else column.type
         if expected != column.type and not is_unmanaged_key(model, field, column):
             raise Refused(
-                f"{table}.{column.name} is {column.type}, but {model._meta.label}.{field.name} says {expected}.",
-                alter,
+                f"{table}.{column.name} is {column.type}, but {model._meta.label}.{field.name} says {expected}.", alter
             )
         if not column.generated and bool(field.null) != column.nullable:
             raise Refused(

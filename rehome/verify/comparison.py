@@ -43,9 +43,8 @@ class Comparison:
         return not differences and self.source_rows == self.target_rows
 
     def __add__(self, other: "Comparison") -> "Comparison":
-        return Comparison(
-            *(getattr(self, field.name) + getattr(other, field.name) for field in dataclasses.fields(self))
-        )
+        names = (field.name for field in dataclasses.fields(self))
+        return Comparison(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 def compare(plan: Plan, session: Session, *, limit: int = 10) -> Comparison:

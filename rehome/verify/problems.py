@@ -22,10 +22,7 @@ class Problem:
 
 
 def find_problems(report: Report, plan: Plan, migration: tuple[str, str], record: Record) -> list[Problem]:
-    """In the order in which they are best cured; empty for a report that is ok.
-
-    `migration` is the move's, and `record` what its run keeps.
-    """
+    """In the order in which they are best cured; empty for a report that is ok."""
     command = repair_command(plan.connection.alias, migration)
     return [
         *in_triggers(report, command),

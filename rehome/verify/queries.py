@@ -37,18 +37,12 @@ def fingerprint(flow: Flow, *, written: bool) -> Statement:
         hashes.append(SQL("coalesce(bit_xor({}), 0)").format(hashed))
         if assignment.column.name in key_columns:
             seed = hashed
-    return SQL("SELECT {} FROM {} AS {}").format(
-        SQL(", ").join([SQL("count(*)"), *hashes]),
-        name(flow.destination if written else flow.origin),
-        Identifier(ROW),
-    )
+    read = name(flow.destination if written else flow.origin)
+    return SQL("SELECT {} FROM {} AS {}").format(SQL(", ").join([SQL("count(*)"), *hashes]), read, Identifier(ROW))
 
 
 def missing_parents(table: Table, foreign_key: ForeignKey) -> Statement:
-    """The number of different values of a foreign key for which there is no row.
-
-    Each value is looked up once, and read from the key's index where it has one.
-    """
+    """How many different values lead to no row: each is looked up once, and read from the key's index, if any."""
     named = foreign_key.columns
     values = SQL("(SELECT DISTINCT {} FROM {} WHERE {})").format(columns(named), name(table), present(named))
     return SQL("SELECT count(*) FROM {} AS child WHERE {}").format(values, without_parent(foreign_key))
@@ -87,9 +81,8 @@ def differences(pair: TablePair) -> Statement:
     """A relation of (kind, key as text[], columns that differ) with one row for each row that differs."""
     flow = pair.forward
     key_columns = [there for _, there in flow.key]
-    keys = sorted(
-        (a for a in flow.carried if a.column.name in key_columns), key=lambda a: key_columns.index(a.column.name)
-    )
+    carried = {a.column.name: a for a in flow.carried}
+    keys = [carried[there] for there in key_columns if there in carried]
     rest = [a for a in flow.carried if a.column.name not in key_columns]
     # Where an expression made a value, what the other way makes of it is compared as well: see `in_sync`.
     returned = {

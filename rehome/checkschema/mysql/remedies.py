@@ -6,11 +6,10 @@ from rehome.checkschema.shape import Column, Part, Shape
 class MySQLRemedies:
     def alter_column(self, kind: str, table: Shape, expected: Column, found: Column) -> tuple[str, ...]:
         """The whole definition of a column is repeated: the server drops what is left out."""
-        collation = expected.collation and f" COLLATE {expected.collation}"
         definition = expected.definition
-        if collation and "COLLATE" not in definition:
+        if expected.collation and "COLLATE" not in definition:
             name, kind_of_text, *rest = definition.split(" ", 2)
-            definition = " ".join([name, f"{kind_of_text}{collation}", *rest])
+            definition = " ".join([name, kind_of_text, "COLLATE", expected.collation, *rest])
         return (f"ALTER TABLE {table.place} MODIFY COLUMN {definition}",)
 
     def let_insert(self, table: Shape, found: Column) -> tuple[str, ...]:
@@ -51,14 +50,11 @@ def adding(part: Part, name: str) -> str:
 def dropping(part: Part) -> str:
     if part.column:
         return f"MODIFY COLUMN {part.column}"
-    match part.kind:
-        case "primary key":
-            return "DROP PRIMARY KEY"
-        case "foreign key":
-            return f"DROP FOREIGN KEY {quoted(part.name)}"
-        case "check":
-            return f"DROP CONSTRAINT {quoted(part.name)}"
-    return f"DROP KEY {quoted(part.name)}"
+    if part.kind == "primary key":
+        return "DROP PRIMARY KEY"
+    if part.kind == "foreign key":
+        return f"DROP FOREIGN KEY {quoted(part.name)}"
+    return f"DROP {'CONSTRAINT' if part.kind == 'check' else 'KEY'} {quoted(part.name)}"
 
 
 def quoted(name: str) -> str:

@@ -11,7 +11,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.checkschema.mysql import show_create
 from rehome.checkschema.mysql.remedies import MySQLRemedies
-from rehome.checkschema.mysql.show_create import IDLE
 from rehome.checkschema.server import Server
 from rehome.checkschema.shape import Part, Shape
 from rehome.checkschema.twins import Twin, foreign_keys
@@ -92,7 +91,7 @@ class MySQL(Server):
                 else editor._create_fk_sql(twin.model, field, "_fk_%(to_table)s_%(to_column)s")
             )
             if found := re.search(r"ADD CONSTRAINT `([^`]+)` (FOREIGN KEY .*)", str(statement)):
-                yield Part("foreign key", found[1], IDLE.sub("", found[2]), (field.column,))
+                yield Part("foreign key", found[1], show_create.IDLE.sub("", found[2]), (field.column,))
 
     def read(self, name: str) -> Shape | None:
         place = self.connection.ops.quote_name(name)

@@ -26,8 +26,7 @@ SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH
 
 
 def find_in_database(connection: BaseDatabaseWrapper) -> Iterator[str]:
-    ((encoding,),) = catalog.query(connection, "SHOW server_encoding")
-    if encoding != "UTF8":
+    if (encoding := catalog.value(connection, "SHOW server_encoding")) != "UTF8":
         yield f"Its encoding is {encoding}: a text with other characters is refused."
 
 
@@ -43,7 +42,7 @@ def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[
         yield "It is unlogged: after a crash of the server it is empty."
     if table.inherits:
         yield "It has partitions or child tables, or is one itself."
-    if catalog.query(connection, DISABLED, [table.oid]) == [(True,)]:
+    if catalog.value(connection, DISABLED, [table.oid]):
         yield f"Triggers of its foreign keys are disabled; ALTER TABLE {place} ENABLE TRIGGER ALL."
     for name in anatomy.find_belongings(table, connection):
         yield f"It has {name}, which no migration made, and which can make a migration fail."
@@ -53,12 +52,10 @@ def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[
 
 
 def find_lacking_rights(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[str]:
-    ((role,),) = catalog.query(connection, "SELECT current_user")
-    lacking = [privilege for (privilege,) in catalog.query(connection, LACKING, [table.oid])]
-    if lacking:
-        rights = ", ".join(lacking)
+    role = catalog.value(connection, "SELECT current_user")
+    if rights := ", ".join(catalog.column(connection, LACKING, [table.oid])):
         yield f"The role {role!r} lacks {rights}; GRANT {rights} ON {place} TO {readable(role)}."
-    for (sequence,) in catalog.query(connection, SEQUENCES, [table.oid]):
+    for sequence in catalog.column(connection, SEQUENCES, [table.oid]):
         yield f"The role {role!r} lacks USAGE; GRANT USAGE ON SEQUENCE {sequence} TO {readable(role)}."
     if not table.owned:
         yield f"It belongs to {table.owner!r}: migrations of role {role!r} can't alter it."

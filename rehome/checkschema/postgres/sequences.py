@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.checkschema.shape import NUMBERED
-from rehome.postgres import catalog
+from rehome.postgres import catalog, sql
 from rehome.postgres.sql import Identifier, Literal
 from rehome.postgres.tables import LARGEST, Column, Sequence, Table
 
@@ -31,8 +31,8 @@ def read(table: Table, connection: BaseDatabaseWrapper) -> dict[str, tuple[str, 
 def find_flaws(
     table: Table, column: Column, sequence: Sequence, connection: BaseDatabaseWrapper
 ) -> Iterator[tuple[str, str]]:
-    place, target = Identifier(table.schema, table.name).as_string(), Identifier(column.name).as_string()
-    name = Identifier(sequence.schema, sequence.name).as_string()
+    place, name = sql.name(table).as_string(), sql.name(sequence).as_string()
+    target = Identifier(column.name).as_string()
     largest = LARGEST.get(column.base_type, LARGEST["bigint"])
     if column.identity == "a":
         yield (
@@ -62,10 +62,9 @@ def find_flaws(
     if readable and any(c.kind in "pu" and c.columns[0] == column.name for c in table.constraints):
         # A row may have the very last key on purpose; a sequence set to it would refuse every insert.
         limit = min(sequence.maximum, largest)
-        largest_key = f"SELECT max({target}) FROM {place} WHERE {target} < {limit}"  # noqa: S608
-        ((highest,),) = catalog.query(connection, largest_key)
+        highest = catalog.value(connection, sql.largest_key(table, column.name, below=limit).as_string())
         # Read after the keys: a concurrent insert advances the sequence before its key is visible.
-        ((last,),) = catalog.query(connection, LAST, [name, sequence.start - 1])
+        last = catalog.value(connection, LAST, [name, sequence.start - 1])
         if last >= limit:
             yield (
                 f"numbered by {name}, which is exhausted at {last}",

@@ -1,7 +1,7 @@
 """Tables of PostgreSQL and their temporary twins, as the catalog describes both."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from django.db import transaction
@@ -14,8 +14,7 @@ from rehome.checkschema.shape import Column, Part, Shape
 from rehome.checkschema.twins import Twin
 from rehome.errors import Refused
 from rehome.plan import historical
-from rehome.postgres import anatomy, catalog, tables
-from rehome.postgres.sql import Identifier
+from rehome.postgres import anatomy, catalog, sql, tables
 from rehome.postgres.tables import Anatomy, Constraint, ForeignKey, Table
 
 KINDS = {"p": "primary key", "u": "unique", "x": "exclusion", "c": "check"}
@@ -105,8 +104,8 @@ class PostgreSQL(Server):
 
     def describe(self, table: Table) -> Shape:
         whole = anatomy.read_anatomy(table, self.connection)
-        invalid = {name for (name,) in catalog.query(self.connection, INVALID, [table.oid])}
-        ((place,),) = catalog.query(self.connection, QUOTED_NAME, [table.schema, table.name])
+        invalid = set(catalog.column(self.connection, INVALID, [table.oid]))
+        place = catalog.value(self.connection, QUOTED_NAME, [table.schema, table.name])
         return Shape(
             place=place,
             schema=table.schema,
@@ -123,7 +122,7 @@ class PostgreSQL(Server):
 
     def columns(self, whole: Anatomy) -> Iterator[Column]:
         numbered_columns = sequences.read(whole.table, self.connection)
-        unproved = {name for (name,) in catalog.query(self.connection, UNPROVED, [whole.table.oid])}
+        unproved = set(catalog.column(self.connection, UNPROVED, [whole.table.oid]))
         for column in whole.table.columns:
             numbered, cure = numbered_columns.get(column.name, ("", ()))
             yield Column(
@@ -157,13 +156,9 @@ def describe_constraint(constraint: Constraint | ForeignKey, places: Mapping[int
     if isinstance(constraint, Constraint):
         return Part(KINDS[constraint.kind], constraint.name, constraint.definition, constraint.columns, flaw)
     place = places.get(constraint.referenced_oid, constraint.referenced)
-    columns, referenced = map(listed, (constraint.columns, constraint.end.columns))
+    columns, referenced = (sql.columns(names).as_string() for names in (constraint.columns, constraint.end.columns))
     definition = f"FOREIGN KEY ({columns}) REFERENCES {place}({referenced}){constraint.tail}"
     return Part("foreign key", constraint.name, definition, constraint.columns, flaw)
-
-
-def listed(names: Iterable[str]) -> str:
-    return ", ".join(Identifier(name).as_string() for name in names)
 
 
 def describe_index(index: tables.Index, invalid: set[str]) -> Part:

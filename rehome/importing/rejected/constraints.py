@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from rehome.importing.plan import ImportPlan
 from rehome.importing.tables import is_gone, temporary
 from rehome.importing.uniques import Unique, find_uniques
-from rehome.importing.values import TIMES, ask, ask_of, cell, counted, present, projection, together
+from rehome.importing.values import TIMES, ask, ask_of, cell, counted, projection, together
 from rehome.parts import rows
 from rehome.plan.plan import Flow
 from rehome.postgres import sql
@@ -43,7 +43,7 @@ def is_plain(constraint: Constraint | ForeignKey) -> bool:
 
 def ask_unique(plan: ImportPlan, flow: Flow, unique: Unique, *, delete: bool) -> Iterator[Statement]:
     name, value = ", ".join(unique.columns), together(unique.columns)
-    known = SQL("true") if unique.nulls_equal else present(unique.columns)
+    known = SQL("true") if unique.nulls_equal else sql.present(unique.columns, "projected")
     said = Literal(f" rows of the source have it, and {unique.name} allows one")
     times = SQL("{} || {}").format(Identifier(TIMES), said)
     twice = SQL("{} > 1 AND {}").format(Identifier(TIMES), known)
@@ -71,8 +71,7 @@ def exchanged(flow: Flow, unique: Unique) -> Statement:
 
 
 def orphans(plan: ImportPlan, flow: Flow, key: ForeignKey, left: Sequence[tuple[ImportPlan, Flow]]) -> Statement:
-    pairs = zip(key.columns, key.end.columns, strict=True)
-    same = SQL(" AND ").join(SQL("{} = {}").format(Identifier("parent", there), cell(here)) for here, there in pairs)
+    same = sql.equal("parent", "projected", zip(key.end.columns, key.columns, strict=True))
 
     def in_any(*relations: Statement) -> Statement:
         exist: list[Statement] = [
@@ -87,7 +86,7 @@ def orphans(plan: ImportPlan, flow: Flow, key: ForeignKey, left: Sequence[tuple[
         Literal(f"refers to a row of {key.referenced} that cannot be imported itself"),
         Literal(f"refers to no row of {key.referenced}"),
     )
-    condition = SQL("{} AND NOT {}").format(present(key.columns), in_any(SQL(key.referenced), *own))
+    condition = SQL("{} AND NOT {}").format(sql.present(key.columns, "projected"), in_any(SQL(key.referenced), *own))
     return ask(flow, ", ".join(key.columns), reason, together(key.columns), condition)
 
 

@@ -69,8 +69,3 @@ def one_by_one(plan: ImportPlan, flow: Flow) -> Statement:
         rejects=temporary(plan, "rejects"),
     )
     return SQL("DO {}").format(Literal(body.as_string()))
-
-
-def reject(plan: ImportPlan) -> Statement:
-    """Keeps one of what `try_each` found."""
-    return SQL("INSERT INTO {} VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING").format(temporary(plan, "rejects"))

@@ -8,7 +8,6 @@ from django.db import DatabaseError, transaction
 from rehome.errors import DoubtfulRows
 from rehome.importing import lookups, merging, values
 from rehome.importing.failures import is_about_rows
-from rehome.importing.merging import Counts
 from rehome.importing.plan import ImportPlan
 from rehome.importing.rejected import constraints, one_by_one
 from rehome.importing.tables import LINE, temporary
@@ -28,7 +27,7 @@ class SkippingMerge:
         self.left: list[tuple[ImportPlan, Flow]] = []
         """The imports so far; rows of later ones may refer to their rejected rows."""
 
-    def merge(self, plan: ImportPlan) -> Counts:
+    def merge(self, plan: ImportPlan) -> merging.Counts:
         """Import the good rows; the others stay in the temporary tables `rejects` and `left`."""
         flow = merging.look_up(plan, self.session)
         self.session.execute(create_left(plan, flow))
@@ -45,7 +44,7 @@ class SkippingMerge:
                 if not found:
                     raise
             with self.session.connection.cursor() as cursor:
-                cursor.executemany(one_by_one.reject(plan).as_string(), found)
+                cursor.executemany(values.reject(plan, SQL("VALUES (%s, %s, %s, %s)")).as_string(), found)
             self.blame(plan)
 
     def take_out(self, plan: ImportPlan) -> Flow:
@@ -60,9 +59,7 @@ class SkippingMerge:
     def ask(self, plan: ImportPlan, flow: Flow) -> None:
         self.reject(plan, values.ask_values(flow, lookups.find(plan, own=False)))
         self.blame(plan)
-        for assignment in flow.carried:
-            if values.is_cut(assignment.column):
-                self.session.execute(forget(plan, flow, assignment.column.name))
+        self.session.execute_all(forget(plan, flow, a.column.name) for a in flow.carried if values.is_cut(a.column))
         now = merging.unlinked(plan, flow)
         self.reject(plan, values.ask_keys(plan, now))
         self.reject(plan, constraints.ask_constraints(plan, now, self.left, delete=self.delete))
@@ -72,12 +69,10 @@ class SkippingMerge:
 
     def blame(self, plan: ImportPlan) -> None:
         """Correct the reason of values that are found in a row which cannot be imported itself."""
-        for found in lookups.find(plan):
-            for other, flow in self.left:
-                if blamed := values.blame(found, plan, other, flow):
-                    self.session.execute(blamed)
+        changes = (values.blame(found, plan, *left) for found in lookups.find(plan) for left in self.left)
+        self.session.execute_all(filter(None, changes))
 
-    def try_all(self, plan: ImportPlan, flow: Flow) -> Counts:
+    def try_all(self, plan: ImportPlan, flow: Flow) -> merging.Counts:
         with transaction.atomic(using=self.session.connection.alias):
             if dropped := loosen(plan, flow, self.session):
                 self.session.run(*dropped)

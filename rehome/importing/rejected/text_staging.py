@@ -70,9 +70,7 @@ def take_all(plan: ImportPlan, session: Session) -> None:
         session.execute(create_function(function("taking", number), kind, bases.get(kind, kind), "taken", "NULL"))
         session.execute(create_function(function("fault", number), kind, "text", "NULL", "SQLERRM"))
     session.execute(take(plan, kinds))
-    for taken in plan.taken:
-        if taken.arrives_as in kinds:
-            session.execute(reject_untaken(plan, taken, kinds[taken.arrives_as]))
+    session.execute_all(reject_untaken(plan, t, kinds[t.arrives_as]) for t in plan.taken if t.arrives_as in kinds)
     for number in kinds.values():
         session.execute(SQL("DROP FUNCTION {}, {}").format(function("taking", number), function("fault", number)))
 

@@ -54,7 +54,5 @@ def describe(difference: Difference) -> str:
     lines = [("model", difference.expected or "-"), ("database", difference.found or "-")]
     lines += [("SQL", f"{statement};") for statement in difference.sql]
     lines += [("model change", difference.change)] if difference.change else []
-    body = "\n".join(f"{name:<13} {text}" for name, text in lines)
-    return f"{difference.model} ({difference.table}), {difference.what}: {difference.kind}\n" + textwrap.indent(
-        body, "    "
-    )
+    body = textwrap.indent("\n".join(f"{name:<13} {text}" for name, text in lines), "    ")
+    return f"{difference.model} ({difference.table}), {difference.what}: {difference.kind}\n{body}"
