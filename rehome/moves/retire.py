@@ -242,10 +242,13 @@ class Drop(Retiring):
     def drop_aside(self) -> Iterator[Action]:
         """A sequence that the view's new rows are numbered by is the view's from now on."""
         old = resolve.plan_of(self.plan, self.run, own_names=False)
-        statements = standing_views.repair(self.plan, self.record)
+        statements = repaired = standing_views.repair(self.plan, self.record)
         for named, pair in zip(self.plan.pairs, old.pairs, strict=True):
-            statements += views.keep_sequences(named.source, pair.source)
-        statements += [sql.drop_tables(pair.source for pair in old.pairs), *writes.forget(self.plan)]
-        yield Group(tuple(statements))
-        dropped = self.record.keeping(foreign_keys=None, aside={})
-        yield Do(lambda: self.advance(Phase.RETIRED, dropped))
+            statements = [*statements, *views.keep_sequences(named.source, pair.source)]
+        dropped = [sql.drop_tables(pair.source for pair in old.pairs), *writes.forget(self.plan)]
+        yield Group((*statements, *dropped))
+        yield Do(lambda: self.record_dropped(repaired=bool(repaired)))
+
+    def record_dropped(self, *, repaired: bool) -> None:
+        kept = standing_views.to_keep_repaired(self.plan, self.record) if repaired else self.record
+        self.advance(Phase.RETIRED, kept.keeping(foreign_keys=None, aside={}))

@@ -98,7 +98,7 @@ def test_the_moves_end_alike_whether_or_not_the_signals_of_migrate_are_heard(mon
     assert identity("portal") == before
 
 
-def test_a_rollback_of_the_profiles_alone_takes_the_printers_back_first(monolith: None) -> None:
+def test_a_rollback_of_the_profiles_alone_rolls_the_printers_back_first(monolith: None) -> None:
     rows = farm.rows("portal_profile"), farm.rows("portal_printer")
     farm.migrate()
     farm.migrate("accounts", "0001")

@@ -85,7 +85,7 @@ def test_unapplying_a_migration_cancels_the_moves_that_depend_on_it(
     ("target", "options"),
     [(("accounts", "0002"), {"plan": True}), (("accounts", "0001"), {"plan": True}), (("printers", "0001"), {})],
 )
-def test_what_takes_nothing_of_it_back_leaves_it_alone(
+def test_what_does_not_unapply_it_leaves_it_alone(
     planned: str, monkeypatch: pytest.MonkeyPatch, target: tuple[str, str], options: dict[str, Any]
 ) -> None:
     interrupt(monkeypatch, "accounts", "0002")

@@ -272,7 +272,7 @@ def test_files_that_are_none_are_refused_and_deleting_too(places: Workshop, tmp_
             places.run(simple(), from_rejects=path)
     with pytest.raises(Refused, match="can't be read: No such file"):
         places.run(simple(), from_rejects=tmp_path / "none")
-    with pytest.raises(CommandError, match="Leave one out") as failed:
+    with pytest.raises(CommandError, match="so --delete can't know which are gone. Leave one of them out") as failed:
         call(places, "--from-rejects", str(path), "--delete")
     assert failed.value.returncode == 2
     assert connections["default"].is_usable()

@@ -265,7 +265,7 @@ def test_a_role_that_owns_nothing_needs_a_record_that_it_may_write_to(owned: Own
         with pytest.raises(RehomeError, match="role may not create rehome_importrun, which records imports"):
             run("clerk")
         assert run("second") == 2
-        with pytest.raises(RehomeError, match="which this role may not write to"):
+        with pytest.raises(RehomeError, match="This role may not write to rehome_importrun, which records imports"):
             run("clerk")
         shop.sql(f'GRANT SELECT, INSERT, UPDATE ON rehome_importrun TO "{owned.clerk}"')
         assert run("clerk") == 2

@@ -141,7 +141,7 @@ def test_what_can_not_be_read_is_not_checked(people: Workshop) -> None:
     assert "auth.Group -> auth.Group: not checked. The database 'older' lacks" in out
     ImportRun.objects.filter(pk=str(USERS)).update(source="elsewhere")
     (_, users, _) = imports()
-    assert users["problem"] == "It was read from database 'elsewhere', which the settings don't name."
+    assert users["problem"] == "It was read from database 'elsewhere', which the settings no longer name."
 
 
 def test_a_session_that_is_read_only_can_verify_and_stays_so(people: Workshop) -> None:

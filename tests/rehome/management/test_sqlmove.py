@@ -87,6 +87,8 @@ def test_the_script_is_readable_and_its_transactions_are_marked(planned: str) ->
         "BEGIN;",
         "COMMIT;",
         "-- Settle: each by itself.",
+        "BEGIN;",
+        "COMMIT;",
     ]
     assert farm.sql("SELECT count(*) FROM accounts_profile") == [(0,)]
 

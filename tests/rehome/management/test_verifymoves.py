@@ -176,7 +176,7 @@ def follow(cure: str) -> None:
         ("ALTER TABLE portal_printer DISABLE TRIGGER USER", 9, "missing", "is missing or disabled"),
         ("OUTDATED", 9, "outdated", "is not the one that this version of rehome"),
         ("SELECT setval('printers_printer_id_seq', 1)", 8, "NO", "The sequence is behind the largest key"),
-        ("CREATE SEQUENCE own OWNED BY portal_printer.id", 8, "NO", "or the tables draw from two"),
+        ("CREATE SEQUENCE own OWNED BY portal_printer.id", 8, "NO", "or the tables use different sequences"),
         ("UNVALIDATED", 7, "1", "Constraints that PostgreSQL has not validated: printers_printer_profile"),
     ],
 )

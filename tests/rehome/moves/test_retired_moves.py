@@ -142,5 +142,5 @@ def test_a_move_that_has_ended_is_no_problem(retired: None) -> None:
     farm.sql("DROP VIEW portal_printer")
     assert json.loads(call("showmoves", format="json"))[1]["note"] == ""
     assert call("verifymoves").endswith("\nEqual.\n")
-    with pytest.raises(CommandError, match="neither its old table nor the view is left"):
+    with pytest.raises(CommandError, match="It was retired on this database; its old table and the view are dropped"):
         call("verifymoves", "printers.Printer")

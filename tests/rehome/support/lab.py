@@ -9,7 +9,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState, StateApps
 
 from rehome import Move
-from rehome.models import Phase
+from rehome.models import MoveRun, Phase
 from rehome.moves import runner
 from rehome.moves.steps import open_session
 from rehome.plan.ledger import Ledger
@@ -44,8 +44,7 @@ class Lab:
         self.alias = alias
         self.state = ProjectState(real_apps={"auth", "contenttypes"})
         self.before = self.find_objects()
-        ledger = Ledger(alias)
-        self.runs = set(ledger.runs.values_list("pk", flat=True)) if ledger.exists() else set()
+        self.runs = {run.pk for run in self.find_runs()}
 
     @property
     def connection(self) -> Any:
@@ -126,9 +125,14 @@ class Lab:
         # Tables come before the sequences that their columns own.
         for kind, name in sorted(self.find_objects() - self.before, reverse=True):
             self.sql(f"DROP {kind} IF EXISTS {name} CASCADE")
+        for run in self.find_runs():
+            if run.pk not in self.runs:
+                run.delete(using=self.alias)
+
+    def find_runs(self) -> list[MoveRun]:
+        """Of moves on this database, of which there are none elsewhere than on PostgreSQL."""
         ledger = Ledger(self.alias)
-        if ledger.exists():
-            ledger.runs.exclude(pk__in=self.runs).delete()
+        return list(ledger.runs) if self.connection.vendor == "postgresql" and ledger.exists() else []
 
     def find_objects(self) -> set[tuple[str, str]]:
         return set(self.sql(OBJECTS)) - {("TABLE", "public.rehome_moverun")}
