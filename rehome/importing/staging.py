@@ -17,26 +17,26 @@ BETWEEN_REPORTS_S = 0.2
 Blocks = Generator[Block, None, None]
 
 
-def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[str], None]) -> None:
-    """Copy the source's rows as of the reader's snapshot. No lock is held on the target."""
+def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[str], None]) -> int:
+    """Copy the source's rows as of the reader's snapshot; returns their number. No lock is held on the target."""
     arrived = tables.temporary(plan, "read")
     session.execute_all([tables.drop(arrived), tables.create_read(plan)])
     with session.transaction():
         session.execute(tables.understand(plan.source.timezone_name))
-        receive(tables.copy_in(arrived), read_rows(plan, reader), count(plan), session, report)
+        read = receive(tables.copy_in(arrived), read_rows(plan, reader), count(plan), session, report)
     session.execute(tables.analyze(arrived))
+    return read
 
 
-def receive(copy_in: Statement, blocks: Blocks, total: int, session: Session, report: Callable[[str], None]) -> None:
-    """Write lines by a COPY statement. `blocks` is closed, whatever happens."""
-    with (
-        session.connection.wrap_database_errors,
-        session.connection.cursor() as cursor,
-        contextlib.closing(blocks),
-        cursor.copy(copy_in.as_string()) as copy,
-    ):
-        for block in watched(blocks, total, report):
-            copy.write(block)
+def receive(copy_in: Statement, blocks: Blocks, total: int, session: Session, report: Callable[[str], None]) -> int:
+    """Write lines by a COPY statement; returns their number. `blocks` is closed, whatever happens."""
+    connection = session.connection
+    with connection.wrap_database_errors, connection.cursor() as cursor:
+        with contextlib.closing(blocks), cursor.copy(copy_in.as_string()) as copy:
+            for block in watched(blocks, total, report):
+                copy.write(block)
+        read: int = cursor.rowcount
+    return read
 
 
 def watched(blocks: Iterable[Block], total: int, report: Callable[[str], None]) -> Iterator[Block]:
