@@ -140,7 +140,7 @@ def fields(app: str) -> dict[str, models.Field]:
     }
 
 
-@pytest.fixture(params=["a row of the target's", "no row of the target's"])
+@pytest.fixture(params=["a row of the target's", pytest.param("no row of the target's", marks=LONG)])
 def world(lab: Lab, request: pytest.FixtureRequest) -> Lab:
     """Rows about old.Thing, and about new.Thing where that has a content type already."""
     for app in ("old", "new", "one"):
@@ -224,7 +224,7 @@ def names(lab: Lab) -> set[tuple[str, str]]:
     return set(found.values_list("content_type__app_label", "codename"))
 
 
-@pytest.mark.parametrize("way", [pytest.param(way, marks=LONG if "online" in way else ()) for way in WAYS])
+@pytest.mark.parametrize("way", [pytest.param(way, marks=LONG if way != "in one transaction" else ()) for way in WAYS])
 @pytest.mark.parametrize("state", STATES)
 def test_a_move_leads_every_row_to_its_names_whatever_move_the_row_is_in(world: Lab, state: str, way: str) -> None:
     move, before = WAYS[way], names(world)
