@@ -92,6 +92,8 @@ def test_ctrl_c_ends_it_with_a_word_and_leaves_no_database(name: str, project: s
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
+        # What runs in the background of a shell script ignores it, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         for line in process.stdout:
             if line.startswith("Measuring"):

@@ -259,7 +259,7 @@ def test_what_no_model_can_say_is_noted(shop: Shop) -> None:
 
     assert "Note on `django_session`: It has partitions" in shown
     assert "Its collation is latin1_swedish_ci, and new tables get utf8mb4_general_ci" in shown
-    assert "Note on `django_session`: It is of MyISAM, which rolls nothing back" in shown
+    assert "Note on `django_session`: Its engine MyISAM has no transactions" in shown
     assert "Note on `django_session`: Trigger stamp runs BEFORE UPDATE." in shown
 
 
