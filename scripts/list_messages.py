@@ -67,7 +67,7 @@ def text_of(node: ast.AST) -> str | None:
             return text
         case ast.JoinedStr(values=parts):
             return "".join(
-                part.value if isinstance(part, ast.Constant) else f"{{{ast.unparse(part.value)}}}"  # type: ignore
+                f"{{{ast.unparse(part.value)}}}" if isinstance(part, ast.FormattedValue) else text_of(part) or ""
                 for part in parts
             )
     return None
