@@ -7,6 +7,9 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "core.settings")
     from django.core.management import execute_from_command_line
 
+    from core.faults.handler import watch_program
+
+    watch_program()
     execute_from_command_line(sys.argv)
 
 

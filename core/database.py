@@ -9,6 +9,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+KEPT_S = 60
+"""A thread that serves requests keeps its connection for so long, and asks whether it still works before each."""
 
 
 def database_config(env: environ.Env, *, production: bool) -> dict[str, Any]:
@@ -36,7 +38,8 @@ def _named(env: environ.Env, url: str) -> dict[str, Any]:
     config: dict[str, Any] = env.db_url_config(url)
     if not config["NAME"]:
         raise ImproperlyConfigured("DATABASE_URL names no database; set it to postgres://USER:PASSWORD@HOST:PORT/NAME.")
-    return config
+    # To connect takes longer than most pages do. Whatever the URL says in ?conn_max_age= counts.
+    return {"CONN_MAX_AGE": KEPT_S, "CONN_HEALTH_CHECKS": True} | config
 
 
 def _embedded(data: Path) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from rehome import read_only
+
 ALIAS = "legacy"
 APP = "legacy_app"
 
@@ -18,12 +20,10 @@ ENGINES = {
 }
 
 CONNECT_TIMEOUT_S = 10
-# The session is read-only by itself, so that SQL that passes by the router can't write either.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "postgresql": {"connect_timeout": CONNECT_TIMEOUT_S, "options": "-c default_transaction_read_only=on"},
+    "postgresql": {"connect_timeout": CONNECT_TIMEOUT_S},
     "mysql": {
         "connect_timeout": CONNECT_TIMEOUT_S,
-        "init_command": "SET SESSION TRANSACTION READ ONLY",
         # One transaction sees one moment.
         "isolation_level": "repeatable read",
         "charset": "utf8mb4",
@@ -55,7 +55,7 @@ def legacy_config(env: environ.Env) -> dict[str, Any] | None:
             f"LEGACY_DB_ENGINE is {engine!r}, which needs mysqlclient, and that is not installed; "
             "run `pip install -r requirements/mysql.txt`."
         )
-    return {
+    database = {
         "ENGINE": engine,
         "NAME": name,
         "USER": user,
@@ -63,6 +63,5 @@ def legacy_config(env: environ.Env) -> dict[str, Any] | None:
         "HOST": host,
         "PORT": port,
         "OPTIONS": dict(OPTIONS[ENGINES[engine]]),
-        # Django's test runner makes and drops the databases of all aliases, but for mirrors.
-        "TEST": {"MIRROR": "default"},
     }
+    return read_only(database, apps=[APP])

@@ -2,6 +2,12 @@
 
 from django.db import models
 
+from core.faults.models import Fault, FaultCount
+from core.moves.models import Check
+from core.sides.models import Choice
+
+__all__ = ["Check", "Choice", "Fault", "FaultCount", "Province"]
+
 
 class Province(models.Model):
     """One of a country's first divisions, by its ISO 3166-2 code."""

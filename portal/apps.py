@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class PortalConfig(AppConfig):
-    """The monolith as it was deployed. Its models only change places; nothing new is added here."""
+    """The monolith as it was deployed: its models, which only change places, and the pages of its printers."""
 
     name = "portal"
     verbose_name = "Portal (before the move)"

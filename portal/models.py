@@ -33,7 +33,7 @@ class Printer(models.Model):
         validators=[validate_printer_address],
         help_text="An IP address, or a URL with http:// or https:// and a host.",
     )
-    api_key = models.CharField("API key", max_length=32, help_text="The key OctoPrint made for this portal.")
+    api_key = models.CharField("API key", max_length=128, help_text="The key OctoPrint made for this portal.")
     ping = models.BooleanField(default=False, help_text="Whether the last reachability check found it.")
     printing = models.BooleanField(default=False, help_text="Whether it is printing now.")
 

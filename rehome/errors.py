@@ -22,7 +22,7 @@ class Irreversible(Refused, IrreversibleError):
 
 
 class LockNotObtained(RehomeError):
-    """No try was granted a table lock; the transaction is rolled back."""
+    """Other sessions stopped every try, by a lock, a deadlock or a change; the transaction is rolled back."""
 
 
 class Stopped(RehomeError):
@@ -40,6 +40,14 @@ class MoveFailed(RehomeError):
     """PostgreSQL refused a statement of the move, or the comparison found differences; the transaction is undone."""
 
 
+class BackupFailed(RehomeError):
+    """A backup could not be made, read or restored; the database and its other backups are as they were."""
+
+
+class Damaged(BackupFailed):
+    """An archive has other bytes than its manifest says."""
+
+
 class ImportFailed(RehomeError):
     """A server refused a statement of an import, or rows cannot be imported; nothing is committed."""
 
@@ -48,6 +56,23 @@ class DoubtfulRows(ImportFailed):
     """Some row cannot be imported; a second run checks each row and names it."""
 
 
+LONGEST = 2_000
+JOINERS = "\u200c\u200d"
+"""Of no width, and part of words in Persian and other scripts: no terminal obeys them."""
+
+
 def one_line(error: Exception) -> str:
     """What PostgreSQL said, with its detail, as part of a sentence."""
-    return " ".join(str(error).split()).rstrip(".")
+    return visible(" ".join(str(error).split()).rstrip("."))
+
+
+def visible(text: str) -> str:
+    """The same text, with an escape for each character that a terminal would obey or nobody would see; of a very long
+    one the beginning.
+    """
+    shown = "".join(character if is_visible(character) else ascii(character)[1:-1] for character in text[:LONGEST])
+    return shown if len(text) <= LONGEST else f"{shown}... ({len(text):,} characters)"
+
+
+def is_visible(character: str) -> bool:
+    return character.isprintable() or character in JOINERS

@@ -6,14 +6,16 @@ from django.db import models
 class Phase(models.TextChoices):
     """How far a run has come. A run goes down this list, skips what its way does not need, and ends at BACK.
 
-    PREPARED  the empty target's foreign keys and secondary indexes are dropped; no row is copied
+    PREPARED  the empty target's foreign keys are dropped, and online its indexes; no row is copied
     COPYING   online: triggers carry the source's writes to the fenced target, and batches of its blocks are copied
     BUILDING  online: every row is copied; indexes and foreign keys are built, then every row is compared
     MOVED     rows are copied, compared and in sync; foreign keys are not yet added or validated
     LIVE      foreign keys are validated, statistics gathered; both tables are in use and in sync
+    FROZEN    the same of a move without a way back: the target is in use, the source read-only
     IN_PLACE  the source's table has the target's name; the old name is a view of it
     RETIRED   the target alone has the rows; the old name is a view of it
     BACK      the source has every row again; the target is empty and fenced
+    ENDED     nothing is left of the source: the target alone is in use, and there is no way back
     """
 
     PREPARED = "prepared"
@@ -21,9 +23,11 @@ class Phase(models.TextChoices):
     BUILDING = "building"
     MOVED = "moved"
     LIVE = "live"
+    FROZEN = "frozen"
     IN_PLACE = "in place"
     RETIRED = "retired"
     BACK = "back"
+    ENDED = "ended"
 
 
 class MoveRun(models.Model):

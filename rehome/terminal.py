@@ -8,14 +8,59 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 
-from rehome.errors import Stopped
+from django.core.management.base import CommandError
+
+from rehome.errors import RehomeError, Stopped
 
 WIDTH = 16
 INDENT = "    "
 ERASE = "\r\033[K"
 SECONDS_BETWEEN_LINES = 15.0
 """Where there is no terminal: each detail is a line that stays."""
+VERBOSITY = ContextVar("VERBOSITY", default=1)
+"""That of the command that runs."""
+
+
+@contextlib.contextmanager
+def verbosity(level: int) -> Iterator[None]:
+    """At 0 no step is shown until the block ends, but notes are: the reader should know them."""
+    token = VERBOSITY.set(level)
+    try:
+        yield
+    finally:
+        VERBOSITY.reset(token)
+
+
+class Observer:
+    """Is told of every step of every run, in the thread that runs it, while `observed` names it."""
+
+    def began(self, progress: "Progress", name: str) -> str:
+        """What is said behind the name of the step, such as how long it once took."""
+        return ""
+
+    def ended(self, progress: "Progress", name: str, seconds: float) -> str:
+        """What is said behind its time."""
+        return ""
+
+    def migration_began(self, key: str, *, forwards: bool) -> None:
+        """`key` is such as app.0001_initial."""
+
+    def migration_ended(self) -> None:
+        """Of the one that began last."""
+
+
+OBSERVER = ContextVar("OBSERVER", default=Observer())  # noqa: B039  It has no state.
+
+
+@contextlib.contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    token = OBSERVER.set(observer)
+    try:
+        yield
+    finally:
+        OBSERVER.reset(token)
 
 
 class Progress:
@@ -25,7 +70,9 @@ class Progress:
     `migrate` has just written "Applying ..." without ending its line.
     """
 
-    def __init__(self, title: str, steps: int, *, done: int = 0) -> None:
+    def __init__(self, title: str, steps: int, *, done: int = 0, quiet: bool = False) -> None:
+        self.quiet = quiet
+        """Whether nothing is written: where there are no rows, as in every new database, nobody waits for anything."""
         self.title = title
         self.steps = steps
         self.done = done
@@ -36,15 +83,19 @@ class Progress:
         self.said = 0.0
         self.waited_for = ""
         self.stream = sys.stderr
-        self.terminal = self.stream.isatty()
+        self.silent = VERBOSITY.get() == 0
+        self.terminal = self.stream.isatty() and not self.silent
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
         started = self.said = time.monotonic()
-        self.begin()
+        if not self.silent:
+            self.begin()
         self.name = name
+        observer = OBSERVER.get()
+        expected = observer.began(self, name)
         if self.terminal:
-            self.draw(name)
+            self.draw(f"{name}{expected}")
         try:
             yield
         except BaseException as error:
@@ -55,8 +106,11 @@ class Progress:
             raise
         self.done += 1
         ended = time.monotonic()
+        compared = observer.ended(self, name, ended - started)
+        if self.silent:
+            return
         if not self.terminal:
-            self.write(f"{INDENT}[{self.done}/{self.steps}] {name} ({ended - started:.1f} s)\n")
+            self.write(f"{INDENT}[{self.done}/{self.steps}] {name} ({ended - started:.1f} s{compared})\n")
         elif self.done == self.steps:
             self.draw(f"done in {ended - self.started:.1f} s")
             self.write("\n")
@@ -85,9 +139,17 @@ class Progress:
             self.tell(f"waits for {reason}")
         self.waited_for = reason
 
+    def remark(self, text: str) -> None:
+        """Of somebody who looks on, about the current step."""
+        if self.terminal:
+            self.draw(text)
+        else:
+            self.tell(text)
+
     def tell(self, text: str) -> None:
         """A line about the current step."""
-        self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: {text}\n")
+        if not self.silent:
+            self.write(f"{INDENT}[{self.done + 1}/{self.steps}] {self.name}: {text}\n")
 
     def note(self, text: str) -> None:
         """Between or after steps: what the reader should know."""
@@ -101,6 +163,8 @@ class Progress:
         self.write(f"{ERASE}{line[: shutil.get_terminal_size().columns - 1]}")
 
     def write(self, text: str) -> None:
+        if self.quiet:
+            return
         self.stream.write(text)
         self.stream.flush()
 
@@ -122,8 +186,11 @@ class Pace:
         return f"{share} %, {rows:,} rows, {rate:,.0f} rows/s, {left} left"
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Interrupts:
-    """Ctrl-C and SIGTERM raise KeyboardInterrupt, until it is too late for them."""
+    """Ctrl-C, SIGTERM and the end of the terminal raise KeyboardInterrupt, until it is too late for them."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -142,15 +209,42 @@ class Interrupts:
 
 @contextlib.contextmanager
 def noticed() -> Iterator[Interrupts]:
-    """Until the block ends, both signals raise KeyboardInterrupt, and are told apart."""
+    """Until the block ends, these signals raise KeyboardInterrupt, and are told apart. Whoever ignores one, as `nohup`
+    does with the end of the terminal, still does. Whoever notices them around the block is told in its end, too.
+    """
     interrupts = Interrupts()
-    handled = [signal.SIGINT, signal.SIGTERM] if threading.current_thread() is threading.main_thread() else []
+    main = threading.current_thread() is threading.main_thread()
+    handled = [one for one in SIGNALS if signal.getsignal(one) != signal.SIG_IGN] if main else []
     before = [signal.signal(number, interrupts) for number in handled]
     try:
         yield interrupts
     finally:
         for number, handler in zip(handled, before, strict=True):
             signal.signal(number, handler)
+            if isinstance(handler, Interrupts):
+                handler.received = handler.received or interrupts.received
+
+
+@contextlib.contextmanager
+def interruptible(told: str) -> Iterator[Interrupts]:
+    """What is `noticed` raises CommandError, which tells this and has the signal's exit code, unless an error of rehome
+    says more.
+    """
+    with noticed() as interrupts:
+        try:
+            yield interrupts
+        except KeyboardInterrupt:
+            if not interrupts.received:
+                raise  # It came from no signal.
+            raise CommandError(told, returncode=128 + interrupts.received) from None
+        except CommandError as error:
+            if not interrupts.received:
+                raise
+            code = 128 + interrupts.received
+            if not isinstance(error, RehomeError):
+                raise CommandError(told, returncode=code) from error
+            error.returncode = code
+            raise
 
 
 @contextlib.contextmanager

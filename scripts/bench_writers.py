@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ BLOCKS, UPDATES = 31, 2_000
 PLACES = {"old": "portal_printer", "new": "printers_printer"}
 """Which table the code before and after the move writes to."""
 WITHOUT, DURING = "without a move", "during an online move"
+HOT_BLOCKS, HOT_UPDATES = 5, 500
+DEADLOCK_TIMEOUT_MS = 1000
+"""PostgreSQL's own default."""
 KEPT = 20
 """Rows of its own that a writer has before it deletes one."""
 
@@ -53,6 +57,8 @@ TABLE = (
         )
         for setting, code in itertools.product(("off", "on"), PLACES)
     ),
+    Line("one hot row, through both names / through one table", "none", lambda of: of["hot"]["rate"]),
+    Line("one hot row, deadlocks for 100 updates through both names", "none", lambda of: of["hot"]["deadlocks"]),
 )
 
 
@@ -109,6 +115,7 @@ def measure_writers(base: str, rows: int) -> dict[str, Any]:
         scratch.use(name)
         farm.forward("accounts")
         with writing(name, rows) as writers:
+            # They write for so long, and the rate is what is measured.
             time.sleep(WARM_UP_S * share)
             began = time.monotonic()
             time.sleep(max(BEFORE_S * share, 1))
@@ -160,7 +167,8 @@ def measure_sync(base: str, rows: int) -> dict[str, Any]:
             (code, setting): compare_updates(alone, moved, PLACES[code], rows, setting)
             for setting, code in itertools.product(("off", "on"), PLACES)
         }
-    return {"updates": ratios}
+        hot = compare_hot(alone, moved, rows)
+    return {"updates": ratios, "hot": hot}
 
 
 def compare_updates(alone: str, moved: str, table: str, rows: int, synchronous_commit: str) -> float:
@@ -185,6 +193,48 @@ def update(client: "psycopg.Connection[Any]", table: str, rows: int) -> float:
     for _ in range(number):
         client.execute(statement, [random.randint(1, rows)])  # noqa: S311
     return number / (time.perf_counter() - began)
+
+
+# ----- one row that everybody updates
+
+
+def compare_hot(alone: str, moved: str, rows: int) -> dict[str, float]:
+    """As many workers as writers, all of the old code, or half of them of the new, in blocks that take turns."""
+    before, beside = ["portal_printer"] * WRITERS, list(PLACES.values()) * (WRITERS // len(PLACES))
+    rates, met = [], []
+    for _ in range(1 if rows < benching.ENOUGH else HOT_BLOCKS):
+        rate, _ = update_hot(alone, before, rows)
+        both, deadlocks = update_hot(moved, beside, rows)
+        rates.append(both / rate)
+        met.append(deadlocks)
+        print(f"  one hot row: {rate:7.0f} updates/s through one table, {both:7.0f} through both", flush=True)
+    return {"rate": statistics.median(rates), "deadlocks": statistics.median(met)}
+
+
+def update_hot(database: str, tables: list[str], rows: int) -> tuple[float, float]:
+    """Updates a second of all workers together, and how many deadlocks came to a hundred of them."""
+    number = min(HOT_UPDATES, 1 + HOT_UPDATES * rows // benching.ENOUGH)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(database)) for _ in tables]
+        for client in clients:  # One that finds a deadlock has waited for so long.
+            client.execute(f"SET deadlock_timeout = '{DEADLOCK_TIMEOUT_MS}ms'")
+        began = time.perf_counter()
+        with ThreadPoolExecutor(len(tables)) as pool:
+            deadlocks = sum(pool.map(count_up, clients, tables, itertools.repeat(number)))
+        seconds = time.perf_counter() - began
+    return number * len(tables) / seconds, 100 * deadlocks / (number * len(tables))
+
+
+def count_up(client: "psycopg.Connection[Any]", table: str, number: int) -> int:
+    """Change one row so many times, each in a transaction that is tried until it succeeds; returns the deadlocks."""
+    deadlocks = done = 0
+    while done < number:
+        try:
+            client.execute(f"UPDATE {table} SET ping = NOT ping WHERE id = 1")  # noqa: S608
+            done += 1
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+            deadlocks += 1
+    return deadlocks
 
 
 WAYS = {"online": online}

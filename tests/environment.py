@@ -6,5 +6,6 @@ os.environ["DJANGO_ENV"] = "development"
 os.environ["DEBUG"] = "false"
 # Never the developer's own data.
 os.environ.setdefault("EMBEDDED_POSTGRES_DIR", "var/test-postgres")
+os.environ.setdefault("BACKUP_DIR", "var/test-backups")
 # Nor an older database of the developer's: tests that want one bring their own.
 os.environ["LEGACY_DB_DB"] = ""

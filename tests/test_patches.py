@@ -61,11 +61,12 @@ def patches(path: Path) -> Iterator[Patch]:
                 for thing, name in zip(parts, parts[1:], strict=False):
                     yield from patch_of(thing, name, known, f"{place}:{node.lineno}")
             case ast.Constant(value=str(text)) if text.startswith("rehome.") and text.replace(".", "_").isidentifier():
-                module, _, name = text.rpartition(".")
-                while module and module not in modules():
-                    module, _, name = module.rpartition(".")
-                if module != text and text not in modules() and module != "rehome":
-                    yield Patch(f"{place}:{node.lineno}", module, "", name)
+                module = text
+                while module not in modules():
+                    module = module.rpartition(".")[0]
+                *owner, name = text[len(module) :].split(".")[1:] or [""]
+                if name and module != "rehome":
+                    yield Patch(f"{place}:{node.lineno}", module, ".".join(owner), name)
 
 
 def patch_of(thing: ast.expr, name: ast.expr, known: dict[str, tuple[str, str]], place: str) -> Iterator[Patch]:

@@ -13,7 +13,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PATH = re.compile(r"\b((?:rehome|core|portal|accounts|printers|scripts|tests|docs|requirements)/[\w/.-]+\.\w+)")
-COMMAND = re.compile(r"(?:manage\.py|python -m django) ([a-z]+)")
+COMMAND = re.compile(r"(?:manage\.py|python -m django) ([a-z_]+)")
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -27,6 +27,11 @@ def anchors(page: Path) -> set[str]:
     text = BLOCK.sub("", read(page))
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_no_merge_has_left_its_markers() -> None:
+    texts = [*PAGES, *(path for path in ROOT.glob("*/templates/**/*") if path.is_file())]
+    assert [str(path) for path in texts if re.search(r"^(<<<<<<<|>>>>>>>) ", read(path), re.MULTILINE)] == []
 
 
 @pages
@@ -44,9 +49,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pages
 def test_every_file_that_is_named_exists(page: Path) -> None:
-    """Whatever looks like a path of the checkout: a known folder, a slash and a suffix."""
+    """Whatever looks like a path of the checkout: a known folder, a slash and a suffix. A template has its own name."""
     named = PATH.findall(re.sub(r"https?://\S+", "", read(page)))
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    templates = {
+        path.relative_to(folder).as_posix() for folder in ROOT.glob("*/templates") for path in folder.rglob("*")
+    }
+    assert [path for path in named if path not in templates and not (ROOT / path).exists()] == []
 
 
 @pages
@@ -71,7 +79,7 @@ def test_the_python_of_every_page_compiles(page: Path) -> None:
 
 
 def test_the_readme_begins_with_the_two_commands() -> None:
-    shells = [code.strip() for language, code in BLOCK.findall(read(README)) if not language]
+    shells = [code.strip() for language, code in BLOCK.findall(read(README)) if language == "sh"]
     assert [code for code in shells if code.startswith("make ")][:2] == ["make demo", "make test"]
 
 
@@ -101,7 +109,7 @@ def test_every_decision_is_in_their_list() -> None:
 
 def test_every_setting_of_rehome_is_in_the_guide() -> None:
     source = "".join(read(path) for path in (ROOT / "rehome").rglob("*.py"))
-    guide = read(ROOT / "docs" / "guide.md")
+    guide = "".join(read(page) for page in (ROOT / "docs" / "guide").glob("*.md"))
     settings = set(re.findall(r'"(REHOME_\w+)"', source))
     assert settings
     assert {name for name in settings if f"`{name}`" not in guide} == set()

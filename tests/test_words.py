@@ -136,6 +136,7 @@ def report(pieces: Iterable[Piece], path: Path) -> list[str]:
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "guide").glob("*.md")),
     *sorted((ROOT / "docs").glob("*.svg")),
     *(ROOT / name for name in ("Makefile", ".env.example", ".ci/run")),
 ]

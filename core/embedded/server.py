@@ -120,7 +120,7 @@ def _make_ready(data: Path) -> None:
             # Still starting or already stopping on behalf of a process that was killed meanwhile.
             if time.monotonic() > deadline:
                 raise
-        time.sleep(0.1)
+        time.sleep(0.1)  # Its answer alone says that it is ready.
 
 
 def _create_database(data: Path) -> None:

@@ -17,6 +17,8 @@ RESPECTS: dict[str, Callable[[Column], str | None]] = {
     "sequence": lambda column: column.numbered or None,
     "comment": lambda column: column.comment or None,
 }
+WIDTHS = {"integer", "bigint", "int"}
+UNIQUE = ("primary key", "unique", "unique index")
 OF_VIEWS = ("type",)
 """A view has nothing else."""
 
@@ -36,11 +38,21 @@ def compare(pair: Pair, expected: Column, found: Column) -> Iterator[Difference]
     field = pair.field(found.name)
     for kind in RESPECTS if pair.found.kind == "table" else OF_VIEWS:
         says, has = RESPECTS[kind](expected), RESPECTS[kind](found)
+        if kind == "type" and is_key_of_many_to_many(pair, expected, found):
+            continue
         if says != has and not is_told_otherwise(kind, expected, found):
             respect = "length" if kind == "type" and bare(says) == bare(has) else kind
             change = f"{field.name}: {suggestions.change(kind, found, field)}"
             sql = remedy(pair, kind, expected, found)
             yield pair.difference(f'column "{found.name}"', respect, says, has, sql, change)
+
+
+def is_key_of_many_to_many(pair: Pair, *columns: Column) -> bool:
+    """Whether it is the key that Django gives to a table of its own: an integer before Django 3.2, or as
+    DEFAULT_AUTO_FIELD says now. No row is found by it.
+    """
+    implicit = bool(pair.twin.model._meta.auto_created) and pair.field(columns[0].name).primary_key
+    return implicit and all(bare(column.type) in WIDTHS for column in columns)
 
 
 def is_told_otherwise(kind: str, expected: Column, found: Column) -> bool:
@@ -54,8 +66,12 @@ def is_told_otherwise(kind: str, expected: Column, found: Column) -> bool:
 
 def remedy(pair: Pair, kind: str, expected: Column, found: Column) -> tuple[str, ...]:
     if kind == "sequence" and expected.numbered == NUMBERED and found.cure:
-        return found.cure
-    return pair.server.remedies.alter_column(kind, pair.found, expected, found)
+        # Whatever numbers it follows the column to another type.
+        cure = tuple(one for one in found.cure if expected.type == found.type or " MAXVALUE " not in one)
+        if cure:
+            return cure
+        kind = "type"
+    return pair.server.remedies.alter_column(kind, pair.server.known.staying[pair.found.place], expected, found)
 
 
 def bare(type_name: str | None) -> str:
@@ -70,6 +86,11 @@ def missing(pair: Pair, expected: Column) -> Difference:
         sql = making.collect(pair.server.connection, lambda editor: editor.add_field(pair.twin.model, field))
     present = (column.name for column in pair.found.columns)
     change = suggestions.other_name(expected.name, present, field.name, "db_column") or f"without {field.name}"
+    if field.primary_key and field.auto_created:
+        fields = {each.column: each.name for each in pair.twin.model._meta.local_concrete_fields}
+        keys = (part.columns for part in pair.found.parts if part.kind in UNIQUE and part.columns)
+        uniques = (tuple(fields.get(column, column) for column in columns) for columns in keys)
+        change = suggestions.primary_key(uniques)
     return pair.difference(f'column "{expected.name}"', "missing", describe(expected), None, sql, change)
 
 

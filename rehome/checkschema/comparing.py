@@ -1,5 +1,7 @@
 """Compares models with the tables of a database: Django makes the same tables beside them."""
 
+import dataclasses
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from django.apps import apps as global_apps
@@ -51,11 +53,29 @@ def compare(models: Iterable[Model], state: ProjectState, registry: Apps, connec
     found = twins.make_twins(models, state)
     with server.temporary_tables():
         live = {twin.label: shape for twin in found if (shape := server.read(twin.live_name))}
-        differences = list(find_differences(found, live, registry, server))
-        # Foreign keys come last: they may need what another statement makes.
-        differences.sort(key=lambda difference: difference.what.startswith("foreign key"))
-        notes = tuple(find_notes(live, registry, server))
-    return Report(tuple(twin.label for twin in found), tuple(differences), notes)
+        differences = sorted(find_differences(found, live, registry, server), key=turn)
+        notes = tuple(find_notes(live, registry, server, {each.table for each in differences if each.kind == "engine"}))
+    return Report(tuple(twin.label for twin in found), tuple(cured_once(differences)), notes)
+
+
+def turn(difference: Difference) -> int:
+    """When its SQL can be run. A column may need the primary key; what no model has may be in the way of another type;
+    and foreign keys may need what any other statement makes.
+    """
+    is_key = difference.what.startswith("foreign key")
+    if (difference.what, difference.kind) == ("primary key", "missing"):
+        return 0
+    if difference.kind == "unknown" and not difference.what.startswith("column"):
+        return 1 if is_key else 2
+    return 5 if is_key else 3 if difference.kind == "engine" else 4
+
+
+def cured_once(differences: Iterable[Difference]) -> Iterator[Difference]:
+    """Without the statements that an earlier difference has already: several columns may only change together."""
+    told: dict[tuple[str, ...], Difference] = {}
+    for one in differences:
+        first = told.setdefault(one.sql, one) if one.sql else one
+        yield one if first is one else dataclasses.replace(one, sql=(), cured_with=str(first))
 
 
 def open_server(connection: BaseDatabaseWrapper) -> Server:
@@ -74,17 +94,23 @@ def find_differences(found: list[twins.Twin], live: Live, registry: Apps, server
     for target in {field.target_field.model for field in twins.foreign_keys(present)}:
         server.stand_for(target._meta.db_table, registry.get_model(target._meta.label)._meta.db_table)
     yield from (no_table(twin, server) for twin in found if twin not in present)
-    yield from map(not_made, unmade)
+    yield from (not_made(one, server) for one in unmade)
     lost = [each.twin for each in unmade if each.whole]
-    for twin in present:
-        if twin not in lost:
-            yield from compare_one(Pair(twin, server.read_twin(twin), live[twin.label], server))
+    pairs = [Pair(twin, server.read_twin(twin), live[twin.label], server) for twin in present if twin not in lost]
+    server.known.expected = {pair.found.place: pair.expected for pair in pairs}
+    server.known.staying = {pair.found.place: constraints.staying(pair) for pair in pairs}
+    server.known.learn(server.foreign_keys())
+    for pair in pairs:
+        yield from compare_one(pair)
 
 
 def compare_one(pair: Pair) -> Iterator[Difference]:
     found = pair.found
     if found.kind != "table" and pair.twin.model._meta.managed:
         yield pair.difference("table", "type", "table", found.kind, change="Meta.managed = False")
+    if has_idle_engine(pair):
+        sql = pair.server.remedies.engine(found, pair.expected.engine)
+        yield pair.difference("table", "engine", pair.expected.engine, f"{found.engine}, without foreign keys", sql)
     yield from columns.find_differences(pair)
     if found.kind == "table":
         yield from constraints.find_differences(pair)
@@ -94,6 +120,12 @@ def compare_one(pair: Pair) -> Iterator[Difference]:
             yield pair.difference("table", "comment", says or None, has or None, sql, change)
 
 
+def has_idle_engine(pair: Pair) -> bool:
+    """Whether it accepts the foreign keys of the model and ignores them."""
+    needs = any(part.kind == "foreign key" for part in pair.expected.parts)
+    return needs and bool(pair.found.engine) and pair.found.engine != pair.expected.engine
+
+
 def no_table(twin: twins.Twin, server: Server) -> Difference:
     name, quoted = twin.live_name, server.connection.ops.quote_name(twin.live_name)
     sql = making.collect(server.connection, lambda editor: making.create(editor, twin.model))
@@ -101,19 +133,25 @@ def no_table(twin: twins.Twin, server: Server) -> Difference:
     return Difference(twin.label, quoted, "table", "missing", name, None, sql, change)
 
 
-def not_made(unmade: making.Unmade) -> Difference:
-    """The server has no such type, collation or operator class."""
+def not_made(unmade: making.Unmade, server: Server) -> Difference:
+    """The server has no such type, collation or operator class, or no server could make the model's table."""
     twin, why = unmade.twin, f"can't be made in this database: {unmade.why}"
-    change = "what this server has, or install its extension there (CREATE EXTENSION)"
+    change = suggestions.buildable(twin.model)
+    if unmade.lacking or not change:
+        change = server.installable
     return Difference(twin.label, twin.live_name, "table", "unsupported", unmade.what, why, change=change)
 
 
-def find_notes(live: Live, registry: Apps, server: Server) -> Iterator[tuple[str, str]]:
+def find_notes(live: Live, registry: Apps, server: Server, idle: set[str]) -> Iterator[tuple[str, str]]:
+    """The engine of the tables `idle` has been told."""
     models = registry.get_models(include_auto_created=True)
-    known = {model._meta.db_table.rpartition(".")[2].strip('"`') for model in models}
+    named = [model._meta.db_table for model in models]
+    known = {name.rpartition(".")[2].strip('"`') for name in named} | {re.sub('["`]', "", name) for name in named}
     for note in server.notes():
         yield f"database {server.connection.alias}", note
     for shape in live.values():
+        if shape.place not in idle and (note := server.engine_note(shape)):
+            yield shape.place, note
         yield from ((shape.place, note) for note in shape.notes)
         # Django deletes no rows of a table without a model before it deletes a row here.
         for table, key in shape.incoming:

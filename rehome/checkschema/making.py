@@ -22,11 +22,19 @@ class Unmade:
     why: str
     whole: bool
     """Whether the whole table is missing."""
+    lacking: bool
+    """Whether the server lacks what it names: a type, a collation or an operator class."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    why: str
+    lacking: bool
 
 
 def make_tables(twins: list[Twin], server: Server) -> Iterator[Unmade]:
     """First all tables, then what Django defers: the indexes, and the foreign keys from one to the other."""
-    editor = open_editor(server.connection)
+    editor = open_editor(server)
     create_table = editor.sql_create_table.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1)
     deferred: dict[Twin, list[Any]] = {}
     for twin in twins:
@@ -43,16 +51,20 @@ def make_tables(twins: list[Twin], server: Server) -> Iterator[Unmade]:
             if " FOREIGN KEY " in str(statement) and not server.makes_foreign_keys:
                 continue
             if failure := try_to(server, functools.partial(editor.execute, statement, None)):
-                yield Unmade(twin, str(statement).replace(twin.name, twin.live_name), failure, whole=False)
+                yield unmade(twin, str(statement).replace(twin.name, twin.live_name), failure, whole=False)
 
 
-def open_editor(connection: BaseDatabaseWrapper) -> Any:
+def unmade(twin: Twin, what: str, refusal: Refusal, *, whole: bool) -> Unmade:
+    return Unmade(twin, what, refusal.why, whole, refusal.lacking)
+
+
+def open_editor(server: Server) -> Any:
     """Django's own takes a percent sign in a comment for a placeholder; this one does not."""
-    editor: Any = connection.schema_editor(atomic=False)
+    editor: Any = server.connection.schema_editor(atomic=False)
     execute = editor.execute
 
     def execute_as_it_is(statement: Any, params: Any = ()) -> None:
-        execute(statement, None if str(statement).startswith("COMMENT ON ") else params)
+        execute(server.as_twin(str(statement)), None if str(statement).startswith("COMMENT ON ") else params)
 
     editor.execute = execute_as_it_is
     return editor
@@ -67,18 +79,19 @@ def create(editor: Any, model: Any) -> None:
         model._meta.local_many_to_many = many_to_many
 
 
-def try_to(server: Server, act: Callable[[], object]) -> str | None:
+def try_to(server: Server, act: Callable[[], object]) -> Refusal | None:
     """Why the server refused; None when it did not."""
     connection: Any = server.connection
     try:
         with server.attempt():
             act()
     except (DatabaseError, connection.Database.Error) as error:
-        return one_line(error)  # The latter where Django composes a statement itself.
+        # The latter where Django composes a statement itself.
+        return Refusal(one_line(error), server.lacks(error))
     return None
 
 
-def find_culprits(editor: Any, twin: Twin, server: Server, failure: str) -> list[Unmade]:
+def find_culprits(editor: Any, twin: Twin, server: Server, failure: Refusal) -> list[Unmade]:
     """The columns that the server refuses one by one; if there is none, the whole table."""
     found = []
     for field in twin.twin._meta.local_concrete_fields:
@@ -87,8 +100,8 @@ def find_culprits(editor: Any, twin: Twin, server: Server, failure: str) -> list
         table = f"CREATE TEMPORARY TABLE {editor.quote_name(twin.name)} ({name} {definition})"
         why = try_to(server, functools.partial(probe, editor, twin, table, params or None))
         if why is not None and not field.generated:
-            found.append(Unmade(twin, f"{name} {definition}", why, whole=True))
-    return found or [Unmade(twin, f"a table for {twin.label}", failure, whole=True)]
+            found.append(unmade(twin, f"{name} {definition}", why, whole=True))
+    return found or [unmade(twin, f"a table for {twin.label}", failure, whole=True)]
 
 
 def probe(editor: Any, twin: Twin, statement: str, params: Any) -> None:

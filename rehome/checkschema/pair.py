@@ -19,7 +19,8 @@ class Pair:
     def difference(
         self, what: str, kind: str, expected: str | None, found: str | None, sql: tuple[str, ...] = (), change: str = ""
     ) -> Difference:
-        return Difference(self.twin.label, self.found.place, what, kind, expected, found, sql, change)
+        cured = (*self.found.before, *sql) if sql else ()
+        return Difference(self.twin.label, self.found.place, what, kind, expected, found, cured, change)
 
     def field(self, column: str) -> Any:
         """Of the model, the field that has the column."""

@@ -21,6 +21,8 @@ class Difference:
     """Makes the database what the model says."""
     change: str = ""
     """Makes the model say what the database has."""
+    cured_with: str = ""
+    """The difference whose SQL takes this one away too; it has none of its own then."""
 
     def __str__(self) -> str:
         return f"{self.model}, {self.what}: {self.kind}"

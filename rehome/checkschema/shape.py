@@ -23,6 +23,13 @@ class Column:
     """The statements after which it is NUMBERED."""
     definition: str = ""
     """The whole definition, where the server alters a column by repeating it."""
+    sequence: str = ""
+    """What numbers it, as a statement names it, where that has a type of its own."""
+
+    @property
+    def kept(self) -> str:
+        """STORED or VIRTUAL, of one that is computed; empty for one that is written."""
+        return self.generated.rpartition(" ")[2]
 
     @property
     def demanding(self) -> bool:
@@ -62,6 +69,10 @@ class Shape:
     """What no model can say, in sentences."""
     incoming: tuple[tuple[str, str], ...] = ()
     """Foreign keys of other tables that point here: the table, without its schema, and the key."""
+    engine: str = ""
+    """What keeps its rows, where the server has several."""
+    before: tuple[str, ...] = ()
+    """Statements without which the server refuses to alter it."""
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)

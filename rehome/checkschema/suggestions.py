@@ -122,8 +122,24 @@ def part(found: Part, model: Model) -> str:
     return f"name it in Meta.{'constraints' if found.kind == 'unique index' else 'indexes'}"
 
 
+def buildable(model: Model) -> str:
+    """What Django's own checks say of a model that no table can be made for; empty where they find nothing."""
+    return " ".join(error.msg for error in model.check(databases=[]) if error.is_serious())
+
+
+def primary_key(uniques: Iterable[tuple[str, ...]]) -> str:
+    """For a model to which Django adds an `id` that the table does not have."""
+    for columns in uniques:
+        if len(columns) == 1:
+            return f"primary_key=True at the field of {columns[0]}, which is unique, and no id"
+        return f"pk = models.CompositePrimaryKey({', '.join(map(repr, columns))}), which are unique together, and no id"
+    return "primary_key=True at a field that has another value in each row, or pk = models.CompositePrimaryKey(...)"
+
+
 def foreign_key(found: Part, field: Any) -> str:
     """Its actions and its timing are beyond what a ForeignKey says."""
+    if elsewhere := re.search(r"REFERENCES (`(?:[^`]|``)+`\.`(?:[^`]|``)+`)", found.definition):
+        return f"{field.name}: a ForeignKey to a model with managed = False and db_table = {elsewhere[1]!r}"
     if not field.remote_field:
         return f"{field.name}: a ForeignKey"
     actions = re.findall(r"ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT|RESTRICT)", found.definition)

@@ -1,13 +1,16 @@
 """Fields that later migrations added to a target, which are not carried to the source."""
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from django.apps.registry import Apps
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import AddField, RemoveField, RenameField, RenameModel
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
 
 from rehome.errors import Refused
 from rehome.graph.discovery import DeclaredMove, Key, flatten
@@ -36,14 +39,33 @@ class Addition:
         return str(self.field.m2m_column_name() if self.field.many_to_many else self.field.column)
 
 
+def known_columns(declared: DeclaredMove) -> Callable[[Table], set[str]]:
+    """Asks which columns of a table a model has in the newest migrations that are applied: they go with those."""
+
+    @functools.cache
+    def apps() -> Apps:
+        return newest_state(declared).apps
+
+    def known(table: Table) -> set[str]:
+        found = [m for m in apps().get_models(include_auto_created=True) if m._meta.db_table == table.name]
+        return {str(field.column) for model in found for field in model._meta.local_concrete_fields}
+
+    return known
+
+
+def newest_state(declared: DeclaredMove) -> ProjectState:
+    loader = declared.loader
+    state: ProjectState = loader.project_state([key for key in loader.applied_migrations if key in loader.graph.nodes])
+    return state
+
+
 def find(declared: DeclaredMove, taken: set[Key]) -> Iterator[Addition]:
     """Fields of the target, as the newest applied migrations name them; `taken` are those that will be unapplied."""
     _, (app_label, name) = declared.move.resolve_labels()
     added: dict[str, Key] = {}
     for key, operation in operations_after(declared, taken, app_label):
         name = follow(operation, name, added, key)
-    loader = declared.loader
-    state = loader.project_state([key for key in loader.applied_migrations if key in loader.graph.nodes])
+    state = newest_state(declared)
     if added and (app_label, name) in state.models:
         model = state.apps.get_model(app_label, name)
         yield from (Addition(declared, key, model, model._meta.get_field(field)) for field, key in added.items())
@@ -54,11 +76,10 @@ def refuse_lost(addition: Addition, connection: BaseDatabaseWrapper) -> None:
     if values := find_values(addition, connection):
         place, count, example = values
         source = addition.declared.move.source
-        app_label, before = find_parent(addition.declared, addition.key)
         raise Refused(
             f"{place} has values in {count:,} rows, such as {example}, which {source} can't hold: "
             f"unapplying {'.'.join(addition.key)}, which added it, would drop them.",
-            f"Empty it first, or run `manage.py migrate {app_label} {before}`, which drops it with its values.",
+            "Empty it first, or add --discard-data, which drops it with its values.",
         )
 
 
@@ -113,9 +134,3 @@ def untouched_values(addition: Addition, column: Column, connection: BaseDatabas
         default = models.Value(addition.field.get_default(), output_field=addition.field)
         values.append(compile_expression(default, addition.model, connection, addition.field.name).sql)
     return values
-
-
-def find_parent(declared: DeclaredMove, key: Key) -> Key:
-    """The migration of the same app before `key`; there is one, for it made the model."""
-    parents: list[Key] = [parent.key for parent in declared.loader.graph.node_map[key].parents]
-    return next(parent for parent in parents if parent[0] == key[0])

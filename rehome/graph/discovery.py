@@ -10,7 +10,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import StateApps
 
-from rehome.move import Move
+from rehome.move import Forwards, Move
 
 Key = tuple[str, str]
 """App label and name of a migration, as in the graph."""
@@ -38,6 +38,11 @@ class DeclaredMove:
         return ".".join(self.key)
 
     @property
+    def parent(self) -> Key:
+        """What `migrate` is given to unapply the migration."""
+        return before(self.key, self.loader)
+
+    @property
     def goes_back(self) -> bool:
         """Whether unapplying the migration runs the move's `backwards`, not other code or none."""
         parts = (part for operation in self.migration.operations for part in flatten(operation))
@@ -52,14 +57,26 @@ class DeclaredMove:
         return state.apps
 
 
+def before(key: Key, loader: MigrationLoader) -> Key:
+    """What `migrate` is given to unapply a migration."""
+    parents = (node.key for node in loader.graph.node_map[key].parents)
+    return next((parent for parent in parents if parent[0] == key[0]), (key[0], "zero"))
+
+
 def find_moves(loader: MigrationLoader) -> Iterator[DeclaredMove]:
     """Every move, in the order in which `migrate` would run them on an empty database."""
+    for migration in in_order(loader):
+        yield from moves_of(migration, loader)
+
+
+def in_order(loader: MigrationLoader) -> Iterator[Migration]:
+    """Every migration, in that order."""
     seen = set()
     for leaf in loader.graph.leaf_nodes():
         for key in loader.graph.forwards_plan(leaf):
             if key not in seen:
                 seen.add(key)
-                yield from moves_of(loader.graph.nodes[key], loader)
+                yield loader.graph.nodes[key]
 
 
 def moves_of(migration: Migration, loader: MigrationLoader) -> Iterator[DeclaredMove]:
@@ -82,5 +99,6 @@ def flatten(operation: Operation, of: Literal["database", "state"] = "database")
 def move_of(operation: Operation) -> Move | None:
     """The Move whose `forwards` this operation runs; one that only runs its `backwards` declares no move."""
     code = operation.code if isinstance(operation, RunPython) else None
-    owner = getattr(code, "__self__", None)
+    # A project's own class may have a method in its place.
+    owner = code.move if isinstance(code, Forwards) else getattr(code, "__self__", None)
     return owner if isinstance(owner, Move) and code == owner.forwards else None

@@ -4,11 +4,14 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from django.core.exceptions import FieldError
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 
 from rehome.errors import Refused
-from rehome.importing import lookups, watermark
+from rehome.importing import lookups, readonly, watermark
 from rehome.importing.plan import ImportPlan, Taken
+from rehome.models import ImportRun
 from rehome.plan.historical import concrete_fields
 
 PARTS_OF_MOMENTS = {"DateField": "TruncDate", "TimeField": "TruncTime"}
@@ -19,6 +22,7 @@ APART = "Keep their rows apart with a Value in key, such as 'kind': Value('a')"
 def check(plans: Sequence[ImportPlan]) -> None:
     refuse_same_rows(plans)
     for plan in plans:
+        refuse_swapped(plan)
         refuse_unreadable(plan)
         refuse_left_behind(plan)
         lookups.find(plan)
@@ -41,6 +45,50 @@ def refuse_same_rows(plans: Sequence[ImportPlan]) -> None:
                 f"{other} and {plan} find rows by the same key of {plan.target}.",
                 f"{APART}, or say with shared=True that one of them only adds to the other's.",
             )
+
+
+def refuse_swapped(plan: ImportPlan) -> None:
+    """An older database may have tables of both names, and would be written to."""
+    source, target = plan.source.alias, plan.connection.alias
+    if reason := why_swapped(plan):
+        raise Refused(
+            f"{plan} would read {source!r} and write to {target!r}, but {reason}.",
+            f"Swap --source and --database, or leave both out; a router can say that {target!r} is meant.",
+        )
+
+
+def why_swapped(plan: ImportPlan) -> str:
+    """What says that the target is the older database; empty where nothing does."""
+    source, target = plan.source.alias, plan.connection.alias
+    if readonly.is_read_only(target):
+        return f"{target!r} is a read-only database of the settings"
+    # Routers may give no answer of their own, which then is the default database.
+    if router.db_for_read(plan.source_model) == target != DEFAULT_DB_ALIAS:
+        return f"the routers read {plan.source_model._meta.label} from {target!r}"
+    if plan.target_model._meta.managed and not router.allow_migrate_model(target, plan.target_model):
+        return f"the routers keep {plan.target_model._meta.label} out of {target!r}"
+    if plan.source.vendor != plan.connection.vendor:
+        return ""
+    if was_read_from(plan.source, plan, target):
+        return f"{source!r} has rows of it that came from {target!r}"
+    # Nothing has come in there so far, and everybody looks for these rows in the other one.
+    if router.db_for_write(plan.target_model) == source and not was_read_from(plan.connection, plan, source):
+        return f"this project writes {plan.target_model._meta.label} to {source!r}"
+    return ""
+
+
+def was_read_from(connection: BaseDatabaseWrapper, plan: ImportPlan, alias: str) -> bool:
+    """Whether a database has a record of this import, as its target, from that database."""
+    table = ImportRun._meta.db_table
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", [table])
+            if cursor.fetchone() != (True,):
+                return False
+            cursor.execute(f"SELECT 1 FROM {table} WHERE name = %s AND source = %s", [str(plan), alias])  # noqa: S608
+            return cursor.fetchone() is not None
+    except (DatabaseError, InterfaceError):
+        return False  # It can't be read, and the import says why.
 
 
 def refuse_unreadable(plan: ImportPlan) -> None:

@@ -1,6 +1,5 @@
 """Import: the declaration that a model's rows come from a model of another database, again and again."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -42,10 +41,6 @@ class Lookup:
         self.gives = gives
         self.normalise = normalise
 
-    def parts(self) -> tuple[Any, ...]:
-        """The same for equal lookups, in every process."""
-        return self.among, self.by, self.gives, getattr(self.normalise, "__qualname__", None)
-
     def __str__(self) -> str:
         return f"{self.among} by {self.by}" if isinstance(self.among, str) else f"the {len(self.among)} values given"
 
@@ -75,6 +70,9 @@ class Import:
     where the values of such fields are looked up. `where` chooses rows of the source, `discard` lists fields of it that
     are not imported, and `changed` names a field of it that grows with every change, or is a `Changed`.
 
+    A time without a zone is one of the source's zone; `fold` chooses, as in `datetime`, the first (0) or the second (1)
+    moment of one that its clocks show twice, and without it such a row cannot be imported.
+
     A row of the target whose key is not null and not at the source is gone there. With `shared`, the target has rows
     of its own under such keys, such as user names, so that none counts as gone.
 
@@ -93,7 +91,13 @@ class Import:
         discard: Iterable[str] = (),
         changed: str | Changed | None = None,
         shared: bool = False,
+        fold: int | None = None,
     ) -> None:
+        if fold not in (None, 0, 1):
+            raise Refused(
+                f"Import({source!r}, {target!r}) has fold={fold!r}.",
+                "Give 0 for the first of two moments, or 1 for the second.",
+            )
         if not key:
             raise Refused(
                 f"Import({source!r}, {target!r}) has no key.",
@@ -108,6 +112,7 @@ class Import:
         self.where = where
         self.discard = frozenset(discard)
         self.shared = shared
+        self.fold = fold
         self.changed = Changed(changed) if isinstance(changed, str) else changed
 
     def __str__(self) -> str:
@@ -116,12 +121,6 @@ class Import:
 
     def __repr__(self) -> str:
         return f"Import({self.source!r}, {self.target!r})"
-
-    def digest(self) -> str:
-        """The same for declarations that take the same rows and values."""
-        lookups = {name: lookup.parts() for name, lookup in self.lookups.items()}
-        parts = (str(self), self.key, self.fields, lookups, self.where, self.changed)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def answers_to(self, name: str) -> bool:
         """Whether `name`, as given to a command, means this import: either of its models, in any case."""

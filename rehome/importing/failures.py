@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.errors import DoubtfulRows, ImportFailed, one_line
+from rehome.errors import DoubtfulRows, ImportFailed, one_line, visible
 from rehome.postgres import states
 
 NOT_THERE = states.NOT_THERE | {1146, 1054}
@@ -25,7 +25,8 @@ def state_of(error: BaseException) -> str | int:
 def is_about_rows(error: BaseException) -> bool:
     """Whether some row may be the cause, and not the connection, a right or the declaration."""
     return isinstance(error, DoubtfulRows) or (
-        isinstance(error, DatabaseError) and states.state_of(error)[:2] in states.OF_ROWS
+        isinstance(error, DatabaseError)
+        and (states.state_of(error)[:2] in states.OF_ROWS or states.state_of(error) in states.TOO_LARGE)
     )
 
 
@@ -53,7 +54,9 @@ def message(error: Exception) -> str:
     diagnosis = getattr(error.__cause__, "diag", None)
     if diagnosis is None or not diagnosis.message_primary:
         return one_line(error)
-    return ". ".join(part.rstrip(".") for part in (diagnosis.message_primary, diagnosis.message_detail) if part)
+    return visible(
+        ". ".join(part.rstrip(".") for part in (diagnosis.message_primary, diagnosis.message_detail) if part)
+    )
 
 
 def describe(connection: BaseDatabaseWrapper, error: DatabaseError | InterfaceError) -> str:

@@ -5,10 +5,11 @@ import dataclasses
 from django.utils import timezone
 
 from rehome.errors import Refused
+from rehome.importing import fingerprint
 from rehome.importing.merging import Counts
 from rehome.importing.plan import ImportPlan
 from rehome.models import ImportRun
-from rehome.plan.ledger import RunLedger
+from rehome.plan.ledger import RunLedger, at_home
 from rehome.postgres import catalog
 
 
@@ -20,24 +21,24 @@ class ImportLedger(RunLedger[ImportRun]):
     def refuse_unwritable(self) -> None:
         """Asked before rows are read, and not at the end of a long run."""
         question = """
-            SELECT coalesce(bool_and(has_table_privilege(to_regclass(%s), privilege)),
-                            has_schema_privilege(current_schema(), 'CREATE'))
+            SELECT coalesce(bool_and(has_table_privilege(%s::oid, privilege)), has_schema_privilege(%s, 'CREATE'))
               FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege
         """
-        if not catalog.value(self.connection, question, [self.table]):
+        if not catalog.value(self.connection, question, [self.oid, catalog.current_schema(self.connection)]):
             raise Refused(
                 f"This role may not {'write to' if self.exists() else 'create'} {self.table}, which records imports.",
                 f"Run the first import as the tables' owner, and GRANT SELECT, INSERT, UPDATE ON {self.table} to "
                 "others.",
             )
 
+    @at_home
     def record(self, plan: ImportPlan, counts: Counts, watermark: str | None) -> None:
         """Replace the record of the last run. After rejects the watermark stays: the next run reads them again."""
         self.make_table()
         before = self.last(name=str(plan)) if counts.rejected and plan.since else None
         values = {
             "source": plan.source.alias,
-            "declaration": plan.declared.digest(),
+            "declaration": fingerprint.take(plan),
             "ran_at": timezone.now(),
             "counts": dataclasses.asdict(counts),
             "watermark": before and before.watermark if counts.rejected else watermark,

@@ -1,5 +1,6 @@
 """SQL that looks up what arrived from the source: in a map of values, or among the rows of a model."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -100,6 +101,15 @@ def stored(plan: ImportPlan, taken: Taken, value: Any) -> Statement:
             f"{plan}: {taken.field.name} cannot be {value!r}: {error}.",
             f"Give what a {field.get_internal_type()} takes.",
         ) from error
+
+
+def gives_moment(lookup: Lookup) -> bool:
+    """Whether what is looked up is made a moment of before."""
+    made = normalised(lookup, Value("", output_field=TextField()))
+    with contextlib.suppress(FieldError):
+        kind = getattr(made, "_output_field_or_none", None)
+        return kind is not None and kind.get_internal_type() == "DateTimeField"
+    return False
 
 
 def normalised(lookup: Lookup, value: Combinable) -> Combinable:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rehome.errors import DoubtfulRows
-from rehome.importing import lookups, tables, values
+from rehome.importing import deleting, lookups, tables, values
 from rehome.importing.plan import ImportPlan
 from rehome.importing.tables import Temporary, temporary
 from rehome.parts import rows
@@ -16,9 +16,6 @@ from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Statement
 from rehome.postgres.tables import Table
 from rehome.verify.comparison import Comparison, compare_pair
-
-GONE_NAMED = 10
-"""How many of the rows that are gone at the source are named."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +46,10 @@ class ImportReport:
     seconds: float
     whole: bool = True
     """Whether every row of the source was read, so that it is known which are gone."""
+    told: str = ""
+    """What a person has to know of the source, as a sentence; empty where all is as usual."""
+    missing: int = 0
+    """Rows of the file of rejects whose keys the source does not have."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -60,7 +61,14 @@ class ImportReport:
         }
 
 
-def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: Statement | None = None) -> Counts:
+def merge(
+    plan: ImportPlan,
+    session: Session,
+    *,
+    delete: bool = False,
+    delete_all: bool = False,
+    left: Statement | None = None,
+) -> Counts:
     """Insert what is new, update what has changed, and count or delete what is gone, in the transaction that is open.
 
     Constraints are checked before it returns. Equal rows are not touched. `left` names the temporary table of rows that
@@ -69,22 +77,11 @@ def merge(plan: ImportPlan, session: Session, *, delete: bool = False, left: Sta
     """
     flow = look_up(plan, session)
     read = refuse_doubts(plan, flow, lookups.find(plan, own=False), session)
-    gone, gone_keys, deleted = (None, (), 0) if plan.partial else settle_gone(plan, flow, session, left, delete=delete)
+    gone, gone_keys, deleted = deleting.settle(plan, flow, session, left, delete=delete, every=delete_all)
     inserted, updated = insert_and_link(plan, flow, session) if plan.own_lookups else update_and_insert(flow, session)
     session.execute(sql.check_now())
-    session.execute_all(advance(plan.target, flow.carried))
+    advance(plan.target, flow.carried, session)
     return Counts(read, inserted, updated, gone, gone_keys, deleted)
-
-
-def settle_gone(
-    plan: ImportPlan, flow: Flow, session: Session, left: Statement | None, *, delete: bool
-) -> tuple[int, tuple[str, ...], int]:
-    """How many rows are gone at the source, the keys of the first, and how many were deleted."""
-    gone = tables.gone(plan, flow, left)
-    ((count,),) = session.rows(SQL("SELECT count(*) FROM {}").format(gone))
-    first = session.rows(tables.first_keys(plan, gone, GONE_NAMED)) if count else []
-    deleted = session.execute(SQL("DELETE FROM {}").format(gone)) if count and delete else 0
-    return count, tuple(key for (key,) in first), deleted
 
 
 def refuse_doubts(plan: ImportPlan, flow: Flow, named: Iterable[lookups.Found], session: Session) -> int:
@@ -122,9 +119,9 @@ def look_up(plan: ImportPlan, session: Session) -> Flow:
     if not plan.lookups:
         return plan.flow(read_temporary(plan, "read"))
     found = temporary(plan, "found")
-    # Dates that are looked up arrived in this format.
-    session.execute(sql.set_local("datestyle", "ISO, YMD"))
-    session.execute_all([tables.drop(found), tables.create_found(plan, lookups.find(plan)), tables.analyze(found)])
+    # What is looked up arrived in this format, and times in this zone.
+    with session.settings(datestyle="ISO, YMD", TimeZone=plan.source.timezone_name):
+        session.execute_all([tables.drop(found), tables.create_found(plan, lookups.find(plan)), tables.analyze(found)])
     return plan.flow(read_temporary(plan, "found"))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,8 +23,10 @@ from rehome.postgres.tables import Column, Table
 
 UNBOUNDED = {"character varying", "numeric"}
 """Types that take any value without their modifiers, so that what is too long can be named instead of refused."""
-WIDER = {"date": "timestamp without time zone"}
-"""Types that drop in silence what the other one keeps, so that it can be named."""
+WIDER = {"date": "timestamp without time zone", "money": "numeric"}
+"""Types that drop in silence what the other one keeps, so that it can be named; and of which each country writes values
+in its own way.
+"""
 MADE_BY_SQL = {uuid.uuid4: "gen_random_uuid()", timezone.now: "now()", datetime.date.today: "current_date"}
 """Python's defaults that PostgreSQL can make for each row as well."""
 UNKNOWN = (
@@ -31,6 +34,7 @@ UNKNOWN = (
     "Write it as 'app_label.ModelName', and see that INSTALLED_APPS has the app.",
 )
 KNOWN = "The names it may be"
+LONGEST_NAME = 63
 
 Key = Mapping[str, str | None]
 """What a row has for the fields of its import's key, as the source writes it."""
@@ -49,7 +53,7 @@ class Taken:
 
     @property
     def arrives_in(self) -> str:
-        return f"{self.column.name} as read" if self.lookup else self.column.name
+        return named(self.column.name, "as read") if self.lookup else self.column.name
 
     @property
     def expression(self) -> Combinable:
@@ -63,6 +67,14 @@ class Taken:
     @property
     def constant(self) -> bool:
         return isinstance(self.given, Value)
+
+
+def named(column: str, suffix: str) -> str:
+    """A name beside that of a column; PostgreSQL would cut a longer one, and take two for the same."""
+    name = f"{column} {suffix}"
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    return f"{hashlib.sha256(column.encode()).hexdigest()[:20]} {suffix}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,9 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 
-from rehome.importing import tables
+from rehome.errors import DoubtfulRows
+from rehome.importing import moments, tables
+from rehome.importing.moments import Doubtful
 from rehome.importing.plan import ImportPlan
 from rehome.importing.sources.reader import Block, Reader
 from rehome.importing.sources.reading import count
@@ -19,13 +21,27 @@ Blocks = Generator[Block, None, None]
 
 def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[str], None]) -> int:
     """Copy the source's rows as of the reader's snapshot; returns their number. No lock is held on the target."""
-    arrived = tables.temporary(plan, "read")
-    session.execute_all([tables.drop(arrived), tables.create_read(plan)])
+    arrived, doubtful = tables.temporary(plan, "read"), moments.find(plan, reader)
+    arriving = {one.taken.column.name: one.arrives_as for one in doubtful if one.taken.lookup is None}
+    session.execute_all([tables.drop(arrived), tables.create_read(plan, arriving)])
     with session.transaction():
         session.execute(tables.understand(plan.source.timezone_name))
         read = receive(tables.copy_in(arrived), read_rows(plan, reader), count(plan), session, report)
+        if doubtful:
+            settle(plan, doubtful, session)
     session.execute(tables.analyze(arrived))
     return read
+
+
+def settle(plan: ImportPlan, doubtful: list[Doubtful], session: Session) -> None:
+    """Times without a zone become moments. Raises DoubtfulRows for one that is none, or might be two."""
+    arrived, zone = tables.temporary(plan, "read"), plan.source.timezone_name
+    with moments.looked_at(doubtful, session):
+        ((unclear,),) = session.rows(moments.any_unclear(plan, arrived, doubtful))
+    if unclear:
+        raise DoubtfulRows(f"{plan}: some time comes twice or never in {zone}.")
+    if change := moments.settle(plan, arrived, doubtful):
+        session.execute(change)
 
 
 def receive(copy_in: Statement, blocks: Blocks, total: int, session: Session, report: Callable[[str], None]) -> int:

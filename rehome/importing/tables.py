@@ -1,7 +1,8 @@
 """SQL of an import's temporary tables and of its merge: pure functions from an ImportPlan and a Flow."""
 
+import dataclasses
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rehome.importing.lookups import Found, constant
 from rehome.importing.plan import ImportPlan, Taken
@@ -13,6 +14,9 @@ from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 
 LINE = "rehome line"
 """The number of a row among those that were read, where each row may have to be named."""
+
+MUCH_LARGER = 10
+"""How many rows of the target for each that was read make an index worth its while."""
 
 Temporary = typing.Literal[
     "read",  # The source's rows as they arrive.
@@ -28,10 +32,15 @@ def temporary(plan: ImportPlan, table: Temporary) -> Identifier:
     return sql.temporary(f"rehome_{table}_{plan.number}")
 
 
-def create_read(plan: ImportPlan) -> Statement:
-    return SQL("CREATE TEMPORARY TABLE {} ({})").format(
-        temporary(plan, "read"), SQL(", ").join(map(arriving_column, plan.taken))
-    )
+def key_columns(plan: ImportPlan) -> list[str]:
+    """Where each row that may have to be named has the parts of its key, as the source's server writes them."""
+    return [f"rehome key {number}" for number, _ in enumerate(plan.key)]
+
+
+def create_read(plan: ImportPlan, kinds: Mapping[str, str]) -> Statement:
+    """The columns of `kinds` arrive as these types."""
+    columns = (arriving_column(taken, kinds.get(taken.column.name)) for taken in plan.taken)
+    return SQL("CREATE TEMPORARY TABLE {} ({})").format(temporary(plan, "read"), SQL(", ").join(columns))
 
 
 def arriving_column(taken: Taken, kind: str | None = None) -> Statement:
@@ -93,6 +102,20 @@ def was_read(flow: Flow) -> Statement:
 # ----- the merge
 
 
+def plan_joins(plan: ImportPlan) -> Statement:
+    """For this transaction: no nested loops where the target's statistics name few rows for each that was read.
+
+    They may be those of an empty table, and a loop over a table that the statement itself fills takes the square of
+    its time. Beside a much larger target a loop over its index is the quick way, and its statistics say so.
+    """
+    read = Literal(temporary(plan, "read").as_string())
+    return SQL(
+        "SELECT set_config('enable_nestloop', CASE WHEN target.reltuples > {} * arrived.reltuples THEN "
+        "(SELECT reset_val FROM pg_settings WHERE name = 'enable_nestloop') ELSE 'off' END, true) "
+        "FROM pg_class AS target, pg_class AS arrived WHERE target.oid = {} AND arrived.oid = {}::regclass"
+    ).format(Literal(MUCH_LARGER), Literal(plan.target.oid), read)
+
+
 def update_changed(flow: Flow) -> Statement | None:
     """Rows whose values differ; None where the import has no column but the key."""
     rest = [a for a in flow.carried if a.column.name not in dict(flow.key)]
@@ -109,13 +132,39 @@ def update_changed(flow: Flow) -> Statement | None:
 
 
 def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Statement:
-    """Whether row `gone` came with this import and is no longer at the source, where the rows of `left` still are."""
-    missing = [
-        SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(present, rows.same_key(flow, "origin", "gone"))
-        for present in (sql.name(flow.origin), left)
-        if present
-    ]
+    """Whether row `gone` came with this import and is no longer at the source, where the rows of `left` still are.
+
+    A row of `left` of whose key a part can't be looked up may be any row that has the other parts.
+    """
+    same = rows.same_key(flow, "origin", "gone")
+    present = [(sql.name(flow.origin), same), *([(left, same)] if left else [])]
+    if left and (lost := unanswered_keys(plan)):
+        present.append((left, may_be(flow, lost)))
+    missing = [SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(*one) for one in present]
     return SQL(" AND ").join([imported(plan, "gone"), *missing])
+
+
+def unanswered_keys(plan: ImportPlan) -> dict[str, Statement]:
+    """By column of the key, whether row `origin` has a value for it that no lookup, or more than one row, answers."""
+    unanswered = SQL("({} IS NULL AND {} IS NOT NULL)")
+    return {
+        taken.column.name: unanswered.format(
+            Identifier("origin", taken.column.name), Identifier("origin", taken.arrives_in)
+        )
+        for taken in plan.lookups
+        if taken.column.name in plan.key
+    }
+
+
+def may_be(flow: Flow, lost: dict[str, Statement]) -> Statement:
+    """Whether row `origin`, of whose key something is lost, may be row `gone`."""
+    parts = [
+        SQL("({} OR {})").format(
+            rows.same_key(dataclasses.replace(flow, key=(pair,)), "origin", "gone"), lost.get(pair[1], SQL("false"))
+        )
+        for pair in flow.key
+    ]
+    return SQL("({}) AND {}").format(SQL(" OR ").join(lost.values()), SQL(" AND ").join(parts))
 
 
 def gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Statement:

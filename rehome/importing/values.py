@@ -6,7 +6,7 @@ in the target, under the name `projected`.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rehome.importing import lookups
+from rehome.importing import lookups, unreadable
 from rehome.importing.lookups import Found
 from rehome.importing.plan import ImportPlan
 from rehome.importing.tables import LINE, temporary
@@ -68,6 +68,8 @@ def ask_values(flow: Flow, named: Iterable[Found]) -> Iterator[Statement]:
         yield ask_of(arrived, found.taken.column.name, reason, cell(found.taken.arrives_in), unanswered(found))
     for a in flow.carried:
         value = cell(a.column.name)
+        if beyond := unreadable.condition(value, a.column):
+            yield ask_of(arrived, a.column.name, unreadable.WHY, value, beyond)
         if is_cut(a.column):
             lost = "a time of day" if a.column.type == "date" else "more digits"
             kept = Literal(f"has {lost}, which {a.column.type} does not keep")
@@ -135,9 +137,10 @@ def counted(flow: Flow, columns: Sequence[str]) -> Statement:
 
 
 def any_doubt(plan: ImportPlan, flow: Flow, named: Iterable[Found]) -> Statement:
-    """Whether some key is null, or some value is not found or would be rounded; and the number of rows."""
+    """Whether some key is null, or a value is not found, would be rounded or can't be read; and the number of rows."""
     wrong: list[Statement] = [SQL("{} IS NULL").format(cell(column)) for column in plan.key]
     wrong += [unanswered(found) for found in named]
+    wrong += filter(None, (unreadable.condition(cell(a.column.name), a.column) for a in flow.carried))
     wrong += [is_inexact(cell(a.column.name), a.column) for a in flow.carried if is_cut(a.column)]
     return SQL("SELECT coalesce(bool_or({}), false), count(*) FROM {} AS projected").format(
         SQL(" OR ").join(wrong), sql.name(flow.origin)

@@ -1,8 +1,10 @@
-"""Reads the source of an import again, and compares it with the imported rows, row by row."""
+"""Proves an import: its source is read again, by a way that shares nothing with the import's."""
 
+import contextlib
 import dataclasses
+import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.apps import apps as django_apps
@@ -11,11 +13,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connections
 
 from rehome.errors import RehomeError, one_line
-from rehome.importing import merging, staging
 from rehome.importing.checking import check
 from rehome.importing.declaration import Import
+from rehome.importing.failures import explained
 from rehome.importing.ledger import ImportLedger
 from rehome.importing.plan import ImportPlan, make_plan
+from rehome.importing.proof.proving import Proof, prove
+from rehome.importing.sources import names
+from rehome.importing.sources.patience import patient
 from rehome.importing.sources.reading import open_reader
 from rehome.models import ImportRun
 from rehome.postgres.session import Session
@@ -30,7 +35,7 @@ CURE = (
 @dataclasses.dataclass(frozen=True)
 class Verification:
     name: str
-    comparison: Comparison | None
+    proof: Proof | None
     problem: str
     """Why nothing was compared; empty when it was."""
     seconds: float
@@ -39,15 +44,28 @@ class Verification:
         return self.name
 
     @property
+    def comparison(self) -> Comparison | None:
+        return self.proof.comparison if self.proof else None
+
+    @property
     def ok(self) -> bool:
         return self.comparison is not None and self.comparison.equal
 
     @property
     def explanation(self) -> str:
         """What failed, and the cure."""
-        if self.comparison is None:
+        if self.proof is None:
             return f"not checked. {self.problem}"
-        return "\n".join(["", *(f"  {line}" for line in [*map(str, self.comparison.differences), CURE])])
+        found = [*self.proof.figures, *map(str, self.proof.comparison.differences)]
+        return "\n".join(["", *(f"  {line}" for line in [*found, CURE])])
+
+    @property
+    def ways(self) -> str:
+        """How each column was compared, those in one way together."""
+        together: dict[str, list[str]] = {}
+        for column, way in (self.proof.ways if self.proof else {}).items():
+            together.setdefault(way, []).append(column)
+        return "\n".join(f"  {', '.join(columns)}: {way}" for way, columns in together.items())
 
     def as_json(self) -> dict[str, Any]:
         names = ("source_rows", "target_rows", "missing", "extra", "different")
@@ -59,13 +77,15 @@ class Verification:
             "seconds": round(self.seconds, 3) if found else None,
             "problem": self.problem,
             "differences": [dataclasses.asdict(one) for one in found.differences] if found else [],
+            "compared": dict(self.proof.ways) if self.proof else {},
+            "figures": list(self.proof.figures) if self.proof else [],
         }
 
 
 def find_runs(declared: Iterable[Import], alias: str) -> list[tuple[Import, ImportRun]]:
     """The imports that have run on a database, each with its last run."""
     ledger = ImportLedger(alias)
-    runs = {run.name: run for run in ledger.runs} if ledger.exists() else {}
+    runs = {run.name: run for run in ledger.all()}
     return [(one, runs[str(one)]) for one in declared if str(one) in runs]
 
 
@@ -76,34 +96,42 @@ def verify(
     *,
     limit: int = 10,
     apps: Apps = django_apps,
-    report: Callable[[str], None] = lambda text: None,
 ) -> Verification:
-    """Read the source of an import again, and compare it with the target's rows of it; both stay open for writes.
+    """Compare the source of an import with the target's rows of it; both stay open for writes.
 
     It raises for no fault of either database, and writes nothing but the session's own tables.
     """
     started = time.monotonic()
-    comparison, problem = None, ""
+    proof, problem = None, ""
     try:
         if run.source not in connections:
             raise RehomeError(f"It was read from database {run.source!r}, which the settings no longer name.")
-        plan = make_plan(declared, apps, run.source, alias)
-        check([plan])
-        comparison = compare(plan, limit, report)
+        with patient(run.source), explained(connections[alias]):
+            plan = make_plan(declared, apps, run.source, alias)
+            check([plan])
+            proof = compare(plan, limit)
     except RehomeError as error:
         problem = str(error)
     except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
         problem = f"A database can't be read: {one_line(error)}."
-    return Verification(str(declared), comparison, problem, time.monotonic() - started)
+    return Verification(str(declared), proof, problem, time.monotonic() - started)
 
 
-def compare(plan: ImportPlan, limit: int, report: Callable[[str], None]) -> Comparison:
+def compare(plan: ImportPlan, limit: int) -> Proof:
+    """The plan is asked for its source and target alone; the proof reads the declaration by itself."""
     session = Session(plan.connection, [plan.target.oid])
-    reader = open_reader(plan.source)
     # For PostgreSQL, a temporary table is a write, though no other session sees it.
     writable = session.settings(default_transaction_read_only="off")
-    with session.without_timeouts(), writable, staging.cleared([plan], session):
-        with reader.snapshot():
-            staging.stage(plan, reader, session, report)
-        with session.transaction(isolation="REPEATABLE READ"):
-            return merging.verify(plan, session, limit=limit)
+    at_source = functools.partial(explained, plan.source)
+    with session.without_timeouts(), writable, open_source(plan), session.transaction(isolation="REPEATABLE READ"):
+        return prove(plan.declared, plan.apps, plan.source.alias, session, limit=limit, explained=at_source)
+
+
+@contextlib.contextmanager
+def open_source(plan: ImportPlan) -> Iterator[None]:
+    """The read-only session of the source, the only thing that an import and its proof have in common."""
+    with contextlib.ExitStack() as opened:
+        with explained(plan.source):
+            opened.enter_context(open_reader(plan.source).snapshot([plan]))
+            opened.enter_context(names.escaped(plan.source.alias))
+        yield

@@ -8,6 +8,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from rehome.errors import Refused
+from rehome.importing import fingerprint, local_times
 from rehome.importing.ledger import ImportLedger
 from rehome.importing.plan import KNOWN, ImportPlan
 from rehome.plan.historical import concrete_fields, refuse_unknown
@@ -51,7 +52,7 @@ def find_overlap(plan: ImportPlan) -> Any:
 def read(plan: ImportPlan) -> str | None:
     """The largest value so far, without times in the future, before which later runs would miss every change.
 
-    Read it before the rows: the next run then reads again what is committed in between.
+    Read it in the snapshot of the rows, or before: the next run reads again what is committed later.
     """
     if plan.declared.changed is None:
         return None
@@ -64,19 +65,49 @@ def read(plan: ImportPlan) -> str | None:
     return None if largest is None else str(largest)
 
 
-def since(plan: ImportPlan) -> Q | None:
-    """Rows that may have changed since the last run; None where none ran by this declaration from this database."""
-    field, name, overlap = find_field(plan), changed_name(plan), find_overlap(plan)
-    same = {"name": str(plan), "declaration": plan.declared.digest(), "source": plan.source.alias}
+def recorded(plan: ImportPlan) -> str | None:
+    """The largest value of the last run; None where none ran by this declaration from this database."""
+    same = {"name": str(plan), "declaration": fingerprint.take(plan), "source": plan.source.alias}
     run = ImportLedger(plan.connection.alias).last(**same)
-    if run is None or run.watermark is None:
+    return run.watermark if run else None
+
+
+def value(plan: ImportPlan, text: str) -> Any:
+    found = find_field(plan).to_python(text)
+    # A time without a zone is in the source's.
+    if plan.source.timezone is not None and isinstance(found, datetime.datetime) and timezone.is_naive(found):
+        return timezone.make_aware(found, plan.source.timezone)
+    return found
+
+
+def went_back(plan: ImportPlan, before: str | None, now: str | None) -> bool:
+    """Whether the source's largest value is smaller than at the last run, as after a backup was restored there."""
+    return before is not None and (now is None or value(plan, now) < earliest(plan, before))
+
+
+def earliest(plan: ImportPlan, text: str) -> Any:
+    """What the clocks show twice is not larger the second time."""
+    found = value(plan, text)
+    is_time = isinstance(found, datetime.datetime)
+    return local_times.before_twice(found, plan.source.timezone_name) if is_time else found
+
+
+def describe_fall(plan: ImportPlan, before: str, now: str | None) -> str:
+    return (
+        f"the largest {changed_name(plan)} of the source is {now or 'missing'}, and was {before} at the last run: its "
+        "last rows were deleted, or a backup was restored there. A run without --since-last finds what else went back."
+    )
+
+
+def since(plan: ImportPlan, before: str | None) -> Q | None:
+    """Rows that may have changed since the largest value was `before`; None, for all rows, where there was none."""
+    name, overlap = changed_name(plan), find_overlap(plan)
+    if before is None:
         return None
     try:
-        begin = field.to_python(run.watermark)
-        # A time without a zone is in the source's.
-        if plan.source.timezone is not None and isinstance(begin, datetime.datetime) and timezone.is_naive(begin):
-            begin = timezone.make_aware(begin, plan.source.timezone)
-        begin -= overlap
+        begin = earliest(plan, before) - overlap
+        if isinstance(begin, datetime.datetime):
+            begin = local_times.before_twice(begin, plan.source.timezone_name)
     except OverflowError:
         return None
     return Q(**{f"{name}__gte": begin}) | Q(**{f"{name}__isnull": True})

@@ -6,15 +6,17 @@ from rehome.errors import Refused
 from rehome.models import Phase
 from rehome.moves import steps
 from rehome.moves.steps import Action, Do, Held, Now, Step, Whole
-from rehome.moves.way import NOTHING_BACK, Way
-from rehome.parts import foreign_keys, grants, identity, rows, sequences, sync
+from rehome.moves.way import Way
+from rehome.parts import foreign_keys, grants, identity, project_triggers, rows, sequences, sync
 from rehome.plan.plan import Plan
 from rehome.plan.resolve import renew
 from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Group
-from rehome.preflight import checks
+from rehome.preflight import checks, fates
 from rehome.verify.comparison import Comparison, compare
 
+NOTHING = "The move is live; nothing has been moved back."
+"""Also where it had been retired when this began."""
 SWITCHED = "sequences, triggers, permissions; empty the target"
 
 
@@ -34,7 +36,8 @@ class Back(Way):
         self.show("moving back", steps=1 if returned else 3)
         if not returned:
             self.begun = checks.check_backward(self.plan, self.ledger)
-            with steps.explained(self.plan, NOTHING_BACK):
+            self.name(fates.Way.BACK)
+            with steps.explained(self.plan, NOTHING):
                 self.compare()
             self.take(self.go_back())
             identity.forget_cached()
@@ -54,23 +57,23 @@ class Back(Way):
 
     def go_back(self) -> Iterator[Step]:
         if self.compared:
-            yield Whole("Move back", SWITCHED, NOTHING_BACK, self.at_once)
+            yield Whole("Move back", SWITCHED, NOTHING, self.at_once)
         else:
-            yield Held("Move back", "compare every row, with everybody waiting", NOTHING_BACK, self.corrected)
+            yield Held("Move back", "compare every row, with everybody waiting", NOTHING, self.corrected)
 
     def at_once(self) -> Iterator[Action]:
         """What was compared is what goes back: every write since has been carried."""
         yield from locks.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE")
         plan = renew(self.plan)
         yield Do(lambda: self.refuse_changed_triggers(plan))
-        yield Do(lambda: checks.check_nothing_lost(plan))
+        yield Do(lambda: checks.check_emptied(plan))
         yield from self.revert(plan)
 
     def corrected(self) -> Iterator[Action]:
         """The slow way, for tables that differ or lack a trigger: readers and writers wait for the comparison."""
         plan = self.plan
         yield Group(tuple(locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")))
-        yield Do(lambda: checks.check_nothing_lost(plan))
+        yield Do(lambda: checks.check_emptied(plan))
         yield Do(lambda: self.compare_alone(plan))
         yield Now(SWITCHED)
         yield from self.revert(plan)
@@ -85,6 +88,7 @@ class Back(Way):
         yield Group(tuple(foreign_keys.drop_incoming(plan)))
         yield Do(lambda: checks.check_unreferenced(plan))
         yield from sync.remove(plan)
+        yield from project_triggers.put_away(plan)
         corrections = [statement for pair in plan.pairs for statement in rows.reconcile(pair)]
         yield Group(tuple(corrections), unless=self.are_same, note="only where the tables differ")
         # Deferred checks that the corrections queued would forbid the ALTER TABLEs that follow.
@@ -94,6 +98,7 @@ class Back(Way):
             *grants.revert(self.record, plan),
             # What the target has is the source's by now, and would forbid what is dropped with its names.
             *foreign_keys.empty_targets(plan),
+            *project_triggers.revert(plan, self.record),
             *identity.revert(names, self.record),
             *sync.raise_fence(plan),
         ]

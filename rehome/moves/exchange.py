@@ -1,14 +1,15 @@
 """The SQL of a move in place, forwards and backwards: a table and its twin change places; and what the run keeps."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 
-from rehome.parts import foreign_keys, grants, identity, matching, renaming, sync, views
+from rehome.parts import foreign_keys, grants, identity, matching, project_triggers, renaming, sync, views
 from rehome.parts.matching import Counterparts
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan, TablePair
-from rehome.plan.record import Exchanged, InPlace, Place
-from rehome.plan.renaming import Renaming
+from rehome.plan.record import Exchanged, InPlace, Place, Record
+from rehome.plan.renaming import Part, Renaming
 from rehome.postgres import anatomy, sql
 from rehome.postgres.sql import SQL, Statement
 from rehome.postgres.tables import ForeignKey, Grant
@@ -33,9 +34,14 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
         # An earlier way back, of a move by copying, leaves one behind.
         *sync.lower_fence(plan),
         sql.drop_tables(pair.target for pair in plan.pairs),
-        *(statement for parts in found for statement in renaming.rename(parts.renaming)),
-        *(grants.grant("TABLE", sql.name(p.target), g) for p, parts in pairs for g in added_grants(p, parts)),
-        *(statement for pair in plan.pairs for statement in views.create(views.as_renamed(pair), plan.search_path)),
+        *(
+            statement
+            for parts in found
+            for statement in renaming.rename(parts.renaming, [a for _, a in parts.defaults])
+        ),
+        *project_triggers.take_over(plan),
+        *(s for p, parts in pairs for s in grants.give("TABLE", sql.name(p.target), added_grants(p, parts))),
+        *(statement for pair in plan.pairs for statement in views.create(views.as_renamed(pair), plan, granting=True)),
         *(statement for parts in found for statement in renaming.add_foreign_keys(parts.renaming)),
         *(statement for key in foreign_keys.to_targets(plan) for statement in foreign_keys.add(key)),
     ]
@@ -44,7 +50,8 @@ def switch(plan: Plan, found: list[Counterparts], names: identity.Identity | Non
 def added_grants(pair: TablePair, found: Counterparts) -> list[Grant]:
     """What roles may do with the twin and not with the source."""
     own = [grants.renamed(privilege, found.renaming.columns) for privilege in pair.source.grants]
-    return [privilege for privilege in pair.target.grants if privilege not in own]
+    table = dataclasses.replace(pair.source, grants=tuple(own))
+    return [privilege for privilege in pair.target.grants if not grants.holds(table, privilege)]
 
 
 def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
@@ -56,7 +63,7 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
         pairs=tuple(
             Exchanged(
                 renaming=parts.renaming,
-                view=tuple(s.as_string() for s in views.make(views.as_renamed(pair), plan.search_path)),
+                defaults={before.name: before.text for before, _ in parts.defaults},
                 added_grants=tuple(added_grants(pair, parts)),
                 grants=pair.source.grants,
                 twin_grants=pair.target.grants,
@@ -64,7 +71,7 @@ def to_keep(plan: Plan, found: list[Counterparts]) -> InPlace:
             )
             for pair, parts in zip(plan.pairs, found, strict=True)
         ),
-        keys=tuple(map(foreign_keys.as_json, own_keys)),
+        keys=tuple(map(foreign_keys.to_keep, own_keys)),
         stay=tuple(place_of(key) for pair in plan.pairs for key in pair.source.incoming),
         validate=(*added, *(place_of(key) for key in foreign_keys.to_targets(plan) if key.validated)),
     )
@@ -77,18 +84,22 @@ def place_of(key: ForeignKey) -> Place:
 # ----- and back: the table gets its own names, and its twin is made again
 
 
-def revert(plan: Plan, kept: InPlace) -> list[Statement]:
+def revert(plan: Plan, kept: InPlace, record: Record) -> list[Statement]:
     pairs = list(zip(plan.pairs, kept.pairs, strict=True))
     renamings = [own_names(plan, pair, before) for pair, before in pairs]
+    defaults = [list(own_defaults(pair, before)) for pair, before in pairs]
     ledger = Ledger(plan.connection.alias)
-    own = [foreign_keys.at_its_end(foreign_keys.from_json(key), ledger) for key in kept.keys]
+    own = [foreign_keys.at_its_end(key, ledger) for key in kept.keys]
     keys = twins_keys(plan, kept)
     return [
         *(statement for pair in plan.pairs for statement in views.drop(pair)),
         *map(foreign_keys.drop, keys),
+        *foreign_keys.settle_at_home(plan),
         *(statement for pair, before in pairs for statement in revoke_added(pair, before)),
-        *(statement for one in renamings for statement in renaming.rename(one)),
+        *project_triggers.leave(plan, record),
+        *(s for one, own in zip(renamings, defaults, strict=True) for s in renaming.rename(one, own)),
         *make_twins(plan),
+        *project_triggers.return_to_twins(plan, record),
         *(statement for pair, before in pairs for statement in grant_again(pair, before)),
         *sync.raise_fence(plan),
         *(statement for key in (*own, *keys) for statement in foreign_keys.add(key)),
@@ -104,12 +115,20 @@ def to_validate(plan: Plan, kept: InPlace) -> tuple[Place, ...]:
 
 def twins_keys(plan: Plan, kept: InPlace) -> list[ForeignKey]:
     """Those of other tables that go back to the empty twin."""
-    return foreign_keys.to_targets(plan, kept.stay)
+    return foreign_keys.to_targets(plan, foreign_keys.staying(plan, kept.stay))
 
 
 def own_names(plan: Plan, pair: TablePair, kept: Exchanged) -> Renaming:
     not_nulls = anatomy.read_anatomy(pair.target, plan.connection).not_nulls
-    return kept.renaming.reversed().of_what_is_there(pair.target, not_nulls.values())
+    named = dataclasses.replace(kept.renaming, schema=pair.target.schema, table=(pair.source.name, pair.target.name))
+    return named.reversed().of_what_is_there(pair.target, not_nulls.values())
+
+
+def own_defaults(pair: TablePair, kept: Exchanged) -> Iterator[Part]:
+    """Those of the columns before the move, as their view has them: what a run has kept is compared, and not run."""
+    for name, text in kept.defaults.items():
+        if pair.target.has_column(kept.renaming.columns[name]):
+            yield Part(name, None if text is None else pair.source.column(name).default)
 
 
 def revoke_added(pair: TablePair, kept: Exchanged) -> list[Statement]:
@@ -119,18 +138,17 @@ def revoke_added(pair: TablePair, kept: Exchanged) -> list[Statement]:
 
 
 def make_twins(plan: Plan) -> list[Statement]:
-    """The statements with which Django makes the target's tables, as its migrations would."""
+    """The statements with which Django makes the target's tables, as its migrations would: by names of the project."""
     with plan.connection.schema_editor(collect_sql=True, atomic=False) as editor:
         editor.create_model(plan.target_model)
-    made = [SQL(text.rstrip("; ")) for text in editor.collected_sql]
+    made = [sql.Firing(SQL(text.rstrip("; "))) for text in editor.collected_sql]
     return [*made, *(sql.set_owner("TABLE", sql.name(pair.target), pair.target.owner) for pair in plan.pairs)]
 
 
 def grant_again(pair: TablePair, kept: Exchanged) -> Iterator[Statement]:
-    """What roles could do with the twin."""
-    for given in grants.standing(kept.twin_grants, pair.target.grants):
-        yield grants.grant("TABLE", sql.name(pair.target), given)
-    for column, privilege in kept.twin_key_grants:
-        own = pair.target.sequences.get(column)
-        if own and grants.standing([privilege], own.grants):
-            yield grants.grant_on_key(pair.target, column, privilege)
+    """What roles could do with the twin, and nothing that default privileges would add."""
+    still = grants.standing(kept.twin_grants, pair.target.grants)
+    yield from grants.exactly("TABLE", sql.name(pair.target), still)
+    for column, sequence in pair.target.sequences.items():
+        own = [given for key, given in kept.twin_key_grants if key == column]
+        yield grants.exactly_on_key(pair.target, column, grants.standing(own, sequence.grants))

@@ -9,7 +9,16 @@ from rehome.models import MoveRun, Phase
 from rehome.moves import exchange, state, steps
 from rehome.moves.steps import Action, Do, Step, Whole
 from rehome.moves.way import NOTHING, NOTHING_BACK, Way
-from rehome.parts import foreign_keys, identity, sequences, standing_views
+from rehome.parts import (
+    enforcement,
+    foreign_keys,
+    identity,
+    ledger_rights,
+    matching,
+    next_keys,
+    project_triggers,
+    standing_views,
+)
 from rehome.parts.matching import Counterparts
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import GONE, Plan, TablePair
@@ -18,7 +27,7 @@ from rehome.plan.resolve import renew
 from rehome.postgres import anatomy, catalog, locks, sql, tables
 from rehome.postgres.session import Group
 from rehome.postgres.tables import Anatomy
-from rehome.preflight import checks, in_place, notices
+from rehome.preflight import checks, fates, in_place, leftovers, notices
 
 
 def check(plan: Plan, ledger: Ledger) -> list[Counterparts]:
@@ -53,6 +62,8 @@ class Forward(Way):
             noticed = [note for pair, parts in pairs for note in notices.find_in_place(pair, parts, self.plan)]
             self.show("moving in place", steps=2)
         else:
+            if self.record.in_place:
+                in_place.refuse_lost_defaults(self.plan, self.record.in_place)
             self.show("settling", steps=1)
         self.take(self.steps())
         for note in noticed:
@@ -63,8 +74,14 @@ class Forward(Way):
             yield Whole("Move in place", "rename the table and all that it has", NOTHING, self.take_place)
         else:
             failed = "The move is live; its view or its sequences could not be repaired."
-            found = (*standing_views.repair(self.plan, self.record), *sequences.repair(self.plan, self.session))
+            found = (
+                *standing_views.repair(self.plan, self.record),
+                *next_keys.repair(self.plan, self.session, self.record),
+                *ledger_rights.repair(self.plan),
+            )
             yield Step("Repair", "", failed, lambda: [Group(found)] if found else [])
+            yield Step("Repair", "", failed, lambda: enforcement.repair(self.plan))
+            yield Whole("Labels", "", failed, self.settle_labels)
         settling = "The move is complete; only the settling is left."
         yield Step("Settle", "validate foreign keys", settling, lambda: validations(self.plan, self.record))
 
@@ -72,14 +89,17 @@ class Forward(Way):
         """Everything that can be looked up is known before the first lock is asked for."""
         plan = renew(self.plan)
         found = exchange.find(plan)
-        twins = [anatomy.read_anatomy(pair.target, plan.connection) for pair in plan.pairs]
-        self.record = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.new_ends(plan))
+        twins = [matching.with_width(p, anatomy.read_anatomy(p.target, plan.connection)) for p in plan.pairs]
+        kept = Record(in_place=exchange.to_keep(plan, found), ends=foreign_keys.new_ends(plan))
+        self.record = kept | project_triggers.to_keep_in_place(plan)
         names = identity.read_identity(plan, self.session)
         yield from locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")
         yield Do(lambda: checks.check_target_empty(plan))
+        yield Do(lambda: leftovers.refuse_ties(fates.Way.IN_PLACE, plan))
         yield from exchange.switch(plan, found, names)
         for pair, twin in zip(plan.pairs, twins, strict=True):
             yield Do(functools.partial(refuse_differences, pair, twin, plan))
+        yield Do(lambda: self.try_writes(plan, self.record, views=True))
         yield Do(lambda: self.record_in_place(plan, names))
 
     def record_in_place(self, plan: Plan, names: identity.Identity | None) -> None:
@@ -127,7 +147,8 @@ class Back(Way):
         returned = self.run.phase == Phase.BACK
         self.show("moving back in place", steps=2 - returned)
         if not returned:
-            in_place.check_back(self.plan, self.kept.stay)
+            in_place.check_back(self.plan, self.run, self.kept)
+            self.name(fates.Way.IN_PLACE_BACK)
             self.take(self.go_back())
         self.take(self.settle())
 
@@ -142,12 +163,13 @@ class Back(Way):
         plan, kept = renew(self.plan), self.kept
         names = identity.read_identity(plan, self.session)
         # The table's own rows may point at content types: it still has the name by which it was found.
-        reverted = [*identity.revert(names, self.record), *exchange.revert(plan, kept)]
+        reverted = [*identity.revert(names, self.record), *exchange.revert(plan, kept, self.record)]
         validate = exchange.to_validate(plan, kept)
         self.record = self.record.keeping(in_place=dataclasses.replace(kept, validate=validate))
         # The view before the table, as whoever reads the view has them.
         yield from locks.lock([table for table in steps.tables_of(plan) if table.oid != GONE], "ACCESS EXCLUSIVE")
-        yield Do(lambda: checks.check_unreferenced(plan, kept.stay))
+        yield Do(lambda: checks.check_unreferenced(plan, foreign_keys.staying(plan, kept.stay)))
+        yield Do(lambda: leftovers.refuse_ties(fates.Way.IN_PLACE_BACK, plan))
         yield from reverted
         yield Do(lambda: self.advance(Phase.BACK, self.record))
         yield Do(identity.forget_cached)

@@ -4,7 +4,7 @@ import hashlib
 
 from rehome.models import MoveRun, Phase
 from rehome.moves import steps
-from rehome.parts import foreign_keys, indexes, rows, sequences, sync
+from rehome.parts import foreign_keys, indexes, project_triggers, rows, sequences, sync
 from rehome.plan.ledger import Ledger
 from rehome.plan.phases import standing
 from rehome.plan.plan import Plan
@@ -12,7 +12,9 @@ from rehome.plan.record import Record
 from rehome.plan.resolve import renew
 from rehome.postgres import locks
 from rehome.postgres.session import Session
-from rehome.preflight import checks
+from rehome.preflight import checks, leftovers
+from rehome.preflight.fates import Way
+from rehome.preflight.records import check_record, check_sequences
 
 
 def describe(run: MoveRun) -> str:
@@ -51,11 +53,13 @@ def cancel(plan: Plan, run: MoveRun) -> None:
     """
     plan = renew(plan)
     session = steps.open_session(plan)
-    run.refresh_from_db(using=plan.connection.alias)  # A transaction that failed has changed the object alone.
+    Ledger(plan.connection.alias).refresh(run)
+    check_record(plan, run)
     if run.phase == Phase.PREPARED:
         undo_preparation(plan, run, session)
         return
     checks.check_unreferenced(plan)
+    leftovers.refuse(Way.CANCEL, plan)
     session.retry_transaction(lambda: undo_copy(plan, run, session))
     for group in foreign_keys.validate_incoming(plan):
         session.run_group(group)
@@ -65,9 +69,11 @@ def undo_preparation(plan: Plan, run: MoveRun, session: Session) -> None:
     """Touches only what was changed, for the lock that was not granted may be the reason."""
     record, unshared = Record.of(run), []
     if sequences.is_sharing(record, plan):
+        check_sequences(plan, record)
         unshared = [*locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"), *sequences.unshare(record, plan)]
     with session.transaction():
-        session.run(*unshared, *indexes.revert(record, session.connection))
+        silenced = project_triggers.revert(plan, record)
+        session.run(*unshared, *silenced, *indexes.revert(record, plan))
         Ledger(plan.connection.alias).forget(run)
 
 
@@ -75,16 +81,18 @@ def undo_copy(plan: Plan, run: MoveRun, session: Session) -> None:
     """The locks that triggers and rows need are asked for at once, and released before another try: a writer who has
     read a table, or written to one that a foreign key points at, would be waited for while it waits.
     """
+    session.execute_all(locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"))
+    leftovers.refuse(Way.CANCEL, plan)
     session.execute_all(
         [
-            *locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE"),
             *sync.remove(plan, copying=True),
             *foreign_keys.drop_incoming(plan),
             *foreign_keys.empty_targets(plan),
-            *indexes.invalid_indexes(plan, Record.of(run), session),
+            *project_triggers.revert(plan, Record.of(run)),
+            *indexes.invalid_indexes(plan, Record.of(run)),
         ]
     )
-    session.execute_all(indexes.revert(Record.of(run), session.connection))
+    session.execute_all(indexes.revert(Record.of(run), renew(plan)))
     ledger = Ledger(plan.connection.alias)
     ledger.forget(run)
     before = ledger.current(plan)

@@ -6,18 +6,36 @@ from collections.abc import Iterable, Iterator
 
 from rehome.errors import MoveFailed, Refused
 from rehome.models import MoveRun, Phase
-from rehome.moves import state, steps
+from rehome.moves import both, state, steps
 from rehome.moves.steps import Action, Do, Held, Step, Whole
 from rehome.moves.way import Way
-from rehome.parts import aside, foreign_keys, grants, rows, standing_views, sync, views, writes
+from rehome.parts import (
+    aside,
+    enforcement,
+    foreign_keys,
+    grants,
+    indexes,
+    ledger_rights,
+    lives,
+    made,
+    next_keys,
+    project_triggers,
+    rows,
+    standing_views,
+    sync,
+    views,
+    writes,
+)
+from rehome.parts.standing_views import StandingView
 from rehome.plan import resolve
-from rehome.plan.plan import Plan
-from rehome.plan.record import Json, Record
+from rehome.plan.plan import Plan, TablePair
+from rehome.plan.record import Record
+from rehome.plan.resolve import renew
 from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Group
 from rehome.postgres.sql import Statement
 from rehome.postgres.tables import ForeignKey
-from rehome.preflight import retirement, tables
+from rehome.preflight import fates, leftovers, names, retirement, rights, tables, writers
 from rehome.verify import comparison, report
 
 
@@ -29,9 +47,9 @@ class Retiring(Way):
 
     again = "the command"
 
-    def validations(self, keys: Iterable[Json] | None) -> Iterator[Action]:
+    def validations(self, keys: Iterable[ForeignKey] | None) -> Iterator[Action]:
         """Validate the foreign keys that were added, as far as they are still there; blocks nobody."""
-        for key in map(foreign_keys.from_json, keys or ()):
+        for key in keys or ():
             yield dataclasses.replace(foreign_keys.validate(key), unless=functools.partial(self.is_gone, key))
         yield Do(lambda: self.advance(Phase(self.run.phase), self.record.keeping(unvalidated=None)))
 
@@ -50,34 +68,64 @@ class Retire(Retiring):
         super().__init__(plan, run if self.retired else retirement.check(plan, run))
 
     def go(self) -> None:
-        """Compare every row, then replace the old tables by views in one short transaction. After a failure nothing
-        has changed. Where the move is retired, repair its views, and do what a crash left undone.
+        """Compare every row, then replace the old tables by views in one short transaction. After a failure the move
+        is live as before. Where the move is retired, repair its views, and do what a crash left undone.
         """
         self.show("retired" if self.retired else "retiring", steps=1 if self.retired else 3)
         if not self.retired:
-            with self.progress.step("compare every row"):
-                self.refuse_unequal()
+            self.name(fates.Way.RETIRE)
         self.take(self.steps())
 
     def steps(self) -> Iterator[Step]:
         failed = "The move is retired."
         if self.retired:
             yield Held("Repair", "", failed, self.repair)
+            yield Step("Repair", "", failed, lambda: enforcement.repair(self.plan))
+            yield Whole("Labels", "", failed, self.settle_labels)
         else:
-            says = "replace the old tables by views"
-            yield Whole("Retire", says, "Nothing has been retired.", self.replace_by_views)
+            nothing = "Nothing has been retired."
+            yield Whole("Repair", "", nothing, self.renew_triggers)
+            yield Whole("Labels", "", nothing, self.settle_labels)
+            yield Step("Compare", "compare every row", nothing, lambda: [Do(self.refuse_unequal)])
+            yield Whole("Retire", "replace the old tables by views", nothing, self.replace_by_views)
         says = "views and foreign keys" if self.retired else "validate foreign keys"
         yield Step("Settle", says, failed, lambda: self.validations(self.record.unvalidated))
 
     def repair(self) -> Iterator[Action]:
-        if repaired := standing_views.repair(self.plan, self.record):
+        plan = self.plan
+        names.refuse_adopted(plan, made.of_retired(plan, self.record))
+        rights.refuse_strangers_code(plan)
+        others = [
+            *made.withdraw(plan, made.of_retired(plan, self.record)),
+            *next_keys.repair(plan, self.session, self.record),
+            *ledger_rights.repair(plan),
+        ]
+        if others:
+            yield Group(tuple(others))
+        if repaired := standing_views.repair(plan, self.record):
             yield Group(tuple(repaired))
             yield Do(lambda: self.advance(Phase.RETIRED, standing_views.to_keep_repaired(self.plan, self.record)))
+        if lives.find_defects(self.plan, self.record):
+            yield Group(tuple(lives.create(resolve.plan_of(self.plan, self.record, own_names=True))))
+
+    def renew_triggers(self) -> Iterator[Action]:
+        """As `migrate` does, where another version made them, or a role was granted something since.
+
+        Where one is missing it is not created: which one it is tells which side of rows that differ is the newer one.
+        """
+        repaired = both.repair(self.plan, self.record) if sync.state(self.plan) != "missing" else []
+        yield from repaired
+        if repaired:
+            yield Do(self.read_again)
+
+    def read_again(self) -> None:
+        self.plan = renew(self.plan)
 
     def refuse_unequal(self) -> None:
         found = report.verify(self.plan, self.session, self.record)
         self.ledger.record_verification(self.run, found.as_json())
-        if not found.ok:
+        # Triggers are put in order by the retirement itself.
+        if not dataclasses.replace(found, triggers=()).ok:
             raise Refused(
                 f"Verification of {self.plan} failed, and retiring its old table would hide what is wrong.",
                 f"Run `manage.py verifymoves {self.plan.move.target}`, which says what is wrong and how to cure it.",
@@ -89,20 +137,29 @@ class Retire(Retiring):
         keys = foreign_keys.read(plan)
         incoming = foreign_keys.to_sources(keys, plan)
         yield from locks.lock(steps.tables_of(plan), "ACCESS EXCLUSIVE")
+        renewed = renew(plan)
+        yield Do(lambda: retirement.check_sources(renewed))
         yield sync.require(plan)
+        yield from self.settle_labels(renewed, stays=False)
+        yield from project_triggers.repair(plan, self.record)
+        yield from project_triggers.retire(plan)
         yield from (foreign_keys.drop(key) for key in foreign_keys.of_sources(keys, plan))
         for key, end in foreign_keys.counterparts(incoming, plan):
             yield from foreign_keys.move(key, end) if end else ()
         yield from sync.drop_triggers(plan)
+        yield from writes.close(plan)
         yield from grants.carry(plan)
         yield from aside.put_away(plan)
+        yield from lives.create(plan)
         for pair in plan.pairs:
-            yield from views.create(pair, plan.search_path)
-        self.record = Record.of(self.run).keeping(
-            foreign_keys=tuple(map(foreign_keys.as_json, foreign_keys.of_sources(keys, plan))),
+            yield from views.create(pair, plan)
+        yield Do(lambda: self.try_writes(plan, self.record, views=True))
+        self.record = project_triggers.to_keep_retired(plan, Record.of(self.run)).keeping(
+            foreign_keys=tuple(map(foreign_keys.to_keep, foreign_keys.of_sources(keys, plan))),
             unvalidated=validated(*incoming),
         )
         yield Do(lambda: self.advance(Phase.RETIRED, self.record | self.to_keep()))
+        yield from aside.close(plan)
 
     def to_keep(self) -> Record:
         """What the undo and the verification need, once the views are there."""
@@ -124,7 +181,8 @@ class Unretire(Retiring):
     def __init__(self, plan: Plan, run: MoveRun | None) -> None:
         self.live = run is not None and run.phase == Phase.LIVE
         super().__init__(plan, run if self.live else retirement.check_retired(plan, run))
-        self.old = plan if self.live else resolve.plan_of(plan, self.run, own_names=True)
+        self.old = plan if self.live else resolve.plan_of(plan, self.record, own_names=True)
+        self.noted = lives.noted(self.old)
         self.session = steps.open_session(self.old)
 
     def go(self) -> None:
@@ -133,9 +191,18 @@ class Unretire(Retiring):
         After a failure the move is as retired as before. Where it is live already, do what a crash left undone.
         """
         if not self.live:
-            tables.refuse_moved_on(self.plan)
+            self.check()
         self.show("unretiring", steps=1 if self.live else 3)
+        if not self.live:
+            self.name(fates.Way.UNRETIRE)
         self.take(self.steps())
+
+    def check(self) -> None:
+        tables.refuse_moved_on(self.plan)
+        retirement.check_views(self.plan, self.old)
+        writers.refuse_unfit_owners(self.plan)
+        rights.refuse_strangers_code(self.old)
+        writers.refuse_lent_rights(self.old, views=[pair.source for pair in self.plan.pairs])
 
     def steps(self) -> Iterator[Step]:
         retired = "The move is still retired."
@@ -144,6 +211,10 @@ class Unretire(Retiring):
             says = "compare every row, replace the views by the old tables"
             yield Held("Unretire", says, retired, self.replace_by_tables)
         yield Step("Foreign keys", "foreign keys", "The move is live again.", self.revert_keys)
+
+    @property
+    def views(self) -> list[StandingView]:
+        return standing_views.find(self.plan, self.record)
 
     @property
     def afterwards(self) -> Plan:
@@ -157,26 +228,46 @@ class Unretire(Retiring):
 
     def fill(self) -> Iterator[Action]:
         """Beside everybody; what is written meanwhile follows when the tables change places."""
-        yield from refill(resolve.plan_of(self.plan, self.run, own_names=False))
+        aside = resolve.plan_of(self.plan, self.record, own_names=False)
+        for named, pair in zip(self.old.pairs, aside.pairs, strict=True):
+            yield rows.refill(pair, lives.is_as_it_was(named) if named in self.noted else sql.ALWAYS)
+        yield sql.check_now()
 
     def replace_by_tables(self) -> Iterator[Action]:
         """Who reads a view waits until the commit, who reads a target does not."""
+        yield Do(lambda: retirement.check_views(self.plan, self.old))
         yield Group(tuple(self.replace_views()))
-        yield from refill(self.old)
+        yield from map(lives.follow, self.noted)
+        yield from map(rows.refill, self.old.pairs)
+        # What is checked at the end of a transaction would forbid the ALTER TABLEs that follow.
+        yield sql.check_now()
+        yield Group(tuple(project_triggers.unretire(self.old, self.record)))
+        for pair in self.old.pairs:
+            yield from self.derive(pair) if pair.derived else ()
         yield Do(self.refuse_unequal)
         yield Group(tuple(sync.install(self.old)))
+        yield Group(tuple(lives.stop(self.noted)))
+        yield from self.settle_labels(self.old, stays=self.plan.move.identity == "retire")
         yield Do(self.record_back)
+
+    def derive(self, pair: TablePair) -> Iterator[Action]:
+        """Readers of the target wait as well, where what keeps its values unique has to be built again."""
+        query = rows.all_derived(pair).as_string()
+        dropped, built = indexes.unique_of_derived(pair, self.old)
+        changed = [*dropped, rows.derive(pair), sql.check_now(), *built]
+        yield Group(
+            tuple(changed),
+            unless=lambda: bool(catalog.value(self.plan.connection, query)),
+            note="only where values of the old table have changed",
+        )
 
     def replace_views(self) -> Iterator[Statement]:
         """The views are dropped before their targets are locked: a writer has them in this order too."""
-        stood = {str(pair.source): pair.source for pair in self.plan.pairs if pair.source.kind == "v"}
+        rights = {str(one.view): one.rights(self.plan.connection) for one in self.views}
         for pair in self.plan.pairs:
             yield from views.drop(pair)
         yield from locks.lock([pair.target for pair in self.plan.pairs], "SHARE ROW EXCLUSIVE")
-        yield from aside.revert(self.old)
-        for pair in self.old.pairs:
-            if view := stood.get(str(pair.source)):
-                yield from grants.change("TABLE", sql.name(view), pair.source.grants, view.grants)
+        yield from aside.revert(self.old, rights)
 
     def refuse_unequal(self) -> None:
         found = comparison.compare(self.old, self.session)
@@ -193,6 +284,7 @@ class Unretire(Retiring):
 
     def revert_keys(self) -> Iterator[Action]:
         """Each in a transaction of its own; until then the target's foreign keys speak for both tables."""
+        yield Group(tuple(lives.drop(self.old)))
         own, moved = self.own_keys(), self.moved_keys()
         for key in own:
             ours = str(key.end) in foreign_keys.source_names(self.old)
@@ -206,21 +298,15 @@ class Unretire(Retiring):
         yield Do(lambda: self.advance(Phase.LIVE, self.record.keeping(foreign_keys=None)))
 
     def own_keys(self) -> list[ForeignKey]:
-        return list(map(foreign_keys.from_json, self.record.foreign_keys or ()))
+        return list(self.record.foreign_keys or ())
 
     def moved_keys(self) -> list[ForeignKey]:
         return foreign_keys.moved_off(foreign_keys.read(self.old), self.old)
 
 
-def validated(*keys: ForeignKey) -> tuple[Json, ...]:
+def validated(*keys: ForeignKey) -> tuple[ForeignKey, ...]:
     """Of those that have been validated, what a run keeps until they are again."""
-    return tuple(foreign_keys.as_json(key) for key in keys if key.validated)
-
-
-def refill(plan: Plan) -> Iterator[Statement]:
-    yield from (rows.refill(pair) for pair in plan.pairs)
-    # What is checked at the end of a transaction would forbid the ALTER TABLEs that follow.
-    yield sql.check_now()
+    return tuple(foreign_keys.to_keep(key) for key in keys if key.validated)
 
 
 # ----- and for good
@@ -231,9 +317,13 @@ class Drop(Retiring):
 
     def __init__(self, plan: Plan, run: MoveRun | None) -> None:
         super().__init__(plan, retirement.check_retired(plan, run))
+        self.old = resolve.plan_of(plan, self.record, own_names=False)
+        self.session = steps.open_session(self.old)
 
     def go(self) -> None:
+        self.check()
         self.show("dropping", steps=1)
+        self.name(fates.Way.DROP, self.old)
         self.take(self.steps())
 
     def steps(self) -> Iterator[Step]:
@@ -241,13 +331,22 @@ class Drop(Retiring):
 
     def drop_aside(self) -> Iterator[Action]:
         """A sequence that the view's new rows are numbered by is the view's from now on."""
-        old = resolve.plan_of(self.plan, self.run, own_names=False)
+        old = self.old
+        yield Group(tuple(locks.lock([pair.source for pair in old.pairs], "ACCESS EXCLUSIVE")))
+        yield Do(self.check)
         statements = repaired = standing_views.repair(self.plan, self.record)
         for named, pair in zip(self.plan.pairs, old.pairs, strict=True):
             statements = [*statements, *views.keep_sequences(named.source, pair.source)]
-        dropped = [sql.drop_tables(pair.source for pair in old.pairs), *writes.forget(self.plan)]
+        dropped = [
+            *lives.drop(self.plan),
+            sql.drop_tables(pair.source for pair in old.pairs),
+            *writes.forget(self.plan),
+        ]
         yield Group((*statements, *dropped))
         yield Do(lambda: self.record_dropped(repaired=bool(repaired)))
+
+    def check(self) -> None:
+        leftovers.refuse(fates.Way.DROP, self.old, views=[pair.source for pair in self.plan.pairs])
 
     def record_dropped(self, *, repaired: bool) -> None:
         kept = standing_views.to_keep_repaired(self.plan, self.record) if repaired else self.record

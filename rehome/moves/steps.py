@@ -14,6 +14,7 @@ from rehome.plan.plan import Plan
 from rehome.postgres import waiting
 from rehome.postgres.session import Group, Session
 from rehome.postgres.sql import Statement
+from rehome.postgres.states import RETRIED, TOO_LONG, cure_of, state_of
 from rehome.postgres.tables import Table
 from rehome.terminal import Progress
 
@@ -159,12 +160,14 @@ def explained(plan: Plan, outcome: str, *, again: str = "the migration") -> Iter
 def describe(error: Exception, outcome: str, again: str) -> str:
     """PostgreSQL's error, or that it is gone, then `outcome`, and what to do."""
     cause = error.__cause__
-    state = getattr(cause, "sqlstate", None) or ""
+    state = state_of(error)
     if isinstance(cause, ObjectNotInPrerequisiteState) and cause.diag.message_hint:
         # What a fence says is whole sentences.
         return f"PostgreSQL refused: {cause.diag.message_primary} {outcome} {cause.diag.message_hint}"
-    if isinstance(error, (OperationalError, InterfaceError)) and state[:2] not in REFUSALS:
+    if isinstance(error, OperationalError | InterfaceError) and state[:2] not in REFUSALS and state not in TOO_LONG:
         return f"The connection was lost or the server failed: {one_line(error)}. {outcome} Run {again} again."
+    if state in RETRIED:
+        return f"PostgreSQL refused: {one_line(error)}. {outcome} {cure_of(error)}"
     return (
         f"PostgreSQL refused: {one_line(error)}. {outcome} "
         f"Correct the rows or the definition that it names, then run {again} again."

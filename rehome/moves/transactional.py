@@ -6,12 +6,24 @@ from rehome.models import MoveRun, Phase
 from rehome.moves import both, state, steps
 from rehome.moves.steps import Action, Do, Held, Now, Step, Whole
 from rehome.moves.way import NOTHING, Way
-from rehome.parts import foreign_keys, grants, identity, indexes, rows, sequences, sync
+from rehome.parts import (
+    enforcement,
+    foreign_keys,
+    grants,
+    identity,
+    indexes,
+    project_triggers,
+    revoked,
+    rows,
+    sequences,
+    sync,
+    writes,
+)
 from rehome.plan.plan import Plan
 from rehome.plan.resolve import renew
 from rehome.postgres import locks, sql
 from rehome.postgres.session import Group
-from rehome.preflight import checks, notices
+from rehome.preflight import checks, notices, writers
 from rehome.verify import comparison
 
 
@@ -22,7 +34,8 @@ class Transactional(Way):
         super().__init__(plan, run)
         self.fresh = run is None or not state.is_live(plan, run)
         if self.fresh:
-            self.record = indexes.to_keep(plan) | sequences.to_keep(plan)
+            kept = foreign_keys.to_keep_of(plan) | sequences.to_keep(plan)
+            self.record = kept | project_triggers.to_keep(plan)
 
     def steps(self) -> Iterator[Step]:
         yield from self.move() if self.fresh else self.repair()
@@ -40,13 +53,15 @@ class Transactional(Way):
             noticed = notices.find(self.plan)
         else:
             self.show("settling", steps=1)
+            for defect in revoked.find_defects(self.plan, self.record):
+                self.progress.note(f"{defect.text} {defect.cure}")
             self.take(self.repair())
         self.take(self.settle())
         for notice in noticed:
             self.progress.note(notice)
 
     def move(self) -> Iterator[Step]:
-        yield Step("Prepare", "drop the target's indexes and foreign keys", NOTHING, self.prepare)
+        yield Step("Prepare", "drop the target's foreign keys", NOTHING, self.prepare)
         copied = f"copy {', '.join(str(pair.source) for pair in self.plan.pairs)}"
         yield Held("Move", copied, NOTHING, self.copy)
 
@@ -54,7 +69,9 @@ class Transactional(Way):
         """What needs a lock that others would notice, or that a waiting writer who has read the source would hold: each
         group is a short transaction of its own.
         """
-        yield from indexes.put_away(self.plan)
+        yield from foreign_keys.put_away(self.plan)
+        if silenced := project_triggers.put_away(self.plan):
+            yield Group(tuple(silenced))
         if shared := sequences.share(self.plan):
             yield Group((*locks.lock(steps.tables_of(self.plan), "ACCESS EXCLUSIVE"), *shared))
 
@@ -63,6 +80,7 @@ class Transactional(Way):
         plan = self.plan
         yield Group(tuple(self.enter()))
         yield Do(lambda: checks.check_target_empty(plan))
+        yield from indexes.put_away(plan)
         yield from rows.copy_all(plan)
         yield Now("build indexes")
         yield from indexes.build(plan)
@@ -73,7 +91,10 @@ class Transactional(Way):
         yield Now("triggers, permissions")
         names = identity.read_identity(plan, self.session)
         # A cascade that one side alone had would leave its rows on the other. Django's own keys have none.
-        yield Group((*both.switch(plan, names), *foreign_keys.add_foreign_keys(plan, acting=True)))
+        yield Do(lambda: writers.refuse_lent_rights(plan, granting=True))
+        yield Group((*both.switch(plan, names, self.record), *foreign_keys.add_foreign_keys(plan, acting=True)))
+        yield Do(lambda: self.try_writes(plan, self.record))
+        yield from writes.restart(plan)
         yield Do(lambda: self.record_moved(names, compared[0].target_rows))
 
     def enter(self) -> Iterator[sql.Statement]:
@@ -85,12 +106,13 @@ class Transactional(Way):
         yield from sync.lower_fence(self.plan)
 
     def record_moved(self, names: identity.Identity | None, copied: int) -> None:
-        kept = grants.to_keep(self.plan) | identity.to_keep(names, self.session)
-        self.advance(Phase.MOVED, self.record | kept, rows=copied)
+        kept = grants.to_keep(self.plan) | self.to_keep_labels(names)
+        self.advance(Phase.MOVED, project_triggers.to_keep_live(self.plan, self.record) | kept, rows=copied)
 
     def repair(self) -> Iterator[Step]:
         failed = "The move is live; missing triggers or sequences could not be repaired."
-        yield Whole("Repair", "", failed, lambda: both.repair(self.plan))
+        yield Whole("Repair", "", failed, lambda: both.repair(self.plan, self.record))
+        yield Whole("Labels", "", failed, self.settle_labels)
 
     def settle(self) -> Iterator[Step]:
         settling = "The rows have been moved and both tables are in sync; only the settling is left."
@@ -105,8 +127,9 @@ class Transactional(Way):
         """
         plan = renew(self.plan)
         yield from indexes.vacuum(plan)
+        yield from enforcement.repair(plan)
         if self.fresh or self.run.phase == Phase.MOVED:
-            yield from foreign_keys.build(plan, self.record)
+            yield from foreign_keys.build(plan, self.record.dropped_keys)
         else:  # A later migration may have dropped one on purpose.
             yield from foreign_keys.validations(plan)
-        yield Do(lambda: self.advance(Phase.LIVE))
+        yield Do(lambda: self.advance(state.settled(self.plan)))

@@ -9,16 +9,22 @@ from django.db import DatabaseError, InterfaceError
 
 from rehome.errors import MoveFailed, RehomeError
 from rehome.models import MoveRun, Phase
-from rehome.moves import resume, steps
-from rehome.moves.steps import Step
-from rehome.parts import sync
+from rehome.moves import resume, state, steps
+from rehome.moves.steps import Action, Do, Step
+from rehome.parts import grants, identity, stranded, sync
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
+from rehome.plan.resolve import renew
+from rehome.preflight import fates, notices
 from rehome.terminal import Progress
+from rehome.verify import outcomes, probe
+from rehome.verify.probe import Trial
 
 NOTHING = "Nothing has been moved."
 NOTHING_BACK = "Nothing has been moved back."
+TRYING_S = 0.5
+"""How long writes are tried while others wait: roles whose turn has not come by then are left to `verifymoves`."""
 
 
 class Way(abc.ABC):
@@ -26,6 +32,8 @@ class Way(abc.ABC):
 
     again: ClassVar[str] = "the migration"
     """What to run again after a failure."""
+    stays: ClassVar[str] = ""
+    """What stays where a later step is undone."""
 
     def __init__(self, plan: Plan, run: MoveRun | None) -> None:
         self.plan = plan
@@ -37,6 +45,12 @@ class Way(abc.ABC):
         self.progress = Progress(str(plan), steps=0)
         self.stamps: object = None
         """Of the triggers, as they were when the rows were compared."""
+        self.untried: list[str] = []
+        """The roles as which no write could be tried, and why."""
+        self.faults: list[Trial] = []
+        """The writes that would fail after the step that was undone."""
+        self.refused: probe.Refused = frozenset()
+        """What the old tables refuse by themselves, as far as they were asked."""
 
     @property
     def run(self) -> MoveRun:
@@ -53,13 +67,44 @@ class Way(abc.ABC):
 
     def show(self, doing: str, *, steps: int, done: int = 0, note: str = "") -> None:
         title = f"{self.plan}: {doing}, database {self.plan.connection.alias!r}{note}"
-        self.progress = Progress(title, steps, done=done)
+        # A new database, such as that of a test run.
+        quiet = self.begun is None and state.has_no_rows(self.plan)
+        self.progress = Progress(title, steps, done=done, quiet=quiet)
+        for note in grants.find_gone(self.record, self.plan.connection):
+            self.progress.note(note)
+
+    def name(self, way: fates.Way, plan: Plan | None = None) -> None:
+        """What is left behind, before it is."""
+        for notice in notices.find(plan or self.plan, way):
+            self.progress.note(notice)
 
     def take(self, way: Iterable[Step]) -> None:
         """Run steps in order. A failure says where the rows are, and what to run again."""
         for step in way:
             with steps.explained(self.plan, step.outcome, again=self.again):
-                step.run(self.session, self.progress)
+                self.run_step(step)
+            while self.untried:
+                self.progress.note(self.untried.pop(0))
+
+    def run_step(self, step: Step) -> None:
+        """Once more, where the writes that it would make fail have failed before as well."""
+        try:
+            step.run(self.session, self.progress)
+        except MoveFailed:
+            self.refused = self.find_refused()
+            if not self.refused:
+                raise
+            self.progress.note("Some of these writes fail as it is, so they are no reason: this step is run again.")
+            step.run(self.session, self.progress)
+
+    def find_refused(self) -> probe.Refused:
+        """What the old tables themselves refuse, once the step that would have made them views is undone."""
+        if not self.faults or self.refused:
+            return frozenset()
+        refused, counted = probe.find_refused(renew(self.plan), self.session, {fault.role for fault in self.faults})
+        if self.begun:
+            self.ledger.record_probe(self.begun, counted)
+        return refused
 
     def begin(self, first: Iterable[Step]) -> None:
         """Record the run and run its first steps. After a failure, undo them if that can be done at once; else the next
@@ -83,8 +128,49 @@ class Way(abc.ABC):
         if sync.stamps(plan) != self.stamps:
             raise MoveFailed(
                 f"{plan}: a trigger was changed after the comparison began, so the tables may differ. This step is "
-                "undone. Run the migration again, which compares again."
+                f"undone.{self.stays} Run the migration again, which compares again."
             )
+
+    def try_writes(self, plan: Plan, record: Record, *, views: bool = False) -> None:
+        """Try a write of each kind as each role, and undo it; raises MoveFailed for what rehome would make fail."""
+        found = self.try_all(plan, record, views=views)
+        if found.failure and not plan.reversible:
+            with outcomes.undone(self.session):
+                self.session.execute_all(sync.drop_triggers(plan))
+                roles = {fault.role for fault in found.faults}
+                self.refused, _ = probe.find_refused(renew(plan), self.session, roles)
+            found = self.try_all(plan, record, views=views)
+        self.faults = found.faults if views else []
+        self.untried = [str(trial) for trial in found.untried if not trial.kind]
+        if found.failure:
+            raise MoveFailed(
+                f"{plan}: these writes would fail from now on: {found.failure} This step is "
+                f"undone.{self.stays} Correct what is named, or revoke a privilege that is not used; then run "
+                f"{self.again} again."
+            )
+
+    def try_all(self, plan: Plan, record: Record, *, views: bool) -> probe.Probe:
+        return probe.try_writes(renew(plan), self.session, record, views=views, within_s=TRYING_S, refused=self.refused)
+
+    def to_keep_labels(self, labels: identity.Identity | None) -> Record:
+        return identity.to_keep(labels, self.session, stays=self.plan.move.identity == "retire")
+
+    def settle_labels(self, plan: Plan | None = None, *, stays: bool | None = None) -> Iterator[Action]:
+        """Bring over what the other side's code has written under its own label; see `identity.settle`."""
+        self.ledger.refresh(self.run)  # A try that was rolled back has changed the object alone.
+        record, plan = Record.of(self.run), plan or self.plan
+        if stays in {None, record.label_stays} and not stranded.is_pending(plan, self.session, record):
+            return
+        labels = identity.read_identity(plan, self.session)
+        yield from identity.settle(labels, record, stays=stays)
+        yield Do(lambda: self.keep_labels(labels, record, stays=stays))
+
+    def keep_labels(self, labels: identity.Identity | None, record: Record, *, stays: bool | None) -> None:
+        settled = identity.to_keep_settled(labels, self.session, record, stays=stays)
+        self.record |= settled
+        self.record = self.record.keeping(label_stays=settled.label_stays)
+        self.advance(Phase(self.run.phase), self.record)
+        identity.forget_cached()
 
     def advance(self, phase: Phase, record: Record | None = None, *, rows: int | None = None) -> None:
         if record is not None:

@@ -10,10 +10,12 @@ import functools
 import json
 from collections.abc import Collection, Iterable, Iterator
 
+from rehome.errors import Refused
+from rehome.models import MoveRun
 from rehome.plan import record
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan, TablePair
-from rehome.plan.record import Definition, Json, Record
+from rehome.plan.record import Record
 from rehome.postgres import catalog, locks, sql
 from rehome.postgres.session import Group
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
@@ -30,20 +32,19 @@ def drop(key: ForeignKey) -> Statement:
 
 def add(key: ForeignKey) -> list[Statement]:
     """NOT VALID: enforced for every later write, and added without a look at the rows."""
-    comment = SQL("COMMENT ON CONSTRAINT {} ON {} IS {}").format(
-        Identifier(key.name), Identifier(key.schema, key.table), Literal(key.comment)
-    )
     added = sql.add_constraint(key.schema, key.table, key.name, key.definition, validate=False)
-    return [added, *([comment] if key.comment else [])]
+    return [added, *([comment_on(key, key.comment)] if key.comment else [])]
+
+
+def comment_on(key: ForeignKey, comment: str) -> Statement:
+    """None where `comment` is empty."""
+    return SQL("COMMENT ON CONSTRAINT {} ON {} IS {}").format(
+        Identifier(key.name), Identifier(key.schema, key.table), Literal(comment or None)
+    )
 
 
 def add_checked(key: ForeignKey) -> Statement:
     return sql.add_constraint(key.schema, key.table, key.name, key.definition)
-
-
-def definition_of(key: ForeignKey) -> Definition:
-    """As a run keeps it until it is built again."""
-    return key.schema, key.table, key.name, key.definition + ("" if key.validated else " NOT VALID")
 
 
 def validate(key: ForeignKey) -> Group:
@@ -58,8 +59,13 @@ def move(key: ForeignKey, end: End) -> list[Statement]:
 def with_end(key: ForeignKey, end: End) -> ForeignKey:
     """The same with another end; its comment tells where it belongs, if that is elsewhere."""
     home = home_of(key)
-    comment = ORIGIN + json.dumps([home.schema, home.table, home.columns]) if end != home else ""
+    comment = origin(home) if end != home else ""
     return dataclasses.replace(key, end=end, comment=comment)
+
+
+def origin(home: End) -> str:
+    """The comment of a key that leads elsewhere meanwhile."""
+    return ORIGIN + json.dumps([home.schema, home.table, home.columns])
 
 
 def origin_of(key: ForeignKey) -> End | None:
@@ -75,23 +81,30 @@ def home_of(key: ForeignKey) -> End:
     return origin_of(key) or key.end
 
 
-def as_json(key: ForeignKey) -> Json:
-    kept = {name: getattr(key, name) for name in ("schema", "table", "name", "head", "tail", "validated")}
-    return {**kept, "end": dataclasses.asdict(home_of(key)), "origin": None}
-
-
-def from_json(record: Json) -> ForeignKey:
-    kept = {name: value for name, value in record.items() if name != "origin"}
-    end = End(**{**record["end"], "columns": tuple(record["end"]["columns"])})
-    return ForeignKey(**{**kept, "end": end})
+def to_keep(key: ForeignKey) -> ForeignKey:
+    """As a run keeps it: with the end that it should have when nothing is retired."""
+    return dataclasses.replace(key, end=home_of(key))
 
 
 # ----- of the targets
 
 
+def put_away(plan: Plan) -> list[Statement]:
+    """Drop them; each statement is short and for a transaction of its own.
+
+    Dropping a foreign key takes ACCESS EXCLUSIVE on the table it points at as well: inside a long transaction no user
+    could log in until it ended.
+    """
+    return [drop(key) for key in of_targets(plan)]
+
+
+def to_keep_of(plan: Plan) -> Record:
+    return Record(dropped_keys=tuple(of_targets(plan)))
+
+
 def add_foreign_keys(plan: Plan, *, acting: bool) -> list[Statement]:
     """Those that delete or change rows of the target when what they point at goes, or the others."""
-    return [statement for key in of_targets(plan) if key.acts == acting for statement in add(key)]
+    return [statement for key in of_targets(plan) if key.terms.act == acting for statement in add(key)]
 
 
 def validations(plan: Plan) -> list[Group]:
@@ -102,17 +115,15 @@ def of_targets(plan: Plan) -> list[ForeignKey]:
     return [key for pair in plan.pairs for key in pair.target.foreign_keys]
 
 
-def build(plan: Plan, kept: Record) -> Iterator[Group]:
+def build(plan: Plan, keys: Iterable[ForeignKey]) -> Iterator[Group]:
     """Those that were put away: NOT VALID, one short transaction each, then validated, which blocks no other session.
     Safe to repeat after any crash.
     """
-    for schema, name, constraint, definition in kept.constraints:
-        if definition.startswith("FOREIGN KEY"):
-            table = find_target(plan, schema, name)
-            added = sql.add_constraint(schema, name, constraint, definition, validate=False)
-            there = functools.partial(has_constraint, table, constraint)
-            yield Group((*locks.lock([table], "SHARE ROW EXCLUSIVE"), added), unless=there)
-            yield Group((sql.validate(schema, name, constraint),), patient=True)
+    for key in keys:
+        table = find_target(plan, key.schema, key.table)
+        there = functools.partial(has_constraint, table, key.name)
+        yield Group((*locks.lock([table], "SHARE ROW EXCLUSIVE"), *add(key)), unless=there)
+        yield validate(key)
 
 
 def find_target(plan: Plan, schema: str, name: str) -> Table:
@@ -207,11 +218,35 @@ def new_ends(plan: Plan) -> dict[str, record.End]:
     }
 
 
+def strange_view(end: End, pointed_at: str, run: MoveRun) -> Refused:
+    return Refused(
+        f"{end}{pointed_at} is a view, and not of the table that {run.move} says.",
+        f"Make the view again with `manage.py retiremoves {run.move.partition(' -> ')[2]}`, or drop it.",
+    )
+
+
+def staying(plan: Plan, stay: Iterable[record.Place]) -> tuple[record.Place, ...]:
+    """Foreign keys that belong to the table that went in place: those which led to it then, and those which migrations
+    have led to its old name since.
+    """
+    led = moved_off((key for pair in plan.pairs for key in pair.target.incoming), plan)
+    return (*stay, *((key.schema, key.table, key.name) for key in led))
+
+
+def settle_at_home(plan: Plan) -> list[Statement]:
+    """Where the end of a key has its old name again, no comment has to tell of it."""
+    led = moved_off((key for pair in plan.pairs for key in pair.target.incoming), plan)
+    return [comment_on(key, "") for key in led]
+
+
 def at_its_end(key: ForeignKey, ledger: Ledger) -> ForeignKey:
     """A foreign key whose own end may have become a view meanwhile, with the end that it leads to by now."""
     table = catalog.read_table(ledger.connection, Identifier(key.end.schema, key.end.table).as_string())
     run = ledger.successor(str(key.end))
     if run is None or (table and table.kind != "v"):
         return key
-    end = Record.of(run).ends[str(key.end)]
+    end = Record.of(run).ends.get(str(key.end))
+    # What the run has kept of the columns is believed of the table alone that the view reads.
+    if end is None or (table and catalog.read_base(ledger.connection, table) != (end.schema, end.table)):
+        raise strange_view(key.end, f", which {key}.{key.name} points at,", run)
     return with_end(key, End(end.schema, end.table, tuple(end.columns[name] for name in key.end.columns)))

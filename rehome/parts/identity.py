@@ -11,12 +11,28 @@ from collections.abc import Iterable
 from django.apps import apps
 
 from rehome.parts import permissions
-from rehome.parts.content_types import CONTENT_TYPES, PERMISSIONS, Label, Pointer, Registry, by_label, read_registry
+from rehome.parts.content_types import PERMISSIONS, Label, Pointer, Registry, has_labels, read_registry
 from rehome.parts.triggers import standing
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
+from rehome.postgres import catalog
 from rehome.postgres.session import Session
-from rehome.postgres.sql import SQL, Identifier, Literal, Statement, check_now, columns, name, of, same
+from rehome.postgres.sql import (
+    EQUAL,
+    SQL,
+    Firing,
+    Identifier,
+    Literal,
+    Statement,
+    check_now,
+    columns,
+    leads_to,
+    name,
+    of,
+    present,
+    same,
+)
+from rehome.postgres.tables import Table
 
 ELSEWHERE = "rehome:elsewhere"
 """A model name that no app can have, for the moment in which two labels change places."""
@@ -33,6 +49,26 @@ class Identity:
     target_id: int | None
     target_permissions: frozenset[str]
     """Codenames that the target's row has."""
+    newest: int
+    """The largest id of a permission."""
+
+    @property
+    def both(self) -> bool:
+        """Whether there is a row for either label."""
+        return self.source_id is not None and self.target_id is not None
+
+    def can_settle(self, record: Record) -> bool:
+        """Whether what the move has left can be made the same under both labels: the other one may have been removed,
+        as by `remove_stale_contenttypes`.
+        """
+        return self.both or record.content_type in {self.source_id, self.target_id} - {None}
+
+    def until(self, record: Record) -> dict[str, int]:
+        """The largest ids of the record, of which those of earlier versions have none of a permission."""
+        return {PERMISSIONS: self.newest, **record.grants_until}
+
+    def row(self, label: Label) -> Statement:
+        return self.registry.by_label(label)
 
 
 def read_identity(plan: Plan, session: Session) -> Identity | None:
@@ -41,15 +77,23 @@ def read_identity(plan: Plan, session: Session) -> Identity | None:
         return None
     source, target = Label.of(plan.source_model), Label.of(plan.target_model)
     codenames = frozenset(permissions.codenames(session, registry, target))
-    return Identity(registry, source, target, find(session, source), find(session, target), codenames)
+    source_id, target_id = find(session, registry, source), find(session, registry, target)
+    newest = largest_id(registry.permissions, session) if registry.permissions else 0
+    return Identity(registry, source, target, source_id, target_id, codenames, newest)
 
 
-def carry(identity: Identity | None) -> list[Statement]:
-    """Forwards: the source's row takes the target's label. Nothing happens where the source has no row."""
+def read_known(plan: Plan, session: Session) -> Identity | None:
+    """The same; None also where neither model has a label yet, so that nothing is carried."""
+    return read_identity(plan, session) if has_labels(plan) else None
+
+
+def carry(identity: Identity | None, *, stays: bool = False) -> list[Statement]:
+    """Forwards: the source's row takes the target's label, unless it `stays`: then the target's gets what permissions
+    and grants it lacks, and nothing else. Nothing happens where the source has no row.
+    """
     if identity is None or identity.source_id is None:
         return []
     registry, source, target = identity.registry, identity.source, identity.target
-    old, new = by_label(source), by_label(target)
     return [
         *permissions.lock_grants(registry),
         *thaw(registry),
@@ -58,9 +102,7 @@ def carry(identity: Identity | None) -> list[Statement]:
         *permissions.copy_permissions(registry, target, source),
         *permissions.copy_grants(registry, target, source),
         *permissions.copy_grants(registry, source, target),
-        *follow(registry.type_pointers, SQL("SELECT {}, {}").format(new, old)),
-        *follow(registry.permission_pointers, permissions.paired(target, source)),
-        *exchange(identity),
+        *([] if stays else [*lead(identity, target, source), *exchange(identity)]),
         *freeze(registry),
     ]
 
@@ -75,55 +117,122 @@ def revert(identity: Identity | None, record: Record) -> list[Statement]:
         return []
     registry, source, target = identity.registry, identity.source, identity.target
     if identity.source_id is None:
-        return [rename(target, source), *permissions.rename_permissions(registry, by_label(source), target, source)]
-    old, new = by_label(source), by_label(target)
+        return [
+            rename(registry, target, source),
+            *permissions.rename_permissions(registry, registry.by_label(source), target, source),
+        ]
+    other, kept = (target, source) if record.label_stays else (source, target)
     return [
         *permissions.lock_grants(registry),
         *thaw(registry),
-        *permissions.copy_permissions(registry, source, target),
-        *permissions.merge_grants(registry, source, target, record.grants_until),
-        *follow(registry.type_pointers, SQL("SELECT {}, {}").format(old, new)),
-        *follow(registry.permission_pointers, permissions.paired(source, target)),
-        *exchange(identity),
-        *permissions.drop_grants(registry, by_label(target)),
+        *permissions.copy_permissions(registry, other, kept),
+        *permissions.merge_grants(registry, other, kept, identity.until(record)),
+        *lead(identity, other, kept),
+        *([] if record.label_stays else exchange(identity)),
+        *permissions.drop_grants(registry, registry.by_label(target)),
         *permissions.drop_permissions(registry, target, list(record.permissions_copied)),
         *(drop_row(registry, target) if record.content_type_created else []),
         *freeze(registry),
     ]
 
 
-def to_keep(identity: Identity | None, session: Session) -> Record:
+def settle(identity: Identity | None, record: Record, *, stays: bool | None = None) -> list[Statement]:
+    """While the move stands: what has come to the row that old code writes to, or new code where the source's label
+    `stays`, is brought over, and permissions and grants become the same on both. The labels change places where
+    `stays` says otherwise than the record: at the retirement of a move whose label stays until then, and at its undo.
+    """
+    if identity is None or not identity.can_settle(record):
+        return []
+    registry, source, target = identity.registry, identity.source, identity.target
+    stays = record.label_stays if stays is None else stays
+    other, kept = (target, source) if record.label_stays else (source, target)
+    exchanged = stays is not record.label_stays
+    return [
+        *permissions.lock_grants(registry),
+        *thaw(registry),
+        insert_row(registry, kept, other),
+        *(s for pair in ((source, target), (target, source)) for s in permissions.copy_permissions(registry, *pair)),
+        *(
+            statement
+            for pair in ((source, target), (target, source))
+            for statement in permissions.merge_grants(registry, *pair, identity.until(record))
+        ),
+        # What new code writes under its own label is its own as long as the source's stays.
+        *(lead(identity, other, kept) if exchanged or not stays else []),
+        *(exchange(identity) if exchanged else []),
+        *freeze(registry),
+    ]
+
+
+def lead(identity: Identity, origin: Label, destination: Label) -> list[Statement]:
+    """Whatever points at the one label, or at a permission of it, points at the other's from now on."""
+    registry = identity.registry
+    return [
+        *follow(registry.type_pointers, SQL("SELECT {}, {}").format(identity.row(origin), identity.row(destination))),
+        *follow_permissions(registry, origin, destination),
+    ]
+
+
+def to_keep(identity: Identity | None, session: Session, *, stays: bool = False) -> Record:
     """After `carry`, in its transaction: what `revert` and the verification need."""
     if identity is None or identity.source_id is None:
         return Record()
-    named_before = dict(permissions.renamed_codenames(identity.source, identity.target))
-    now = {named_before.get(code, code) for code in permissions.codenames(session, identity.registry, identity.source)}
+    other, kept = (identity.target, identity.source) if stays else (identity.source, identity.target)
+    named_before = dict(permissions.renamed_codenames(other, identity.target))
+    now = {named_before.get(code, code) for code in permissions.codenames(session, identity.registry, other)}
     return Record(
         content_type=identity.source_id,
         content_type_created=identity.target_id is None,
-        permissions=tuple(permissions.codenames(session, identity.registry, identity.target)),
+        label_stays=stays,
+        permissions=tuple(permissions.codenames(session, identity.registry, kept)),
         permissions_copied=tuple(sorted(now - identity.target_permissions)),
-        grants_until={
-            table.name: session.rows(SQL("SELECT coalesce(max(id), 0) FROM {}").format(name(table)))[0][0]
-            for table in (grants.table for grants in identity.registry.grant_tables)
-        },
+        grants_until=last_grants(identity, session),
     )
 
 
+def to_keep_settled(
+    identity: Identity | None, session: Session, record: Record, *, stays: bool | None = None
+) -> Record:
+    """The same after `settle`."""
+    if identity is None or not identity.can_settle(record):
+        return record
+    stays = record.label_stays if stays is None else stays
+    kept = identity.source if stays else identity.target
+    return record.keeping(
+        label_stays=stays,
+        permissions=tuple(permissions.codenames(session, identity.registry, kept)),
+        grants_until=last_grants(identity, session),
+    )
+
+
+def last_grants(identity: Identity, session: Session) -> dict[str, int]:
+    registry = identity.registry
+    tables = [*([registry.permissions] if registry.permissions else []), *(g.table for g in registry.grant_tables)]
+    return {table.name: largest_id(table, session) for table in tables}
+
+
+def largest_id(table: Table, session: Session) -> int:
+    query = SQL("SELECT coalesce(max(id), 0) FROM {}").format(name(table))
+    return int(catalog.value(session.connection, query.as_string()))
+
+
 def is_intact(plan: Plan, session: Session, record: Record) -> bool:
-    """Whether the target's label is still on the row that the move gave it, with the permissions it had,
-    and the source's label has the same permissions for old code.
+    """Whether the label is still on the row on which the move has left it, with the permissions it had, and the other
+    label has the same permissions for the other side's code.
     """
     identity = read_identity(plan, session)
     if identity is None or record.content_type is None:
         return True
-    if identity.target_id != record.content_type or identity.source_id is None:
+    stays = record.label_stays
+    kept, other = (identity.source, identity.target) if stays else (identity.target, identity.source)
+    kept_id, other_id = (identity.source_id, identity.target_id)[:: 1 if stays else -1]
+    if kept_id != record.content_type or other_id is None:
         return False
     expected = set(record.permissions)
-    renamed = dict(permissions.renamed_codenames(identity.target, identity.source))
-    return expected <= set(permissions.codenames(session, identity.registry, identity.target)) and {
+    renamed = dict(permissions.renamed_codenames(kept, other))
+    return expected <= set(permissions.codenames(session, identity.registry, kept)) and {
         renamed.get(code, code) for code in expected
-    } <= set(permissions.codenames(session, identity.registry, identity.source))
+    } <= set(permissions.codenames(session, identity.registry, other))
 
 
 def forget_cached() -> None:
@@ -132,28 +241,37 @@ def forget_cached() -> None:
         apps.get_model("contenttypes.ContentType").objects.clear_cache()
 
 
-def find(session: Session, label: Label) -> int | None:
+def find(session: Session, registry: Registry, label: Label) -> int | None:
     """The id of the label's content type."""
-    found = session.rows(SQL("SELECT id FROM {} WHERE {}").format(Identifier(CONTENT_TYPES), label.matches))
-    return found[0][0] if found else None
+    query = SQL("SELECT id FROM {} WHERE {}").format(name(registry.content_types), label.matches)
+    return next(iter(catalog.column(session.connection, query.as_string())), None)
 
 
 def insert_row(registry: Registry, origin: Label, destination: Label) -> Statement:
     """A row for `destination`, if there is none; the column `name` of old databases is taken from `origin`."""
     others = [c.name for c in registry.content_types.columns if c.name not in {"id", "app_label", "model"}]
-    return SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} ON CONFLICT (app_label, model) DO NOTHING").format(
-        Identifier(CONTENT_TYPES),
-        columns(["app_label", "model", *others]),
-        SQL(", ").join([Literal(destination.app), Literal(destination.model), *map(Identifier, others)]),
-        Identifier(CONTENT_TYPES),
-        origin.matches,
+    query = SQL("INSERT INTO {table} ({}) SELECT {} FROM {table} WHERE {} ON CONFLICT (app_label, model) DO NOTHING")
+    return Firing(
+        query.format(
+            columns(["app_label", "model", *others]),
+            SQL(", ").join([Literal(destination.app), Literal(destination.model), *map(Identifier, others)]),
+            origin.matches,
+            table=name(registry.content_types),
+        )
     )
+
+
+def follow_permissions(registry: Registry, origin: Label, destination: Label) -> list[Statement]:
+    """Where the database has permissions at all."""
+    pointers = registry.permission_pointers
+    return follow(pointers, permissions.paired(registry, origin, destination)) if pointers else []
 
 
 def follow(pointers: Iterable[Pointer], pairs: Statement) -> list[Statement]:
     """Log entries, tags and other rows that point at the first of a pair point at the second from now on.
 
-    Where that would make two rows collide that are the same but for their primary key, one is enough.
+    Where that would make two rows collide that are the same but for their primary key, one is enough: what points at
+    the other one points at it.
     """
     statements: list[Statement] = []
     for pointer in pointers:
@@ -162,22 +280,41 @@ def follow(pointers: Iterable[Pointer], pairs: Statement) -> list[Statement]:
             "place": name(pointer.table),
             "column": Identifier(pointer.column),
             "pairs": pairs,
-            "same": same(*rest),
+            "equal": EQUAL,
         }
         if pointer.unique:
-            statements.append(
-                SQL(
-                    "DELETE FROM {place} AS moving USING ({pairs}) AS pair (origin, destination), {place} AS there "
-                    "WHERE moving.{column} = pair.origin AND there.{column} = pair.destination AND {same}"
-                ).format(**parts)
-            )
+            both = SQL(
+                "({pairs}) AS pair (origin, destination), {place} AS there "
+                "WHERE moving.{column} {equal} pair.origin AND there.{column} {equal} pair.destination "
+                "AND {same} AND ({collide})"
+            ).format(same=same(*rest), collide=SQL(" OR ").join(map(has_values, pointer.unique)), **parts)
+            statements += [
+                SQL("UPDATE {} AS pointing SET {} FROM {} AS moving, {} AND {}").format(
+                    Identifier(key.schema, key.table),
+                    SQL(", ").join(
+                        SQL("{} = {}").format(Identifier(here), Identifier("there", end))
+                        for here, end in zip(key.columns, key.end.columns, strict=True)
+                    ),
+                    name(pointer.table),
+                    both,
+                    leads_to(key, "pointing", "moving"),
+                )
+                for key in pointer.incoming
+            ]
+            statements.append(SQL("DELETE FROM {} AS moving USING {}").format(name(pointer.table), both))
         statements.append(
             SQL(
                 "UPDATE {place} AS moving SET {column} = pair.destination "
-                "FROM ({pairs}) AS pair (origin, destination) WHERE moving.{column} = pair.origin"
+                "FROM ({pairs}) AS pair (origin, destination) WHERE moving.{column} {equal} pair.origin"
             ).format(**parts)
         )
-    return statements
+    return list(map(Firing, statements))
+
+
+def has_values(unique: Iterable[str]) -> Statement:
+    """Whether row `moving` has a value in each of these columns."""
+    names = list(unique)
+    return present(names, "moving") if names else SQL("true")
 
 
 def thaw(registry: Registry) -> list[Statement]:
@@ -199,15 +336,14 @@ def switch_fences(registry: Registry, change: str) -> list[Statement]:
 
 
 def drop_row(registry: Registry, label: Label) -> list[Statement]:
-    owned = [SQL("DELETE FROM {} WHERE content_type_id = {}").format(Identifier(PERMISSIONS), by_label(label))]
-    row = SQL("DELETE FROM {} WHERE {}").format(Identifier(CONTENT_TYPES), label.matches)
-    return [*(owned if registry.permissions else []), row]
+    row = SQL("DELETE FROM {} WHERE {}").format(name(registry.content_types), label.matches)
+    return [*permissions.drop_all(registry, label), Firing(row)]
 
 
-def rename(origin: Label, destination: Label) -> Statement:
-    return SQL("UPDATE {} SET app_label = {}, model = {} WHERE {}").format(
-        Identifier(CONTENT_TYPES), Literal(destination.app), Literal(destination.model), origin.matches
-    )
+def rename(registry: Registry, origin: Label, destination: Label) -> Statement:
+    query = SQL("UPDATE {} SET app_label = {}, model = {} WHERE {}")
+    labels = Literal(destination.app), Literal(destination.model)
+    return Firing(query.format(name(registry.content_types), *labels, origin.matches))
 
 
 def exchange(identity: Identity) -> list[Statement]:
@@ -215,9 +351,9 @@ def exchange(identity: Identity) -> list[Statement]:
     registry, source, target = identity.registry, identity.source, identity.target
     elsewhere = Label(target.app, ELSEWHERE, target.verbose_name)
     return [
-        rename(target, elsewhere),
-        rename(source, target),
-        rename(elsewhere, source),
-        *permissions.rename_permissions(registry, by_label(target), source, target),
-        *permissions.rename_permissions(registry, by_label(source), target, source),
+        rename(registry, target, elsewhere),
+        rename(registry, source, target),
+        rename(registry, elsewhere, source),
+        *permissions.rename_permissions(registry, registry.by_label(target), source, target),
+        *permissions.rename_permissions(registry, registry.by_label(source), target, source),
     ]

@@ -1,45 +1,47 @@
 """The rows themselves: puts the target's indexes away, copies in bulk, builds them again, empties the target."""
 
 import functools
-import re
 from collections.abc import Iterator
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-
 from rehome.parts import foreign_keys
-from rehome.plan.plan import Plan
+from rehome.parts.project_triggers import has_word
+from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Record
 from rehome.postgres import catalog, locks, sql
-from rehome.postgres.session import Group, Session
+from rehome.postgres.session import Group
 from rehome.postgres.sql import SQL, Identifier, Statement
-from rehome.postgres.tables import Constraint, Index, Table
+from rehome.postgres.tables import ColumnIndex, Constraint, ForeignKey, Index, Table
 
 
-def put_away(plan: Plan, *, beside_writers: bool = False) -> list[Statement]:
-    """Drop what a bulk copy pays for row by row; each statement is short and for a transaction of its own.
+def put_away(plan: Plan) -> list[Statement]:
+    """Drop what a bulk copy pays for row by row, in the transaction of the copy, which builds it again: see `build`."""
+    dropped = [sql.drop_constraint(table.schema, table.name, c.name) for table, c in rebuilt_constraints(plan)]
+    return dropped + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
 
-    Dropping a foreign key takes ACCESS EXCLUSIVE on the table it points at as well: inside the long
-    transaction no user could log in until it ended.
+
+def put_away_beside_writers(record: Record, plan: Plan) -> list[Statement]:
+    """Drop what `to_keep` has kept; each statement is short and for a transaction of its own."""
+    return [
+        sql.drop_constraint(index.schema, index.table, index.name)
+        if index.constraint
+        else sql.drop_index(foreign_keys.find_target(plan, index.schema, index.table), index.name)
+        for index in record.dropped_indexes
+    ]
+
+
+def to_keep(plan: Plan) -> Record:
+    """The facts of what `put_away_beside_writers` drops: indexes and unique constraints over columns alone. Others
+    stay, for no facts say an expression, and are paid for row by row.
     """
-    keys = [foreign_keys.drop(key) for key in foreign_keys.of_targets(plan)]
-    constraints = rebuilt_constraints(plan, beside_writers=beside_writers)
-    dropped = [sql.drop_constraint(table.schema, table.name, c.name) for table, c in constraints]
-    return keys + dropped + [sql.drop_index(table, index.name) for table, index in rebuilt_indexes(plan)]
-
-
-def to_keep(plan: Plan, *, beside_writers: bool = False) -> Record:
-    """The definitions of everything that `put_away` drops; a foreign key after what it points at."""
-    constraints = rebuilt_constraints(plan, beside_writers=beside_writers)
-    keys = map(foreign_keys.definition_of, foreign_keys.of_targets(plan))
+    wanted = {(table.oid, c.name) for table, c in rebuilt_constraints(plan, beside_writers=True)}
+    wanted |= {(table.oid, index.name) for table, index in rebuilt_indexes(plan)}
     return Record(
-        constraints=(*((t.schema, t.name, c.name, c.definition) for t, c in constraints), *keys),
-        indexes=tuple((t.schema, t.name, i.name, i.definition) for t, i in rebuilt_indexes(plan)),
-        unique_indexes=tuple(
-            (t.schema, t.name, c.name, definition)
-            for t, c in constraints
-            if beside_writers
-            for ((definition, _),) in [catalog.read_index(plan.connection, t, c.name)]
-        ),
+        dropped_indexes=tuple(
+            index
+            for pair in plan.pairs
+            for name, index in catalog.read_column_indexes(plan.connection, pair.target).items()
+            if (pair.target.oid, name) in wanted
+        )
     )
 
 
@@ -58,20 +60,26 @@ def rebuilt_constraints(plan: Plan, *, beside_writers: bool = False) -> list[tup
     ]
 
 
-def revert(record: Record, connection: BaseDatabaseWrapper) -> list[Statement]:
-    """Build what is missing of what `put_away` dropped, from the record that `to_keep` made; safe to repeat.
+def revert(record: Record, plan: Plan) -> list[Statement]:
+    """Build what is missing of what was put away, from the record; safe to repeat. Foreign keys are last.
 
     What still stands is left alone: to drop it again would wait for the very lock that was not granted.
     """
-    indexes = [sql.SQL(d) for schema, table, name, d in record.indexes if lacks(schema, table, name, connection)]
-    missing = [(s, t, name, d) for s, t, name, d in record.constraints if lacks(s, t, name, connection)]
-    return [*indexes, *(sql.add_constraint(*constraint) for constraint in missing)]
+    indexes = [statement for index in record.dropped_indexes for statement in rebuild(index, plan)]
+    keys = [key for key in record.dropped_keys if lacks(key, plan)]
+    return [*indexes, *(foreign_keys.add_checked(key) if key.validated else foreign_keys.add(key)[0] for key in keys)]
 
 
-def lacks(schema: str, table: str, name: str, connection: BaseDatabaseWrapper) -> bool:
-    """Whether the table is there, and its constraint or index of this name is not."""
-    found = catalog.read_table(connection, sql.Identifier(schema, table).as_string())
-    return found is not None and name not in {c.name for c in found.all_constraints} | {i.name for i in found.indexes}
+def rebuild(index: ColumnIndex, plan: Plan) -> list[Statement]:
+    """What is missing of an index and of the constraint that it bears."""
+    table = foreign_keys.find_target(plan, index.schema, index.table)
+    stands = index.name in {part.name for part in table.indexes} | {c.name for c in table.constraints}
+    borne = not index.constraint or foreign_keys.has_constraint(table, index.name)
+    return [*([] if stands else [sql.create_index(index)]), *([] if borne else [add_constraint(index)])]
+
+
+def lacks(key: ForeignKey, plan: Plan) -> bool:
+    return not foreign_keys.has_constraint(foreign_keys.find_target(plan, key.schema, key.table), key.name)
 
 
 def rebuilt_indexes(plan: Plan) -> list[tuple[Table, Index]]:
@@ -89,6 +97,24 @@ def build(plan: Plan) -> list[Statement]:
     return constraints + [sql.SQL(index.definition) for _, index in rebuilt_indexes(plan)]
 
 
+def unique_of_derived(pair: TablePair, plan: Plan) -> tuple[list[Statement], list[Statement]]:
+    """Statements that drop what checks at each row that columns of the target are unique which belong to the source,
+    and those that build it again: values that have changed places would collide.
+    """
+    columns = [assignment.column.name for assignment in pair.derived]
+
+    def checks(part: Constraint | Index) -> bool:
+        return is_free(part, plan) and any(has_word(column, part.definition) for column in columns)
+
+    table = pair.target
+    constraints = [c for c in table.constraints if c.kind in "ux" and not c.deferrable and checks(c)]
+    found = [index for index in table.indexes if index.unique and checks(index)]
+    dropped = [sql.drop_constraint(table.schema, table.name, c.name) for c in constraints]
+    dropped += [sql.drop_index(table, index.name) for index in found]
+    built = [sql.add_constraint(table.schema, table.name, c.name, c.definition) for c in constraints]
+    return dropped, [*built, *(SQL(index.definition) for index in found)]
+
+
 def vacuum(plan: Plan) -> list[Group]:
     """What autovacuum would do for so many new rows, before the first queries need it; outside transactions."""
     return [Group((sql.vacuum(pair.target),), alone=True) for pair in plan.pairs]
@@ -96,42 +122,44 @@ def vacuum(plan: Plan) -> list[Group]:
 
 def build_beside_writers(plan: Plan, record: Record) -> Iterator[Group]:
     """Each index concurrently, then each unique constraint on top of its index. Safe to repeat after any crash."""
-    for table, name, definition in wanted_indexes(plan, record):
-        yield from build_index(table, name, definition, plan.connection)
-    for schema, bearer_name, name, _ in record.unique_indexes:
-        bearer = foreign_keys.find_target(plan, schema, bearer_name)
-        yield Group(
-            (*locks.lock([bearer], "ACCESS EXCLUSIVE"), add_unique(bearer, name)),
-            unless=functools.partial(foreign_keys.has_constraint, bearer, name),
-        )
+    for index in record.dropped_indexes:
+        yield from build_index(index, plan)
+    for index in record.dropped_indexes:
+        if index.constraint:
+            bearer = foreign_keys.find_target(plan, index.schema, index.table)
+            yield Group(
+                (*locks.lock([bearer], "ACCESS EXCLUSIVE"), add_constraint(index)),
+                unless=functools.partial(foreign_keys.has_constraint, bearer, index.name),
+            )
 
 
-def build_index(table: Table, name: str, definition: str, connection: BaseDatabaseWrapper) -> Iterator[Group]:
+def build_index(index: ColumnIndex, plan: Plan) -> Iterator[Group]:
     """Concurrently. An index that a failed build left is dropped first."""
-    read = functools.partial(catalog.read_index, connection, table, name)
-    if any(not valid for _, valid in read()):
-        yield Group([SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(table.schema, name))], alone=True)
-    concurrent = re.sub(r"^(CREATE (?:UNIQUE )?INDEX) ", r"\1 CONCURRENTLY ", definition)
-    yield Group([SQL(concurrent)], alone=True, unless=lambda: any(valid for _, valid in read()))
+    table = foreign_keys.find_target(plan, index.schema, index.table)
+    read = functools.partial(catalog.read_validity, plan.connection, table, index.name)
+    if read() is False:
+        dropped = SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(index.schema, index.name))
+        yield Group([dropped], alone=True)
+    yield Group([sql.create_index(index, concurrently=True)], alone=True, unless=lambda: read() is True)
 
 
-def wanted_indexes(plan: Plan, record: Record) -> Iterator[tuple[Table, str, str]]:
-    """(table, name, CREATE INDEX) of what was put away: plain indexes, and those of unique constraints."""
-    for schema, table, name, definition in [*record.indexes, *record.unique_indexes]:
-        yield foreign_keys.find_target(plan, schema, table), name, definition
-
-
-def invalid_indexes(plan: Plan, record: Record, session: Session) -> list[Statement]:
+def invalid_indexes(plan: Plan, record: Record) -> list[Statement]:
     """Drop what an interrupted build left, for `revert` takes every index that it finds for a whole one."""
     return [
-        SQL("DROP INDEX {}").format(Identifier(table.schema, name))
-        for table, name, _ in wanted_indexes(plan, record)
-        for _, valid in catalog.read_index(session.connection, table, name)
-        if not valid
+        SQL("DROP INDEX {}").format(Identifier(index.schema, index.name))
+        for index in record.dropped_indexes
+        for table in [foreign_keys.find_target(plan, index.schema, index.table)]
+        if catalog.read_validity(plan.connection, table, index.name) is False
     ]
 
 
-def add_unique(table: Table, name: str) -> Statement:
-    return SQL("ALTER TABLE {} ADD CONSTRAINT {} UNIQUE USING INDEX {}").format(
-        sql.name(table), Identifier(name), Identifier(name)
+def add_constraint(index: ColumnIndex) -> Statement:
+    """The one that the index of its name bears."""
+    timing = (" DEFERRABLE" if index.deferrable else "") + (" INITIALLY DEFERRED" if index.deferred else "")
+    return SQL("ALTER TABLE {} ADD CONSTRAINT {} {} USING INDEX {}{}").format(
+        Identifier(index.schema, index.table),
+        Identifier(index.name),
+        SQL(index.constraint),
+        Identifier(index.name),
+        SQL(timing),
     )

@@ -24,6 +24,8 @@ Found = TypeVar("Found", Constraint, ForeignKey, Index)
 @dataclasses.dataclass(frozen=True)
 class Counterparts:
     renaming: Renaming
+    defaults: tuple[tuple[Part, Part], ...]
+    """Those that change, before and after."""
     lacking: tuple[str, ...]
     """Statements that would add to the source what only the twin has."""
     own: tuple[str, ...]
@@ -53,11 +55,11 @@ def find(pair: TablePair, source: Anatomy, twin: Anatomy, targets: Targets) -> C
             columns=columns,
             constraints=renamed(constraints) | renamed(keys) | not_nulls,
             indexes=renamed(indexes),
-            keys=find_keys(source.table, twin.table, columns),
-            foreign_keys=tuple((as_part(before), as_part(after)) for before, after in replaced),
-            defaults=tuple(find_defaults(source.table, twin.table, columns)),
+            keys=find_keys(source.table, twin.table, columns, widths=pair.width_is_free),
+            foreign_keys=tuple(replaced),
             comments=tuple(find_comments(source, twin, columns)),
         ),
+        defaults=tuple(find_defaults(source.table, twin.table, columns)),
         lacking=(
             *(add(c, source.table, back) for c in constraints.lacking),
             *(add(key, source.table, back) for key in keys.lacking if key not in come),
@@ -76,17 +78,22 @@ def find(pair: TablePair, source: Anatomy, twin: Anatomy, targets: Targets) -> C
 
 def find_columns(pair: TablePair) -> dict[str, str]:
     """The source's columns by the names that they get; a generated one keeps its name."""
-    plain = {source.name: target.name for source, target in pair.plain_columns}
+    derived = {assignment.column.name for assignment in pair.derived}
+    plain = {source.name: target.name for source, target in pair.plain_columns if target.name not in derived}
     return plain | {c.name: c.name for c in pair.source.columns if c.generated and pair.target.has_column(c.name)}
 
 
-def find_keys(source: Table, twin: Table, columns: Columns) -> dict[str, tuple[Key, Key]]:
-    """Afterwards a key is numbered as before, under the name of the twin's sequence and of the twin's kind."""
+def find_keys(source: Table, twin: Table, columns: Columns, *, widths: bool) -> dict[str, tuple[Key, Key]]:
+    """Afterwards a key is numbered as before, under the name of the twin's sequence and of the twin's kind. With
+    `widths`, it keeps its own.
+    """
     keys = {}
     for name, sequence in source.sequences.items():
         other = twin.sequences.get(columns.get(name, ""))
         if other is None:
             continue
+        if widths:
+            other = dataclasses.replace(other, type=sequence.type)
         before, kind = Key(source.column(name).identity, sequence), twin.column(columns[name]).identity
         # A default needs a right to its sequence for each role that inserts, and an identity does not.
         asked = before.identity and not kind
@@ -98,14 +105,17 @@ def find_keys(source: Table, twin: Table, columns: Columns) -> dict[str, tuple[K
 
 
 def find_defaults(source: Table, twin: Table, columns: Columns) -> Iterable[tuple[Part, Part]]:
+    """Those that change."""
     for old, new in columns.items():
-        if old not in source.sequences and not source.column(old).generated:
-            yield Part(old, source.column(old).default), Part(new, twin.column(new).default)
+        before, after = Part(old, source.column(old).default), Part(new, twin.column(new).default)
+        if before.text != after.text and old not in source.sequences and not source.column(old).generated:
+            yield before, after
 
 
 def find_comments(source: Anatomy, twin: Anatomy, columns: Columns) -> Iterable[tuple[Part, Part]]:
     for old, new in {"": "", **columns}.items():
-        yield Part(old, source.comments.get(old)), Part(new, twin.comments.get(new))
+        own = source.comments.get(old)
+        yield Part(old, own), Part(new, twin.comments.get(new, own))
 
 
 # ----- constraints and indexes
@@ -151,10 +161,6 @@ def find_replaced(found: Match[ForeignKey], columns: Columns) -> list[tuple[Fore
     return replaced
 
 
-def as_part(key: ForeignKey) -> Part:
-    return Part(key.name, key.definition)
-
-
 def shape_of(part: Constraint | ForeignKey | Index, columns: Columns, targets: Targets) -> object:
     """What a part says but for its name, in the twin's names."""
     if isinstance(part, Constraint):
@@ -163,7 +169,7 @@ def shape_of(part: Constraint | ForeignKey | Index, columns: Columns, targets: T
         return part.unique, translate(method(part), columns)
     place, there = targets.get(part.referenced_oid, (str(part.end), {}))
     ends = tuple(map(columns.get, part.columns)), tuple(there.get(column, column) for column in part.end.columns)
-    return place, ends, translate(part.tail, columns)
+    return place, ends, translate(str(part.terms), columns)
 
 
 def method(index: Index) -> str:
@@ -184,13 +190,33 @@ def translate(definition: str, columns: Columns) -> str:
     return TOKENS.sub(other, definition)
 
 
+def with_width(pair: TablePair, twin: Anatomy) -> Anatomy:
+    """The twin as the table will be: with the width of the source's key, where any serves."""
+    if not pair.width_is_free:
+        return twin
+    ((here, there),) = pair.forward.key
+    own = pair.source.column(here)
+    changed = [
+        dataclasses.replace(column, type=own.type, base_type=own.base_type) if column.name == there else column
+        for column in twin.table.columns
+    ]
+    return dataclasses.replace(twin, table=dataclasses.replace(twin.table, columns=tuple(changed)))
+
+
 def add(constraint: Constraint | ForeignKey, table: Table, columns: Columns) -> str:
     if isinstance(constraint, ForeignKey):
-        head, tail = translate(constraint.head, columns), translate(constraint.tail, columns)
-        definition = dataclasses.replace(constraint, head=head, tail=tail).definition
+        definition = with_columns(constraint, columns).definition
     else:
         definition = translate(constraint.definition, columns)
     return f"ALTER TABLE {Identifier(table.schema, table.name).as_string()} ADD {definition}"
+
+
+def with_columns(key: ForeignKey, columns: Columns) -> ForeignKey:
+    """The same over columns of other names."""
+    own, set_columns = (
+        tuple(columns.get(name, name) for name in names) for names in (key.columns, key.terms.set_columns)
+    )
+    return dataclasses.replace(key, columns=own, terms=dataclasses.replace(key.terms, set_columns=set_columns))
 
 
 def build(index: Index, table: Table, columns: Columns) -> str:

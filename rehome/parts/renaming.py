@@ -1,9 +1,8 @@
 """How a table gets the names that its empty twin has, and its own again: the SQL, from a Renaming alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from rehome.parts import sequences
-from rehome.parts.grants import change
+from rehome.parts import grants, sequences
 from rehome.plan.renaming import Key, Part, Renaming
 from rehome.postgres import sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
@@ -16,7 +15,7 @@ ASIDE = "rehome_aside"
 # ----- SQL
 
 
-def rename(renaming: Renaming) -> list[Statement]:
+def rename(renaming: Renaming, defaults: Iterable[Part]) -> list[Statement]:
     """All but the foreign keys that point elsewhere afterwards, which go here and come with `add_foreign_keys`."""
     before, place = (Identifier(renaming.schema, table) for table in renaming.table)
     table = SQL("ALTER TABLE {}").format(place)
@@ -30,7 +29,7 @@ def rename(renaming: Renaming) -> list[Statement]:
             for old, new in in_turn(renaming.indexes)
         ),
         *(statement for column in renaming.keys for statement in change_key(renaming, column, place)),
-        *(set_default(place, after) for before, after in renaming.defaults if before.text != after.text),
+        *(set_default(place, default) for default in defaults),
         *(comment(place, after) for before, after in renaming.comments if before.text != after.text),
     ]
 
@@ -49,7 +48,7 @@ def rename_each(what: Statement, names: Mapping[str, str]) -> list[Statement]:
 def add_foreign_keys(renaming: Renaming) -> list[Statement]:
     """NOT VALID: enforced for every later write, and added without a look at the rows."""
     return [
-        sql.add_constraint(renaming.schema, renaming.table[1], key.name, str(key.text), validate=False)
+        sql.add_constraint(renaming.schema, renaming.table[1], key.name, key.definition, validate=False)
         for _, key in renaming.foreign_keys
     ]
 
@@ -81,7 +80,7 @@ def change_key(renaming: Renaming, column: str, place: Statement) -> list[Statem
     return [
         *([sql.alter_column(place, name, kind)] if before.identity != after.identity else []),
         *([renamed] if before.sequence.name != after.sequence.name else []),
-        *change("SEQUENCE", sql.name(after.sequence), before.sequence.grants, after.sequence.grants),
+        *grants.change("SEQUENCE", sql.name(after.sequence), before.sequence.grants, after.sequence.grants),
     ]
 
 
@@ -101,4 +100,4 @@ def convert(renaming: Renaming, column: str, before: Sequence, after: Key) -> li
         sql.alter_column(place, column, "DROP IDENTITY"),
         sequences.number_by(place, column, new),
     ]
-    return [*(identity if after.identity else serial), *sequences.grant_all(new, new.grants)]
+    return [*(identity if after.identity else serial), *grants.exactly("SEQUENCE", sql.name(new), new.grants)]

@@ -1,12 +1,15 @@
 """Both tables draw their keys from one sequence while both live, and each gets its own kind of column back."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 
-from rehome.parts.grants import grant
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rehome.parts import grants
 from rehome.plan.plan import Assignment, Plan, TablePair
 from rehome.plan.record import Numbered, Record, SharedSequence
-from rehome.postgres import sql
+from rehome.postgres import catalog, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, alter_column, largest_key, name, regclass
 from rehome.postgres.tables import LARGEST, Grant, Sequence, Table
@@ -40,13 +43,14 @@ def share(plan: Plan) -> list[Statement]:
         source_column, source, target_column, target = pair.shared_sequence
         shared, table = named_after(target, source), name(pair.target)
         identity = pair.target.column(target_column).identity
+        granted = usage(pair, identity=has_identity(pair))
         statements += [
             alter_column(table, target_column, "DROP IDENTITY" if identity else "DROP DEFAULT"),
             *([] if identity else [drop_sequence(shared)]),
             *create(shared, pair.target.owner, pair.target.schema, pair.target.name, target_column),
             continue_from(shared, source, pair.source, source_column),
             number_by(table, target_column, shared),
-            *grant_all(shared, [*source.grants, *target.grants, *usage(pair)]),
+            *grants.exactly("SEQUENCE", name(shared), [*source.grants, *target.grants, *granted]),
             *draw_from(shared, pair.source, source_column),
         ]
     return statements
@@ -60,13 +64,18 @@ def named_after(other: Sequence, own: Sequence) -> Sequence:
     )
 
 
-def usage(pair: TablePair) -> list[Grant]:
-    """A right to the sequence for each role that may insert: an identity column asks for none, a default does."""
-    inserters = {pair.source.owner} - {pair.target.owner}
-    if any(pair.source.column(here).identity or pair.target.column(there).identity for here, there in pair.forward.key):
+def usage(pair: TablePair, *, identity: bool) -> list[Grant]:
+    """A right to the sequence for each role that may insert: an identity column asked for none, a default does."""
+    inserters = {pair.source.owner} if pair.source.kind == "r" else set()
+    if identity:
         granted = (*pair.source.grants, *pair.target.grants)
         inserters |= {privilege.grantee for privilege in granted if privilege.privilege == "INSERT"}
-    return [Grant(grantee, "USAGE", grantable=False, column="") for grantee in sorted(inserters)]
+    return [Grant(grantee, "USAGE", False, "") for grantee in sorted(inserters - {pair.target.owner})]
+
+
+def has_identity(pair: TablePair) -> bool:
+    keys = pair.forward.key
+    return any(pair.source.column(here).identity or pair.target.column(there).identity for here, there in keys)
 
 
 def always_generated(pair: TablePair) -> list[tuple[Table, str]]:
@@ -86,32 +95,23 @@ def draw_from(sequence: Sequence, table: Table, column: str) -> list[Statement]:
     return [*identity, number_by(name(table), column, sequence)]
 
 
-def repair(plan: Plan, session: Session) -> list[Statement]:
-    """What `is_ahead` looks for in a move that stands: both tables draw from the target's sequence, after the largest
-    key.
+def advance(table: Table, assignments: Iterable[Assignment], session: Session) -> None:
+    """Where a sequence numbers a column that was written to, and is behind its largest key, it continues after it.
+
+    Others may draw meanwhile, so it is held before it is set, and only where it is behind.
     """
-    statements: list[Statement] = []
-    for pair in plan.pairs:
-        for source_column, target_column in () if is_ahead(session, pair) else pair.forward.key:
-            if sequence := pair.target.sequences.get(target_column):
-                statements.append(continue_from(sequence, sequence, pair.source, source_column))
-                if source_column in pair.source.sequences:
-                    statements += draw_from(sequence, pair.source, source_column)
-    return statements
-
-
-def advance(table: Table, assignments: Iterable[Assignment]) -> list[Statement]:
-    """Where a sequence numbers a column that was written to, and is behind its largest key, it continues after it."""
-    statement = SQL(
-        "SELECT setval({}, largest) FROM (SELECT ({}) AS largest) AS keys, {} AS numbers "
+    behind = SQL(
+        "SELECT largest FROM (SELECT ({}) AS largest) AS keys, {} AS numbers "
         "WHERE largest > last_value OR (largest = last_value AND NOT is_called)"
     )
-    written = [a.column.name for a in assignments]
-    return [
-        statement.format(regclass(s), largest_key(table, c, below=end_of_keys(s, table, c)), name(s))
-        for c in written
-        if (s := table.sequences.get(c)) and is_climbing(s)
-    ]
+    for column in (a.column.name for a in assignments):
+        sequence = table.sequences.get(column)
+        if sequence is None or not is_climbing(sequence):
+            continue
+        query = behind.format(largest_key(table, column, below=end_of_keys(sequence, table, column)), name(sequence))
+        if session.rows(query):
+            session.execute(hold(sequence))
+            session.execute_all([continue_from(sequence, sequence, table, column)])
 
 
 def follow(plan: Plan) -> list[Statement]:
@@ -134,11 +134,15 @@ def revert(record: Record, plan: Plan) -> list[Statement]:
 def unshare(record: Record, plan: Plan) -> list[Statement]:
     """Undo `share`."""
     statements: list[Statement] = []
-    statements += [alter_column(Identifier(*t), column, "SET GENERATED ALWAYS") for *t, column in record.always]
+    tables = {(t.schema, t.name): t for pair in plan.pairs for t in (pair.source, pair.target)}
+    for schema, place, column in record.always:
+        if table := tables.get((schema, place)):
+            statements.append(alter_column(name(table), column, "SET GENERATED ALWAYS"))
     for pair in plan.pairs:
         if shared := record.sequences.get(str(pair.target)):
-            statements += revert_source(shared, pair.source)
-            statements += revert_target(shared.target, pair.target)
+            still = functools.partial(still_granted, pair.target.sequences.get(shared.target.column), plan.connection)
+            statements += revert_source(shared, pair.source, still(shared.source.sequence))
+            statements += revert_target(shared.target, pair.target, still(shared.target.sequence))
     return statements
 
 
@@ -148,18 +152,24 @@ def is_sharing(record: Record, plan: Plan) -> bool:
     return relaxed or any(draw_from_one(pair) for pair in plan.pairs)
 
 
-def revert_source(kept: SharedSequence, table: Table) -> list[Statement]:
+def still_granted(shared: Sequence | None, connection: BaseDatabaseWrapper, own: Sequence) -> list[Grant]:
+    """Of what roles could do with their own sequence, what they may do with the shared one by now."""
+    return grants.standing(own.grants, shared.grants) if shared else grants.of_roles_there(own.grants, connection)
+
+
+def revert_source(kept: SharedSequence, table: Table, granted: list[Grant]) -> list[Statement]:
     """Its own sequence has been there all the time, but for an identity's."""
     own, column = kept.source.sequence, kept.source.column
     identity = add_identity(name(table), column, kept.source.identity, own)
+    again = [identity, *grants.exactly("SEQUENCE", name(own), granted)]
     return [
         alter_column(name(table), column, "DROP DEFAULT"),
-        *([identity, *grant_all(own, own.grants)] if kept.source.identity else [number_by(name(table), column, own)]),
+        *(again if kept.source.identity else [number_by(name(table), column, own)]),
         continue_from(own, kept.target.sequence, table, column),
     ]
 
 
-def revert_target(kept: Numbered, table: Table) -> list[Statement]:
+def revert_target(kept: Numbered, table: Table, granted: list[Grant]) -> list[Statement]:
     own, column = kept.sequence, kept.column
     identity = add_identity(name(table), column, kept.identity, own)
     serial = [*create(own, table.owner, table.schema, table.name, column), number_by(name(table), column, own)]
@@ -167,7 +177,7 @@ def revert_target(kept: Numbered, table: Table) -> list[Statement]:
         alter_column(name(table), column, "DROP DEFAULT"),
         drop_sequence(own),
         *([identity] if kept.identity else serial),
-        *grant_all(own, own.grants),
+        *grants.exactly("SEQUENCE", name(own), granted),
     ]
 
 
@@ -216,8 +226,11 @@ def drop_sequence(sequence: Sequence) -> Statement:
     return SQL("DROP SEQUENCE {}").format(name(sequence))
 
 
-def grant_all(sequence: Sequence, privileges: Iterable[Grant]) -> list[Statement]:
-    return [grant("SEQUENCE", name(sequence), privilege) for privilege in privileges]
+def hold(sequence: Sequence) -> Statement:
+    """Nobody else draws until the transaction ends, and what it draws is undone with it: from here the sequence is a
+    file of its own. Nothing is changed. No `LOCK` takes a sequence.
+    """
+    return SQL("ALTER SEQUENCE {} CACHE {}").format(name(sequence), Literal(sequence.cache))
 
 
 def take_position(sequence: Sequence, old: Sequence) -> Statement:
@@ -276,7 +289,7 @@ def is_ahead(session: Session, pair: TablePair) -> bool:
         end = end_of_keys(sequence, pair.source, source_column)
         keys = largest_key(pair.target, target_column, below=end)
         query = SQL("SELECT last_value, is_called, ({}) FROM {}").format(keys, name(sequence))
-        ((last, called, largest),) = session.rows(query)
+        ((last, called, largest),) = catalog.query(session.connection, query.as_string())
         if largest is not None and is_climbing(sequence) and (largest > last or (largest == last and not called)):
             return False
     return True

@@ -2,70 +2,93 @@
 
 from typing import Literal
 
-from rehome.parts import triggers
+from rehome.parts import agreement, functions, triggers, writers
 from rehome.parts.triggers import Trigger
 from rehome.plan.plan import Plan, TablePair
 from rehome.postgres import catalog, sql
 from rehome.postgres.sql import Statement
-from rehome.postgres.tables import PREFIX, Table
 
 State = Literal["installed", "outdated", "missing"]
 
 
-def wanted(plan: Plan, *, copying: bool = False) -> list[Trigger]:
+def wanted(plan: Plan, *, copying: bool = False, granting: bool = False) -> list[Trigger]:
     """Every trigger that stands while both tables live: the sync, or where the move can't go back, a fence
     on the source, for writes that could not be carried both ways would be lost.
 
     With `copying`, those that stand before: the source's writes are carried, and no other session writes to the
     target. What is carried back while rows are being copied would overwrite newer values, so no trigger does.
+    With `granting`, the target is about to have the source's grants.
     """
     if not (copying or plan.reversible):
-        return [fence_of_source(pair, plan) for pair in plan.pairs]
+        return [trigger for pair in plan.pairs for trigger in fences_of_source(pair, plan)]
     return [
         *(
             trigger
             for pair in plan.pairs
-            for trigger in triggers.sync_triggers(pair, plan.search_path, copying=copying)
-            if not copying or trigger.table is pair.source or trigger.each == "STATEMENT"
+            for trigger in triggers.sync_triggers(
+                pair,
+                plan.search_path,
+                writers.users(plan, pair, granting=granting),
+                frozenset() if copying else agreement.ways(pair, plan),
+                copying=copying,
+            )
+            if not copying or trigger.table == pair.source or trigger.each == "STATEMENT"
         ),
         *(gate_of_target(pair) for pair in plan.pairs if copying),
     ]
 
 
+def leftover(plan: Plan) -> list[Trigger]:
+    """Those that were wanted for triggers of the project's which are gone by now."""
+    names = {trigger.name for trigger in wanted(plan)}
+    return [
+        Trigger(table, trigger.name, triggers.SYNC_EVENTS, "ROW", "", None)
+        for pair in plan.pairs
+        for table in (pair.source, pair.target)
+        for trigger in table.triggers
+        if trigger.name in triggers.agreeing(pair) - names
+    ]
+
+
 def is_carrying(plan: Plan) -> bool:
     """Whether every write since the copy began was carried, as far as the triggers tell."""
-    return all(state_of(t) != "missing" for t in wanted(plan, copying=True) if not t.condition)
+    return all(state_of(t) != "missing" for t in wanted(plan, copying=True) if not t.events.startswith("BEFORE"))
 
 
-def install(plan: Plan, *, copying: bool = False) -> list[Statement]:
-    return [statement for trigger in wanted(plan, copying=copying) for statement in trigger.create()]
+def install(plan: Plan, *, copying: bool = False, granting: bool = False) -> list[Statement]:
+    return [s for trigger in wanted(plan, copying=copying, granting=granting) for s in trigger.create()]
 
 
 def remove(plan: Plan, *, copying: bool = False) -> list[Statement]:
-    return [statement for trigger in wanted(plan, copying=copying) for statement in trigger.drop()]
+    gone = [*wanted(plan, copying=copying), *leftover(plan)]
+    return [statement for trigger in gone for statement in trigger.drop()]
 
 
 def drop_triggers(plan: Plan) -> list[Statement]:
     """Remove the triggers, and leave what was counted."""
-    return [statement for trigger in wanted(plan) for statement in trigger.drop_trigger()]
+    return [statement for trigger in (*wanted(plan), *leftover(plan)) for statement in trigger.drop_trigger()]
 
 
 def require(plan: Plan) -> Statement:
     """An error where a wanted trigger is missing or disabled by now, before it is relied upon."""
-    names = [trigger.name for trigger in wanted(plan)]
-    return sql.SQL(
-        "DO $$ BEGIN IF (SELECT count(*) FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND tgname IN ({})) < {} THEN "
-        "RAISE object_not_in_prerequisite_state USING MESSAGE = {}; END IF; END $$"
+    found = wanted(plan)
+    body = sql.SQL(
+        "BEGIN IF (SELECT count(*) FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND ({})) < {} THEN "
+        "RAISE object_not_in_prerequisite_state USING MESSAGE = {}; END IF; END"
     ).format(
-        sql.SQL(", ").join(map(sql.Literal, names)),
-        sql.Literal(len(names)),
+        sql.SQL(" OR ").join(
+            sql.SQL("tgrelid = {} AND tgname = {}").format(sql.regclass(trigger.table), sql.Literal(trigger.name))
+            for trigger in found
+        ),
+        sql.Literal(len(found)),
         sql.Literal(f"A trigger between {plan.main.source} and {plan.main.target} is missing."),
     )
+    return sql.SQL("DO {}").format(sql.quoted(body.as_string()))
 
 
-def fence_of_source(pair: TablePair, plan: Plan) -> Trigger:
+def fences_of_source(pair: TablePair, plan: Plan) -> list[Trigger]:
     message = f"{pair.source} is read-only: its rows moved to {pair.target}, and {plan.irreversible[0]}."
-    return triggers.fence("frozen", pair.source, pair, message, f"Write to {pair.target}.")
+    return triggers.freeze(pair, message, f"Write to {pair.target}.")
 
 
 def fence_of_target(pair: TablePair) -> Trigger:
@@ -89,9 +112,12 @@ def lower_fence(plan: Plan) -> list[Statement]:
     return [statement for pair in plan.pairs for statement in fence_of_target(pair).drop()]
 
 
-def state(plan: Plan) -> State:
+def state(plan: Plan, *, copying: bool = False) -> State:
     """Whether every wanted trigger is there, enabled, and is what this version would write."""
-    states = {state_of(trigger) for trigger in wanted(plan)}
+    expected = wanted(plan, copying=copying)
+    states = {state_of(trigger) for trigger in expected}
+    if not {value.digest for trigger in expected for value in trigger.values} <= functions.standing(plan):
+        states.add("outdated")
     return "missing" if "missing" in states else "outdated" if "outdated" in states else "installed"
 
 
@@ -99,9 +125,11 @@ def state_of(trigger: Trigger) -> State:
     found = next((t for t in trigger.table.triggers if t.name == trigger.name), None)
     if found is None or not found.enabled:
         return "missing"
-    called = found.function_schema, found.function, found.body, found.type
-    expected = trigger.table.schema, trigger.name, trigger.body, trigger.type
-    return "installed" if called == expected and found.whole else "outdated"
+    definer = trigger.users is None
+    called = found.function_schema, found.function, found.body, found.type, found.owner, found.definer, found.settings
+    settings = (f"search_path={triggers.SAFE_PATH}",) if definer else ()
+    wanted = trigger.table.schema, trigger.name, trigger.body, trigger.type, trigger.table.owner, definer, settings
+    return "installed" if called == wanted and found.whole == (not trigger.condition) else "outdated"
 
 
 STAMPS = """
@@ -113,8 +141,3 @@ def stamps(plan: Plan) -> list[tuple[int, str, str]]:
     """Equal at two moments if no trigger was created, dropped, disabled or enabled in between."""
     oids = [table.oid for pair in plan.pairs for table in (pair.source, pair.target)]
     return catalog.query(plan.connection, STAMPS, [oids])
-
-
-def of_user(table: Table) -> list[str]:
-    """Triggers of the table that rehome did not make."""
-    return [trigger.name for trigger in table.triggers if not trigger.name.startswith(PREFIX)]

@@ -1,29 +1,35 @@
 """SQL of the triggers that keep two tables in sync, and of the fence: pure functions from a TablePair."""
 
 import dataclasses
+import functools
 import hashlib
 import re
 
-from rehome.parts.carry import carry_body
+from rehome.parts import functions, grants
+from rehome.parts.agreement import agree_body
+from rehome.parts.carry import carry_body, discreet
+from rehome.parts.functions import Value
+from rehome.parts.rows import pass_of
 from rehome.plan.plan import Flow, TablePair
 from rehome.postgres import sql
-from rehome.postgres.sql import SQL, Identifier, Literal, Statement, columns, name
-from rehome.postgres.tables import PREFIX, Table
+from rehome.postgres.sql import EQUAL, GREATER, OTHER, SQL, Identifier, Literal, Statement, name, quoted
+from rehome.postgres.tables import PREFIX, Grant, Table
 
+AGREEING = "same"
+"""Begins the name of a trigger that comes, by its name, after the one that carries."""
 SYNC_EVENTS = "AFTER INSERT OR UPDATE OR DELETE"
 TRUNCATE_EVENTS = "AFTER TRUNCATE"
-FENCE_EVENTS = "BEFORE INSERT OR UPDATE OR DELETE"
+OR_TRUNCATE = " OR TRUNCATE"
+FENCE_EVENTS = f"BEFORE INSERT OR UPDATE OR DELETE{OR_TRUNCATE}"
 VIEW_EVENTS = "INSTEAD OF INSERT OR UPDATE OR DELETE"
 TYPE_BITS = {"ROW": 1, "BEFORE": 2, "INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32, "INSTEAD": 64}
 WRITERS = 0x72656877
 """First key of the advisory lock that a session shares once it has written to a source, "rehw" in ASCII; the second
 is the table's oid.
 """
-# What a session can set that changes the value of an expression.
-SETTINGS = (
-    "bytea_output", "datestyle", "default_text_search_config", "extra_float_digits", "intervalstyle",
-    "lc_monetary", "lc_numeric", "lc_time", "standard_conforming_strings", "timezone",
-)  # fmt: skip
+ACTION = r"^[^\n]*\n[^\n]*(DELETE FROM|UPDATE) ONLY [^\n]* WHERE \$\d+ OPERATOR\("
+"""Where the statement that calls a function is that of a foreign key: the second line of its context."""
+SAFE_PATH = "pg_catalog, pg_temp"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,37 +41,34 @@ class Trigger:
     events: str
     each: str
     body: str
-    owner: str | None
-    """Whose rights the function has; None leaves it to the role that creates it."""
+    users: tuple[str, ...] | None
+    """The roles that it is called by and that hold the rights that it needs, an empty name for PUBLIC: it has their
+    rights and their search path. None where one of them lacks rights: it has those of the table's owner.
+    """
     counter: str = ""
     """The sequence that the function counts with, in the table's schema; empty where it counts nothing."""
-    search_path: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ()
-    """What the function sees as the session sees it that creates it, whatever the writer has set."""
+    values: tuple[Value, ...] = ()
+    """What it computes with."""
     condition: str = ""
     """SQL that decides whether the function is called; empty for always."""
 
     def create(self) -> list[Statement]:
-        """Idempotent: what stands under the name is replaced. A policy that would hide rows is an error in it."""
-        function, counter = (Identifier(self.table.schema, own) for own in (self.name, self.counter))
+        """Idempotent: what stands under the name is replaced."""
+        function = SQL("{}()").format(Identifier(self.table.schema, self.name))
         return [
-            SQL(
-                "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-                "SET search_path = {} SET row_security = off{}{} AS {}"
-            ).format(
+            *(statement for value in self.values for statement in value.create()),
+            SQL("CREATE OR REPLACE FUNCTION {} RETURNS trigger LANGUAGE plpgsql {} AS {}").format(
                 function,
-                columns(["pg_catalog", *self.search_path, "pg_temp"]),
-                # A plan that was made while a table was empty lasts while it fills.
-                SQL(" SET enable_seqscan = off" if self.each == "ROW" else ""),
-                SQL("").join(SQL(" SET {} FROM CURRENT").format(SQL(setting)) for setting in self.settings),
+                SQL(
+                    "SECURITY INVOKER" if self.users is not None else f"SECURITY DEFINER SET search_path = {SAFE_PATH}"
+                ),
                 quoted(self.body),
             ),
-            *([sql.set_owner("FUNCTION", SQL("{}()").format(function), self.owner)] if self.owner else []),
-            SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function),
-            SQL("COMMENT ON FUNCTION {}() IS {}").format(function, Literal(f"rehome {self.digest}")),
-            *([SQL("CREATE SEQUENCE IF NOT EXISTS {}").format(counter)] if self.counter else []),
-            *([sql.set_owner("SEQUENCE", counter, self.owner)] if self.counter and self.owner else []),
-            SQL("CREATE OR REPLACE TRIGGER {} {} ON {} FOR EACH {}{} EXECUTE FUNCTION {}()").format(
+            sql.set_owner("FUNCTION", function, self.table.owner),
+            *grants.exactly("FUNCTION", function),
+            SQL("COMMENT ON FUNCTION {} IS {}").format(function, Literal(f"rehome {self.digest}")),
+            *self.create_counter(),
+            SQL("CREATE OR REPLACE TRIGGER {} {} ON {} FOR EACH {}{} EXECUTE FUNCTION {}").format(
                 Identifier(self.name),
                 SQL(self.events),
                 name(self.table),
@@ -73,6 +76,17 @@ class Trigger:
                 SQL(f" WHEN ({self.condition})" if self.condition else ""),
                 function,
             ),
+        ]
+
+    def create_counter(self) -> list[Statement]:
+        if not self.counter:
+            return []
+        counter = Identifier(self.table.schema, self.counter)
+        users = sorted({*(self.users or ())} - {self.table.owner})
+        return [
+            SQL("CREATE SEQUENCE IF NOT EXISTS {}").format(counter),
+            sql.set_owner("SEQUENCE", counter, self.table.owner),
+            *grants.exactly("SEQUENCE", counter, [Grant(user, "USAGE", grantable=False, column="") for user in users]),
         ]
 
     def drop(self) -> list[Statement]:
@@ -84,6 +98,7 @@ class Trigger:
         return [
             SQL("DROP TRIGGER IF EXISTS {} ON {}").format(Identifier(self.name), name(self.table)),
             SQL("DROP FUNCTION IF EXISTS {}()").format(Identifier(self.table.schema, self.name)),
+            *(value.drop() for value in self.values),
         ]
 
     @property
@@ -95,14 +110,6 @@ class Trigger:
     @property
     def digest(self) -> str:
         return hashlib.sha256(self.body.encode()).hexdigest()[:16]
-
-
-def quoted(body: str) -> Statement:
-    """`body` between dollar quotes that it does not contain itself."""
-    tag = "$rehome$"
-    while tag in body:
-        tag = f"{tag[:-1]}_$"
-    return SQL(f"{tag}{body}{tag}")
 
 
 def trigger_name(kind: str, pair: TablePair) -> str:
@@ -122,51 +129,129 @@ def of_others(kind: str, table: Table, pair: TablePair) -> list[str]:
     return [trigger for trigger in standing(kind, table) if trigger != trigger_name(kind, pair)]
 
 
-def sync_triggers(pair: TablePair, search_path: tuple[str, ...], *, copying: bool = False) -> list[Trigger]:
-    """What keeps both tables of a pair in sync: one row trigger and one truncate trigger on each."""
-    owner = pair.source.owner if pair.source.owner == pair.target.owner else None
-    computed = not all(assignment.plain for flow in (pair.forward, pair.backward) for assignment in flow.assignments)
-    settings = SETTINGS if computed else ()
+@functools.lru_cache(maxsize=32)
+def sync_triggers(
+    pair: TablePair,
+    search_path: tuple[str, ...],
+    users: tuple[str, ...] | None,
+    agreeing: frozenset[str] = frozenset(),
+    *,
+    copying: bool = False,
+) -> tuple[Trigger, ...]:
+    """What keeps both tables of a pair in sync: one row trigger and one truncate trigger on each, and one more for the
+    ways `agreeing`, on which a trigger of the project's may change what is carried.
+    """
+    pair, computed = functions.compute(pair, search_path)
     triggers = []
     for flow, kind in ((pair.forward, "forward"), (pair.backward, "backward")):
         row, statement = trigger_name(kind, pair), trigger_name(f"{kind}_truncate", pair)
+        message = f"{flow.origin} can't be truncated alone: {flow.destination} is kept in sync with it."
+        alone = truncate_body(flow, message, "Use DELETE, or truncate both tables in one statement.")
         body = carry_body(flow, pair, row, count_write(pair) if kind == "forward" else SQL("true"), copying=copying)
+        body = discreet(body, flow.destination) if users is None else body
         counter = trigger_name("writes", pair) if kind == "forward" else ""
+        # Whether a row is in sync is asked both ways, by either function.
         triggers += [
-            Trigger(flow.origin, row, SYNC_EVENTS, "ROW", body, owner, counter, search_path, settings),
-            Trigger(flow.origin, statement, TRUNCATE_EVENTS, "STATEMENT", truncate_body(flow), owner),
+            Trigger(flow.origin, row, SYNC_EVENTS, "ROW", body, users, counter, computed),
+            Trigger(flow.origin, statement, TRUNCATE_EVENTS, "STATEMENT", alone, ()),
         ]
-    return triggers
+        if kind in agreeing:
+            agreed = trigger_name(f"{AGREEING}_{kind}", pair)
+            body = agree_body(flow, pair, agreed)
+            body = discreet(body, flow.destination) if users is None else body
+            triggers.append(Trigger(flow.origin, agreed, SYNC_EVENTS, "ROW", body, users, values=computed))
+    return tuple(triggers)
+
+
+def agreeing(pair: TablePair) -> set[str]:
+    """The names of those triggers that only some pairs need."""
+    return {trigger_name(f"{AGREEING}_{way}", pair) for way in ("forward", "backward")}
 
 
 def fence(kind: str, table: Table, pair: TablePair, message: str, hint: str, *, gate: bool = False) -> Trigger:
-    """Turns every write to `table` into an error; with `gate`, every write of a stranger to the move."""
-    body = SQL("\nBEGIN\n  RAISE object_not_in_prerequisite_state USING MESSAGE = {}, HINT = {};\nEND\n").format(
-        Literal(message), Literal(hint)
+    """Turns every write to `table` into an error; with `gate`, every write of a stranger to the move.
+
+    What can't change a table that is empty is allowed: to truncate it, as `flush` does to all at once, and what a
+    foreign key does by itself when a row of another table is deleted. A client's UPDATE or DELETE that looks like that
+    changes nothing either, for there is no row: an INSERT alone would, and no foreign key acts by one.
+    """
+    body = SQL(
+        """
+DECLARE
+  caller pg_catalog.text;
+BEGIN
+  GET DIAGNOSTICS caller = PG_CONTEXT;
+  IF (TG_OP {eq} 'TRUNCATE' OR TG_OP {ne} 'INSERT' AND caller OPERATOR(pg_catalog.~) {action})
+     AND pg_catalog.pg_relation_size(TG_RELID) {eq} 0{passes} THEN
+    RETURN NULL;
+  END IF;
+  RAISE object_not_in_prerequisite_state USING MESSAGE = {message}, HINT = {hint};
+END
+"""
+    ).format(
+        eq=EQUAL,
+        ne=OTHER,
+        action=Literal(ACTION),
+        passes=passes(pair) if gate else SQL(""),
+        message=Literal(message),
+        hint=Literal(hint),
     )
-    stranger = "pg_catalog.current_setting('rehome.leader', true) IS DISTINCT FROM 'source'" if gate else ""
-    return Trigger(
-        table, trigger_name(kind, pair), FENCE_EVENTS, "STATEMENT", body.as_string(), table.owner, condition=stranger
-    )
+    # While rows are copied, the trigger of the sync refuses to empty one table alone.
+    events = FENCE_EVENTS.removesuffix(OR_TRUNCATE) if gate else FENCE_EVENTS
+    return Trigger(table, trigger_name(kind, pair), events, "STATEMENT", body.as_string(), ())
 
 
-def truncate_body(flow: Flow) -> str:
+def passes(pair: TablePair) -> Statement:
+    return SQL(" OR coalesce(pg_catalog.current_setting({}, true), '') {} 'on'").format(Literal(pass_of(pair)), EQUAL)
+
+
+def freeze(pair: TablePair, message: str, hint: str) -> list[Trigger]:
+    """Turns every write to the source into an error, and emptying it while its target has rows."""
+    fenced = fence("frozen", pair.source, pair, message, hint)
+    return [
+        dataclasses.replace(fenced, events=FENCE_EVENTS.removesuffix(OR_TRUNCATE)),
+        Trigger(
+            pair.source,
+            trigger_name("frozen_truncate", pair),
+            TRUNCATE_EVENTS,
+            "STATEMENT",
+            truncate_body(pair.forward, message, hint),
+            (),
+        ),
+    ]
+
+
+def truncate_body(flow: Flow, message: str, hint: str) -> str:
     """Refuses to empty one table alone. It runs after the statement, so emptying both at once, as `flush`
     does, is allowed. It looks at the file, because an older snapshot may not see the other table's rows.
     """
     return (
         SQL(
-            "\nBEGIN\n  IF pg_relation_size({other}::regclass) > 0 THEN\n"
-            "    RAISE object_not_in_prerequisite_state USING MESSAGE = {message}, HINT = {hint};\n"
-            "  END IF;\n  RETURN NULL;\nEND\n"
+            """
+BEGIN
+  IF pg_catalog.pg_relation_size({other}) {greater} 0 THEN
+    RAISE object_not_in_prerequisite_state USING MESSAGE = {message}, HINT = {hint};
+  END IF;
+  RETURN NULL;
+END
+"""
         )
         .format(
-            other=Literal(name(flow.destination).as_string()),
-            message=Literal(f"{flow.origin} can't be truncated alone: {flow.destination} is kept in sync with it."),
-            hint=Literal("Use DELETE, or truncate both tables in one statement."),
+            other=file_of(flow.destination),
+            greater=GREATER,
+            message=Literal(message),
+            hint=Literal(hint),
         )
         .as_string()
     )
+
+
+def file_of(table: Table) -> Statement:
+    """Its oid, for a role that may not know the names in its schema."""
+    return SQL(
+        "(SELECT c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+        "ON n.oid {eq} c.relnamespace WHERE n.nspname {eq} {} AND c.relname {eq} {})"
+    ).format(Literal(table.schema), Literal(table.name), eq=EQUAL)
 
 
 def count_write(pair: TablePair) -> Statement:
@@ -175,6 +260,9 @@ def count_write(pair: TablePair) -> Statement:
     No session waits for a sequence, nor for a lock that is only shared, and to take one again that the session has is
     a matter of its own memory.
     """
-    return SQL("nextval({}::regclass) > 0 AND pg_try_advisory_lock_shared({}, TG_RELID::integer)").format(
-        Literal(Identifier(pair.source.schema, trigger_name("writes", pair)).as_string()), Literal(WRITERS)
+    return SQL(
+        "pg_catalog.nextval({}::pg_catalog.regclass) {} 0 "
+        "AND pg_catalog.pg_try_advisory_lock_shared({}, TG_RELID::integer)"
+    ).format(
+        Literal(Identifier(pair.source.schema, trigger_name("writes", pair)).as_string()), GREATER, Literal(WRITERS)
     )

@@ -6,39 +6,59 @@ and `ON CONFLICT` is refused by PostgreSQL.
 """
 
 import dataclasses
+from collections.abc import Collection, Iterable, Mapping
 
-from rehome.parts.grants import grant
+from rehome.parts import functions, grants, writers
+from rehome.parts.carry import called_by, defer_unique, discreet
 from rehome.parts.rows import changes, names, same_columns, same_key, values
 from rehome.parts.triggers import VIEW_EVENTS, Trigger, trigger_name
-from rehome.plan.plan import GONE, Assignment, TablePair, read_column
+from rehome.plan.plan import GONE, Assignment, Plan, TablePair, read_column
 from rehome.postgres import sql
-from rehome.postgres.sql import SQL, Identifier, Literal, Statement, aliased, columns, differ, name, of, typed
-from rehome.postgres.tables import PREFIX, Column, Table
+from rehome.postgres.sql import (
+    EQUAL,
+    OTHER,
+    SQL,
+    Identifier,
+    Literal,
+    Statement,
+    aliased,
+    columns,
+    differ,
+    name,
+    of,
+    typed,
+)
+from rehome.postgres.tables import PREFIX, Column, Grant, Table
 
 
-def create(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:
+def create(pair: TablePair, plan: Plan, *, granting: bool = False) -> list[Statement]:
     """The view under the source's name, which must be free, with the source's owner, grants and defaults.
 
     Its users need rights on both the view and the target: see `grants.missing`.
     """
-    granted = [grant("TABLE", name(pair.source), privilege) for privilege in pair.source.grants]
-    return [*make(pair, search_path), *granted]
+    return [*make(pair, plan, granting=granting), *grants.exactly("TABLE", name(pair.source), pair.source.grants)]
 
 
-def make(pair: TablePair, search_path: tuple[str, ...]) -> list[Statement]:
-    """The same but for the grants."""
+def make(pair: TablePair, plan: Plan, *, granting: bool = False, query: Statement | None = None) -> list[Statement]:
+    """The same but for the grants; `query` is what it is to read, where that is known."""
     view = name(pair.source)
     return [
-        SQL("CREATE VIEW {} WITH (security_invoker = {}) AS {}").format(
-            view, SQL("true" if asks_reader(pair) else "false"), select(pair)
+        sql.Within(
+            SQL("CREATE VIEW {} WITH (security_invoker = {}) AS {}").format(
+                view, SQL("true" if asks_reader(pair.source.grants) else "false"), query or select(pair)
+            ),
+            plan.search_path,
         ),
         sql.set_owner("VIEW", view, pair.source.owner),
         SQL("COMMENT ON VIEW {} IS {}").format(view, Literal(comment(pair))),
         *(
-            SQL("ALTER VIEW {} ALTER COLUMN {} SET DEFAULT {}").format(view, Identifier(column), SQL(default))
+            sql.Within(
+                SQL("ALTER VIEW {} ALTER COLUMN {} SET DEFAULT {}").format(view, Identifier(column), SQL(default)),
+                plan.search_path,
+            )
             for column, default in defaults(pair)
         ),
-        *(statement for trigger in wanted(pair, search_path) for statement in trigger.create()),
+        *(statement for trigger in wanted(pair, plan, granting=granting) for statement in trigger.create()),
     ]
 
 
@@ -67,30 +87,35 @@ def comment(pair: TablePair) -> str:
     return f"rehome: {pair.source} is a view of {pair.target}."
 
 
-def asks_reader(pair: TablePair) -> bool:
+def asks_reader(granted: Iterable[Grant]) -> bool:
     """Whether readers of the view need the right to read the target, as its policies then apply to them.
 
     PostgreSQL would ask for every column that the view has, so a grant to read single columns is kept by a view
     that reads with its owner's rights.
     """
-    return not any(privilege.column and privilege.privilege == "SELECT" for privilege in pair.source.grants)
+    return not any(privilege.column and privilege.privilege == "SELECT" for privilege in granted)
 
 
 def is_plain(pair: TablePair) -> bool:
     """Whether each column of the view is a column of the target, and the other way round."""
-    return all(assignment.plain for assignment in (*pair.forward.carried, *pair.backward.assignments))
+    assignments = (*pair.forward.carried, *pair.backward.assignments)
+    return not pair.derived and all(assignment.plain for assignment in assignments)
 
 
-def wanted(pair: TablePair, search_path: tuple[str, ...]) -> list[Trigger]:
+def wanted(pair: TablePair, plan: Plan, *, granting: bool = False) -> list[Trigger]:
     """The trigger that carries what is written to the view; none where PostgreSQL does.
 
-    It computes with the settings of the session, as the view does that the session reads.
+    Whoever writes to the view holds rights on it and on the target: it runs as that role. With `granting`, the view
+    and the target are about to have the source's grants.
     """
     if is_plain(pair):
         return []
-    owner = pair.source.owner if pair.source.owner == pair.target.owner else None
+    users = writers.users(plan, pair, granting=granting)
+    called, computed = functions.compute(pair, plan.search_path)
     trigger = trigger_name("view", pair)
-    return [Trigger(pair.source, trigger, VIEW_EVENTS, "ROW", body(pair), owner, search_path=search_path)]
+    carried = body(called, trigger)
+    carried = discreet(carried, pair.target) if users is None else carried
+    return [Trigger(pair.source, trigger, VIEW_EVENTS, "ROW", carried, users, values=computed)]
 
 
 def as_renamed(pair: TablePair) -> TablePair:
@@ -118,6 +143,46 @@ def as_renamed(pair: TablePair) -> TablePair:
     )
 
 
+def as_standing(
+    pair: TablePair, columns: Mapping[str, str], granted: Iterable[Grant], known: Collection[str]
+) -> TablePair:
+    """The pair that the view is made of once the table has the target's name: by the view's columns, the table's that
+    they are. A default of its own, of the columns `known`, is the view's.
+    """
+    names = {there: here for here, there in columns.items()}
+    own = {column.name: column.default for column in pair.source.columns if column.name in known}
+    found = tuple(
+        dataclasses.replace(
+            c, name=names[c.name], default=own.get(names[c.name]), identity="", generated="", generation=None
+        )
+        for c in pair.target.columns
+        if c.name in names
+    )
+    assignments = tuple(
+        Assignment(column, read_column(columns[column.name]), frozenset({columns[column.name]})) for column in found
+    )
+    source = dataclasses.replace(
+        pair.source, owner=pair.target.owner, columns=found, grants=tuple(granted), sequences={}
+    )
+    return dataclasses.replace(
+        pair, source=source, backward=dataclasses.replace(pair.backward, assignments=assignments)
+    )
+
+
+def as_left(pair: TablePair, known: Collection[str] | None) -> TablePair:
+    """The pair that the view is made of once the old table has been dropped: the view has its columns, and the defaults
+    that are its own, of the columns `known`; None for any.
+    """
+    columns = {
+        column.name: column if known is None or column.name in known else dataclasses.replace(column, default=None)
+        for column in pair.source.columns
+    }
+    made = tuple(dataclasses.replace(one, column=columns[one.column.name]) for one in pair.backward.assignments)
+    found = {assignment.column.name for assignment in made}
+    source = dataclasses.replace(pair.source, columns=tuple(c for c in columns.values() if c.name in found))
+    return dataclasses.replace(pair, source=source, backward=dataclasses.replace(pair.backward, assignments=made))
+
+
 # ----- the columns
 
 
@@ -128,7 +193,9 @@ def select(pair: TablePair) -> Statement:
 def listed(pair: TablePair) -> Statement:
     """The source's columns in its order; after them, unnamed by old code, those that are filled for each new row."""
     made = {assignment.column.name: assignment for assignment in pair.backward.assignments}
-    found = [(generated(c, pair) if c.generated else read(made[c.name]), c.name) for c in pair.source.columns]
+    # A column that no model knows, and that holds nothing, has no part in the move.
+    known = [column for column in pair.source.columns if column.generated or column.name in made]
+    found = [(generated(c, pair) if c.generated else read(made[c.name]), c.name) for c in known]
     return aliased([*found, *((Identifier("new", filled.column.name), place) for place, filled in fills(pair))])
 
 
@@ -179,7 +246,7 @@ def gives_same(default: str, assignment: Assignment, pair: TablePair) -> bool:
 # ----- what is written to it
 
 
-def body(pair: TablePair) -> str:
+def body(pair: TablePair, function: str) -> str:
     """PL/pgSQL that carries one row, written to the view, to the target; it returns the row as the view then has it.
 
     PostgreSQL neither locks the row of such a view nor looks at it again after a wait. A row that somebody else has
@@ -193,12 +260,12 @@ def body(pair: TablePair) -> str:
             """
 #variable_conflict use_column
 DECLARE
-  seen record;
-  written record;
-BEGIN
-  IF TG_OP <> 'INSERT' THEN
+  seen pg_catalog.record;
+  written pg_catalog.record;
+BEGIN{called}
+  IF TG_OP {ne} 'INSERT' THEN
     PERFORM FROM {target} AS kept WHERE {old_key} FOR NO KEY UPDATE;
-    SELECT * INTO seen FROM {view} AS seen WHERE {same_old};
+    SELECT * INTO seen FROM {source} AS seen WHERE {same_old};
     IF NOT FOUND THEN
       RETURN NULL;
     END IF;
@@ -206,12 +273,12 @@ BEGIN
       RAISE serialization_failure USING MESSAGE = {changed}, HINT = 'Run the transaction again.';
     END IF;
   END IF;
-  IF TG_OP = 'DELETE' THEN
+  IF TG_OP {eq} 'DELETE' THEN
     DELETE FROM {target} AS kept WHERE {old_key};
     RETURN old;
   END IF;
-  written := new;
-  IF TG_OP = 'INSERT' THEN
+  written := new;{defer}
+  IF TG_OP {eq} 'INSERT' THEN
     WITH made AS (INSERT INTO {target} ({columns}) VALUES ({values}) RETURNING *)
     SELECT {row} INTO new FROM made AS new;
   ELSE
@@ -223,11 +290,16 @@ END
 """
         )
         .format(
+            eq=EQUAL,
+            ne=OTHER,
             target=name(pair.target),
-            view=name(pair.source),
+            source=name(pair.source),
+            called=called_by(pair.source, function, "INSTEAD OF", "ROW"),
             old_key=same_key(flow, "old", "kept"),
             same_old=same_columns(flow, "seen", "old"),
             row=listed(pair),
+            # Each row is a statement of its own here, and values may change places in that of the client.
+            defer=defer_unique(flow),
             differ=differ(of("seen", read), of("old", read)),
             changed=Literal(f"Another transaction has changed this row of {pair.source}, a view, at the same time."),
             columns=columns(names(flow.assignments)),

@@ -13,7 +13,8 @@ from rehome.models import MoveRun
 from rehome.parts.triggers import WRITERS, trigger_name
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Counted, Record
-from rehome.postgres import catalog
+from rehome.postgres import acl, catalog
+from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 
 COUNTED = """
@@ -28,6 +29,13 @@ SELECT a.application_name, a.usename, count(DISTINCT a.pid)
    AND l.granted AND l.pid <> pg_backend_pid()
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
  GROUP BY a.application_name, a.usename ORDER BY a.application_name, a.usename
+"""
+
+RELEASE = """
+SELECT pg_advisory_unlock_shared(%(group)s, %(table)s::oid::integer)
+  FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND objsubid = 2 AND granted
+   AND classid::bigint = %(group)s AND objid::bigint = %(table)s AND database = (
+       SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
@@ -107,9 +115,10 @@ def shown(moment: str) -> str:
 
 def read(plan: Plan, run: MoveRun) -> Writes:
     """What was counted since the move, and since the last count that `run` keeps."""
-    last = Record.of(run).looked
+    kept = Record.of(run)
+    last = kept.looked
     sources = [pair.source.oid for pair in plan.pairs]
-    since_move = {str(pair.source): count(pair, plan) for pair in plan.pairs}
+    since_move = {str(pair.source): count(pair, plan, kept) for pair in plan.pairs}
     return Writes(
         since_move=since_move,
         since_verification={
@@ -121,16 +130,31 @@ def read(plan: Plan, run: MoveRun) -> Writes:
     )
 
 
-def count(pair: TablePair, plan: Plan) -> int | None:
+def release(session: Session, pair: TablePair) -> int:
+    """Forget that this session has written through the source; return how many writes it had made that are counted."""
+    counted = 0
+    while catalog.query(session.connection, RELEASE, {"group": WRITERS, "table": pair.source.oid}):
+        counted += 1
+    return counted
+
+
+def count(pair: TablePair, plan: Plan, record: Record) -> int | None:
     """None where there is no counter, as after a move by an older version, or it may not be read."""
     found = catalog.query(plan.connection, COUNTED, [place(pair).as_string()])
-    return found[0][0] if found and found[0][0] >= 0 else None
+    return found[0][0] - record.probed.get(str(pair.source), 0) if found and found[0][0] >= 0 else None
 
 
 def restart(plan: Plan) -> list[Statement]:
     """Count from the beginning. A move without a way back counts nothing."""
     counted = plan.pairs if plan.reversible else ()
     return [SQL("SELECT setval({}::regclass, 1, false)").format(Literal(place(pair).as_string())) for pair in counted]
+
+
+def close(plan: Plan) -> list[Statement]:
+    """Nobody counts while the sources are views."""
+    counters = map(place, plan.pairs)
+    there = [one for one in counters if catalog.exists(plan.connection, one.as_string())]
+    return [acl.withdraw("SEQUENCE", one) for one in there]
 
 
 def forget(plan: Plan) -> list[Statement]:

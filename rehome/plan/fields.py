@@ -18,6 +18,7 @@ from rehome.plan.historical import (
     get_column,
     get_table,
     implicit_many_to_many,
+    read_tables,
     refuse_unknown,
     repointed,
 )
@@ -130,16 +131,17 @@ class FieldMapping:
                     )
 
     def irreversible(self) -> list[str]:
-        """One clause for each source field that is not computed from the target."""
+        """One clause for each source field that is not computed from the target, or that none is asked for."""
         carried = {*self.plain.values(), *self.computed_back}
-        return [
+        found = [
             f"{self.source._meta.label}.{name} has no entry in backwards={{...}}"
             for name, field in self.source_fields.items()
             if name not in carried and not field.generated
         ]
+        return found or (["its Move says irreversible=True"] if self.move.irreversible else [])
 
     def table_pair(self) -> TablePair:
-        source, target, key = self.source_table(self.source), get_table(self.connection, self.target), self.key_pairs()
+        source, target, key = self.table(self.source), self.table(self.target), self.key_pairs()
         here = {name: get_column(source, self.source, field) for name, field in self.source_fields.items()}
         there = {name: get_column(target, self.target, field) for name, field in self.target_fields.items()}
         forward = {name: take(there[name], here[origin]) for name, origin in self.plain.items()}
@@ -165,8 +167,16 @@ class FieldMapping:
         tables = flows[0].origin, flows[0].destination
         return TablePair(*tables, source, target, *flows, lost, tuple(find_dropped(self.connection, target, tables[1])))
 
-    def source_table(self, model: Model) -> Table:
-        return self.sources.get(model._meta.db_table) or get_table(self.connection, model)
+    def table(self, model: Model) -> Table:
+        return self.tables.get(model._meta.db_table) or get_table(self.connection, model)
+
+    @functools.cached_property
+    def tables(self) -> dict[str, Table]:
+        """By the name that a model has for it, each table that there is, with `sources` in place of the source's."""
+        models = [self.source, self.target]
+        through = [field.remote_field.through for model in models for field in implicit_many_to_many(model)]
+        wanted = [model for model in (*models, *through) if model._meta.db_table not in self.sources]
+        return {**read_tables(self.connection, wanted), **self.sources}
 
     def key_pairs(self) -> tuple[tuple[str, str], ...]:
         """Columns of the primary keys, paired through the plain fields; anything else would change the keys."""
@@ -188,12 +198,6 @@ class FieldMapping:
         if field.has_default():
             hint = f"Use an expression, such as fields={{{field.name!r}: RandomUUID()}}, or db_default."
             return compile_default(field, self.target, self.connection, hint)
-        if not column.nullable:
-            raise Refused(
-                f"{self.source._meta.label} has no field for {self.target._meta.label}.{field.name}, "
-                "which is NOT NULL and has no default.",
-                f"Map it with fields={{{field.name!r}: ...}}, or add a default or null=True to it.",
-            )
         return None
 
     def lost_columns(self, target: Table) -> list[LostColumn]:
@@ -205,7 +209,7 @@ class FieldMapping:
                 continue
             column = target.column(column_of(field))
             if name not in self.computed:
-                lost.append(LostColumn(column, self.fill(field, column) or column.default or "NULL"))
+                lost.append(LostColumn(column, self.fill(field, column) or column.fallback or "NULL"))
             elif not self.computed[name].reads:
                 lost.append(LostColumn(column, self.computed[name].sql))
         return lost
@@ -227,7 +231,7 @@ class FieldMapping:
 
     def many_to_many_pair(self, source_field: Any, target_field: Any) -> TablePair:
         source_model, target_model = source_field.remote_field.through, target_field.remote_field.through
-        source, target = self.source_table(source_model), get_table(self.connection, target_model)
+        source, target = self.table(source_model), self.table(target_model)
         columns = (
             (source_model._meta.pk.column, target_model._meta.pk.column),
             (source_field.m2m_column_name(), target_field.m2m_column_name()),

@@ -1,17 +1,19 @@
 """What a move reads of the models that its migration knows, and of their tables."""
 
+import dataclasses
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from django.apps.registry import Apps
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.state import ProjectState
 
 from rehome.errors import Refused
 from rehome.plan.declaration import Declaration
 from rehome.plan.plan import Field, Model
 from rehome.postgres import catalog, sql
-from rehome.postgres.tables import Column, ForeignKey, Table
+from rehome.postgres.tables import Column, End, ForeignKey, Table
 
 UNKNOWN = (
     "is no model that this migration knows.",
@@ -26,6 +28,27 @@ def get_model(apps: Apps, label: str, unknown: tuple[str, str] = UNKNOWN) -> Mod
     except (LookupError, ValueError) as error:
         raise Refused(f"{label!r} {unknown[0]}", unknown[1]) from error
     return with_rows(model)
+
+
+def as_migrated(apps: Apps, *labels: str) -> Apps:
+    """Models as their migrations have made them, whatever a setting such as AUTH_USER_MODEL says by now.
+
+    One that it has swapped out would have no many-to-many tables.
+    """
+    if not any(get_model(apps, label)._meta.swapped for label in labels):
+        return apps
+    state = ProjectState.from_apps(apps)
+    for label in labels:
+        app_label, _, name = label.partition(".")
+        state.models[app_label, name.lower()].options.pop("swappable", None)
+    migrated: Apps = state.apps
+    return migrated
+
+
+def is_never_made(model: Model, connection: BaseDatabaseWrapper) -> bool:
+    """Whether a new database has no table of it, as Django makes none, and this is one."""
+    made = model._meta.managed and not model._meta.swapped
+    return not made and catalog.find(connection, connection.ops.quote_name(model._meta.db_table)) is None
 
 
 def with_rows(model: Model) -> Model:
@@ -51,6 +74,13 @@ def get_table(connection: BaseDatabaseWrapper, model: Model) -> Table:
             f"{connection.alias}`.",
         )
     return table
+
+
+def read_tables(connection: BaseDatabaseWrapper, models: Iterable[Model]) -> dict[str, Table]:
+    """By the name that its model has for it, each table that there is."""
+    names = [model._meta.db_table for model in models]
+    found = catalog.read_tables(connection, map(connection.ops.quote_name, names))
+    return {name: table for name, table in zip(names, found, strict=True) if table}
 
 
 def get_column(table: Table, model: Model, field: Field) -> Column:
@@ -81,10 +111,11 @@ def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) ->
         column = str(field.column)
         if not getattr(field, "db_constraint", False) or any(key.columns == (column,) for key in table.foreign_keys):
             continue
-        parent = catalog.read_table(connection, connection.ops.quote_name(field.remote_field.model._meta.db_table))
+        parent = catalog.find(connection, connection.ops.quote_name(field.remote_field.model._meta.db_table))
         if parent is None:
             continue
-        yield sql.foreign_key(table, column, parent, str(field.target_field.column))
+        end = End(*catalog.place_of(connection, parent), (str(field.target_field.column),))
+        yield dataclasses.replace(sql.foreign_key(table, column, end), referenced_oid=parent)
 
 
 def concrete_fields(model: Model) -> dict[str, Field]:

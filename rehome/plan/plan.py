@@ -60,6 +60,13 @@ class Flow:
     def carried(self) -> tuple[Assignment, ...]:
         return tuple(assignment for assignment in self.assignments if assignment.carried)
 
+    @property
+    def unfilled(self) -> tuple[Column, ...]:
+        """Columns of the destination that must have a value, and that no row from the origin has one for."""
+        written = {assignment.column.name for assignment in self.assignments}
+        others = (column for column in self.destination.columns if column.name not in written)
+        return tuple(c for c in others if not (c.nullable or c.fallback is not None or c.identity or c.generated))
+
 
 @dataclasses.dataclass(frozen=True)
 class LostColumn:
@@ -96,6 +103,21 @@ class TablePair:
             return ()
         found = tuple(written[column] for column in sorted(assignment.reads))
         return () if assignment.plain and all(back.plain for back in found) else found
+
+    @property
+    def derived(self) -> tuple[Assignment, ...]:
+        """Columns of the target that follow from the source's and that the other way reads nowhere: they belong to the
+        source, and the target's own writes to them are no values of the row.
+        """
+        read = {column for back in self.backward.carried for column in back.reads}
+        return tuple(a for a in self.forward.carried if a.column.name not in read)
+
+    @property
+    def width_is_free(self) -> bool:
+        """Whether the key is one that Django gives to a many-to-many table: an integer before Django 3.2, or as
+        DEFAULT_AUTO_FIELD says now. No row is found by it, so either width serves.
+        """
+        return all(model._meta.auto_created for model in (self.source_model, self.target_model))
 
     @property
     def computed(self) -> tuple[Assignment, ...]:

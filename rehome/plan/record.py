@@ -1,19 +1,33 @@
-"""Record: what a run keeps for its way back, for the next run after a crash, and for verification; and its JSON."""
+"""Record: what a run keeps for its way back, for the next run after a crash, and for verification; and its JSON.
+
+It has facts alone: names, numbers, known words, texts that are compared or become comments. Nothing of it is SQL, for
+whoever may write to the ledger's table could put there what the owner of the tables would then run.
+"""
 
 import dataclasses
-import types
-import typing
 from typing import Any
 
+from rehome.errors import Refused
 from rehome.models import MoveRun
+from rehome.plan import earlier
+from rehome.plan.facts import Json, decode, encode
 from rehome.plan.renaming import Renaming
-from rehome.postgres.tables import Grant, Sequence
+from rehome.postgres.tables import ColumnIndex, ForeignKey, Grant, Sequence, TriggerState
 
 Place = tuple[str, str, str]
-"""Schema, table, and the name of a constraint or a column of it."""
-Definition = tuple[str, str, str, str]
-"""Schema, table, name and definition of a constraint or an index."""
-Json = dict[str, Any]
+"""Schema, table, and the name of a constraint, an index or a column of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Declared:
+    """What the Move said when it ran. Expressions are texts that are compared and shown, and never run."""
+
+    fields: dict[str, str]
+    backwards: dict[str, str]
+    discard: tuple[str, ...]
+    discard_triggers: tuple[str, ...]
+    in_place: bool
+    irreversible: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +66,10 @@ class Exchanged:
     """One table that has its empty twin's name, and what either had before."""
 
     renaming: Renaming
-    view: tuple[str, ...]
-    """The statements that made the view under the old name, but for its grants."""
+    defaults: dict[str, str | None]
+    """By source's column, where it changes: what its default was, which its view has meanwhile. It is compared, and not
+    run.
+    """
     added_grants: tuple[Grant, ...]
     grants: tuple[Grant, ...]
     twin_grants: tuple[Grant, ...]
@@ -63,7 +79,7 @@ class Exchanged:
 @dataclasses.dataclass(frozen=True)
 class InPlace:
     pairs: tuple[Exchanged, ...]
-    keys: tuple[Json, ...]
+    keys: tuple[ForeignKey, ...]
     """Foreign keys of the sources that point elsewhere while the move stands."""
     stay: tuple[Place, ...]
     """Foreign keys that pointed at the table before the move: they are the source model's, and stay with it."""
@@ -90,11 +106,18 @@ class End:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """How the view of a retired table was made, and what PostgreSQL said of it then."""
+    """What PostgreSQL said of the view of a retired table when it was made, and what that granted."""
 
-    statements: tuple[str, ...]
     definition: str
     triggers: dict[str, str]
+    owner: str = ""
+    """Empty where an older version made it, which kept neither this nor the defaults."""
+    defaults: dict[str, str] | None = None
+    """By column; compared, and not run."""
+    grants: tuple[Grant, ...] = ()
+    """What others might do with the table."""
+    oid: int = 0
+    """Which it has where it was made: a restored one has another, and may have lost its grants."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,9 +134,14 @@ class Record:
 
     tables: tuple[tuple[str, str], ...] = ()
     """The names of each source and its target."""
-    constraints: tuple[Definition, ...] = ()
-    indexes: tuple[Definition, ...] = ()
-    unique_indexes: tuple[Definition, ...] = ()
+    declared: Declared | None = None
+    """None where a version before 0.3 began the run."""
+    dropped_keys: tuple[ForeignKey, ...] = ()
+    """Foreign keys of the targets that are added again once the rows are there."""
+    dropped_indexes: tuple[ColumnIndex, ...] = ()
+    """The same of indexes and unique constraints, of a move online."""
+    unreadable: tuple[Place, ...] = ()
+    """What an earlier version dropped and kept as SQL that no facts can say."""
     plan: str | None = None
     """The fingerprint of the plan that the copy began with."""
     copied: dict[str, Checkpoint] = dataclasses.field(default_factory=dict)
@@ -124,7 +152,10 @@ class Record:
     """What the move granted."""
     grants_before: dict[str, tuple[Grant, ...]] = dataclasses.field(default_factory=dict)
     content_type: int | None = None
+    """The id of the row that was the source's, and is the target's once the labels have been exchanged."""
     content_type_created: bool | None = None
+    label_stays: bool = False
+    """Whether the source still has that row, and its label, until the move is retired."""
     permissions: tuple[str, ...] = ()
     permissions_copied: tuple[str, ...] = ()
     grants_until: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -134,16 +165,32 @@ class Record:
     """By source."""
     aside: dict[str, SetAside] | None = None
     """By the name that the source's model has for its table; empty once the old tables have been dropped."""
-    foreign_keys: tuple[Json, ...] | None = None
+    triggers: dict[str, dict[str, TriggerState]] = dataclasses.field(default_factory=dict)
+    """By table: the project's triggers that the move has disabled, and pg_trigger.tgenabled before."""
+    foreign_keys: tuple[ForeignKey, ...] | None = None
     """Those of the old tables of a retired move."""
-    unvalidated: tuple[Json, ...] | None = None
+    unvalidated: tuple[ForeignKey, ...] | None = None
     views: dict[str, View] = dataclasses.field(default_factory=dict)
     """By source."""
     looked: Counted | None = None
+    probed: dict[str, int] = dataclasses.field(default_factory=dict)
+    """By source: how many of the writes that were counted `verifymoves --probe` has tried."""
+
+    server: str = ""
+    """On which the oids in `roles` are these roles': its system identifier."""
+    roles: dict[str, int] = dataclasses.field(default_factory=dict)
+    """By name, the oids of the roles that are named in all of this."""
 
     @classmethod
     def of(cls, run: MoveRun) -> "Record":
-        record: Record = decode(cls, run.kept)
+        """Raises Refused where what the run has kept is not what a run keeps."""
+        try:
+            record: Record = decode(cls, earlier.convert(run.kept))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Refused(
+                f"The record of {run.move} in {MoveRun._meta.db_table}, row {run.pk}, cannot be read: {error}.",
+                "Somebody has changed it: restore that row from a backup.",
+            ) from error
         return record
 
     def keeping(self, **fields: Any) -> "Record":
@@ -154,7 +201,7 @@ class Record:
         return dataclasses.replace(self, **other.said())
 
     def as_json(self) -> Json:
-        return {name: value for name, value in dataclasses.asdict(self).items() if name in self.said()}
+        return {name: encode(value) for name, value in self.said().items()}
 
     def said(self) -> dict[str, Any]:
         """The fields that are not as they begin."""
@@ -162,19 +209,3 @@ class Record:
 
 
 NOTHING = Record()
-
-
-def decode(kind: Any, value: Any) -> Any:
-    """`value`, as `as_json` and JSON have left it, as a `kind` again. What only an older version kept is left out."""
-    arguments = typing.get_args(kind)
-    if isinstance(kind, types.UnionType):  # The other one is None.
-        return None if value is None else decode(arguments[0], value)
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        return kind(**{name: decode(hints[name], item) for name, item in value.items() if name in hints})
-    if typing.get_origin(kind) is dict and arguments[1] is not Any:
-        return {name: decode(arguments[1], item) for name, item in value.items()}
-    if typing.get_origin(kind) is tuple:
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(decode(item_kind, item) for item_kind, item in zip(kinds, value, strict=True))
-    return value

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from rehome.postgres.tables import Sequence, Table
+from rehome.postgres.tables import ForeignKey, Sequence, Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Key:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A foreign key, a default or a comment before and after: its name, or that of its column, and what it says."""
+    """A default or a comment: the name of its column, and what it says."""
 
     name: str
     text: str | None
@@ -35,9 +35,8 @@ class Renaming:
     indexes: dict[str, str]
     keys: dict[str, tuple[Key, Key]]
     """By the column's name before."""
-    foreign_keys: tuple[tuple[Part, Part], ...]
+    foreign_keys: tuple[tuple[ForeignKey, ForeignKey], ...]
     """Those that point at another table afterwards."""
-    defaults: tuple[tuple[Part, Part], ...]
     comments: tuple[tuple[Part, Part], ...]
     """That of the table under an empty name."""
 
@@ -50,12 +49,11 @@ class Renaming:
             indexes={new: old for old, new in self.indexes.items()},
             keys={self.columns[column]: turned(pair) for column, pair in self.keys.items()},
             foreign_keys=tuple(map(turned, self.foreign_keys)),
-            defaults=tuple(map(turned, self.defaults)),
             comments=tuple(map(turned, self.comments)),
         )
 
     def of_what_is_there(self, table: Table, not_nulls: Iterable[str]) -> "Renaming":
-        """Without what somebody has dropped from `table` or revoked meanwhile."""
+        """Without what somebody has dropped from `table` or revoked meanwhile. What is renamed is what `table` has."""
         columns = {column.name for column in table.columns}
         constraints = {constraint.name for constraint in table.all_constraints} | set(not_nulls)
         indexes = {index.name for index in table.indexes}
@@ -66,13 +64,18 @@ class Renaming:
             constraints={old: new for old, new in self.constraints.items() if old in constraints},
             indexes={old: new for old, new in self.indexes.items() if old in indexes},
             keys={
-                column: (still_granted(before, table.sequences[column]), still_granted(after, table.sequences[column]))
+                column: (as_named(before, table.sequences[column]), still_granted(after, table.sequences[column]))
                 for column, (before, after) in self.keys.items()
                 if column in table.sequences
             },
-            defaults=tuple(pair for pair in self.defaults if pair[0].name in columns),
             comments=tuple(pair for pair in self.comments if pair[0].name in {"", *columns}),
         )
+
+
+def as_named(key: Key, sequence: Sequence) -> Key:
+    """The key that it is by now, under the name that its sequence has."""
+    named = dataclasses.replace(still_granted(key, sequence).sequence, schema=sequence.schema, name=sequence.name)
+    return dataclasses.replace(key, sequence=named)
 
 
 def still_granted(key: Key, sequence: Sequence) -> Key:

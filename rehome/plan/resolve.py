@@ -8,9 +8,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import Refused
 from rehome.models import MoveRun, Phase
+from rehome.plan import edits
 from rehome.plan.declaration import Declaration
 from rehome.plan.fields import FieldMapping
-from rehome.plan.historical import get_model
+from rehome.plan.historical import (
+    as_migrated,
+    column_of,
+    concrete_fields,
+    get_model,
+    get_table,
+    implicit_many_to_many,
+)
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import GONE, Plan, TablePair
 from rehome.plan.record import Record, SetAside
@@ -27,6 +35,7 @@ def make_plan(
 
     Raises Refused for what the declaration itself gets wrong: models, fields, columns without a counterpart.
     """
+    apps = as_migrated(apps, move.source, move.target)
     source, target = get_model(apps, move.source), get_model(apps, move.target)
     mapping = FieldMapping(move, source, target, connection, {**find_lost_views(move, connection), **(sources or {})})
     pairs = [mapping.table_pair()]
@@ -61,6 +70,24 @@ def find_lost_views(move: Declaration, connection: BaseDatabaseWrapper) -> dict[
     return found
 
 
+def without_source(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> Plan | None:
+    """A plan that has something in the place of the source's tables, where the model's own is gone: it says the names
+    of all that was made for them. None where that table is there.
+    """
+    source, target = get_model(apps, move.source), get_table(connection, get_model(apps, move.target))
+    if catalog.read_table(connection, connection.ops.quote_name(source._meta.db_table)):
+        return None
+    gone = {}
+    for model in [source, *(field.remote_field.through for field in implicit_many_to_many(source))]:
+        columns = [replaced(target.columns[0], column_of(field)) for field in concrete_fields(model).values()]
+        gone[model._meta.db_table] = as_view(target, model._meta.db_table, columns)
+    return make_plan(move, apps, connection, gone)
+
+
+def replaced(column: Column, name: str) -> Column:
+    return dataclasses.replace(column, name=name, default=None, identity="", generated="")
+
+
 def as_view(table: Table, name: str, columns: Iterable[Column]) -> Table:
     return dataclasses.replace(
         table, oid=GONE, name=name, kind="v", columns=tuple(columns), constraints=(), foreign_keys=(),
@@ -82,8 +109,11 @@ def find_schemas(connection: BaseDatabaseWrapper, pairs: list[TablePair], *, has
 
 
 def resolve(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> Plan:
-    """Like `make_plan`; where a view of a retired move is gone, the table that it stood in for is the source."""
+    """Like `make_plan`, of a move that stands as it was when it ran; where a view of a retired move is gone, the table
+    that it stood in for is the source. Raises Refused also where it was edited, and can't go on as it was.
+    """
     run = Ledger(connection.alias).latest_named(str(move))
+    move = edits.as_it_ran(move, run)
     if run is None or run.phase != Phase.RETIRED:
         return make_plan(move, apps, connection)
     tables = {
@@ -94,10 +124,10 @@ def resolve(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> P
     return make_plan(move, apps, connection, tables)
 
 
-def plan_of(plan: Plan, run: MoveRun, *, own_names: bool) -> Plan:
+def plan_of(plan: Plan, record: Record, *, own_names: bool) -> Plan:
     """The move between the old tables, under the names that they have now or under their own, and the targets."""
     tables = {}
-    for model, old in set_aside(run).items():
+    for model, old in (record.aside or {}).items():
         table = find(plan.connection, old.schema, old.aside)
         if table is None:
             raise Refused(

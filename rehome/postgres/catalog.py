@@ -1,42 +1,98 @@
 """Reads pg_catalog into frozen dataclasses; the only module that knows its tables, and it never writes."""
 
+import collections
 import dataclasses
+import json
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.postgres.tables import Column, Constraint, End, ForeignKey, Grant, Index, Sequence, Table, Trigger
+from rehome.postgres import settings
+from rehome.postgres.sql import inlined
+from rehome.postgres.tables import (
+    Action,
+    Column,
+    ColumnIndex,
+    Constraint,
+    End,
+    ForeignKey,
+    Grant,
+    Index,
+    IndexKey,
+    Sequence,
+    Table,
+    Terms,
+    Trigger,
+)
+
+MEANT = "SELECT pg_catalog.to_regclass(%s)::pg_catalog.oid::pg_catalog.int8"
+
+VIEW_MEANT = """
+SELECT c.oid::pg_catalog.int8 FROM pg_catalog.pg_class c
+ WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s) AND c.relkind OPERATOR(pg_catalog.=) 'v'
+"""
+
+ALL_MEANT = """
+SELECT pg_catalog.to_regclass(name)::pg_catalog.oid::pg_catalog.int8
+  FROM pg_catalog.unnest(%s::pg_catalog.text[]) WITH ORDINALITY AS asked (name, number)
+ ORDER BY number
+"""
+
+MAKER = """
+SELECT format('%%I.%%I', n.nspname, c.relname), c.relkind = 'r', r.rolname,
+       r.rolsuper OR r.oid = me.oid OR NOT me.rolsuper AND pg_has_role(me.oid, r.oid, 'MEMBER')
+       OR EXISTS (SELECT FROM pg_class t WHERE t.oid = ANY(%(tables)s) AND t.relname <> c.relname
+                     AND pg_has_role(r.oid, t.relowner, 'MEMBER'))
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON r.oid = c.relowner, pg_roles me
+ WHERE c.oid = %(oid)s AND me.rolname = current_user
+"""
 
 TABLE = """
-SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
+SELECT c.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
        pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity, c.relpersistence::text,
        EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid), c.relispartition
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.oid = to_regclass(%s)
+ WHERE c.oid = ANY(%(oids)s)
 """
 
-RULES = "SELECT rulename FROM pg_rewrite WHERE ev_class = %s AND rulename <> '_RETURN'"
+RULES = "SELECT ev_class::bigint, rulename FROM pg_rewrite WHERE ev_class = ANY(%(oids)s) AND rulename <> '_RETURN'"
 
 COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL), n.nspname,
+SELECT a.attrelid::bigint, a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL), n.nspname,
        NOT a.attnotnull, CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
        a.attidentity::text, a.attgenerated::text,
        coalesce((SELECT format('%%I.%%I', ln.nspname, l.collname) FROM pg_collation l
                    JOIN pg_namespace ln ON ln.oid = l.collnamespace WHERE l.oid = a.attcollation), ''),
-       CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END
+       CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END, pg_get_expr(t.typdefaultbin, 0),
+       (SELECT x.indclass[array_position(x.indkey::int2[], a.attnum)]::bigint FROM pg_index x
+         WHERE x.indrelid = a.attrelid AND x.indisprimary)
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   JOIN pg_type e ON e.oid = CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE t.oid END
   JOIN pg_namespace n ON n.oid = e.typnamespace
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
- WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE a.attrelid = ANY(%(oids)s) AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attnum
 """
 
+EQUALITIES = """
+SELECT oc.oid::bigint, format('OPERATOR(%%I.%%s)', os.nspname, o.oprname),
+       CASE WHEN os.nspname <> 'pg_catalog' THEN format('%%I.%%I', ts.nspname, ot.typname) ELSE '' END
+  FROM pg_opclass oc
+  JOIN pg_amop ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 3
+   AND ao.amoplefttype = oc.opcintype AND ao.amoprighttype = oc.opcintype
+  JOIN pg_operator o ON o.oid = ao.amopopr JOIN pg_namespace os ON os.oid = o.oprnamespace
+  JOIN pg_type ot ON ot.oid = o.oprleft JOIN pg_namespace ts ON ts.oid = ot.typnamespace
+ WHERE oc.oid = ANY(%s)
+"""
+
+FIRST_OWN_OID = 16384
+"""What has a smaller one came with PostgreSQL."""
+
 CONSTRAINTS = """
-SELECT c.conname, c.contype::text, regexp_replace(pg_get_constraintdef(c.oid), ' NOT VALID$', ''),
+SELECT c.conrelid::bigint, c.conname, c.contype::text, regexp_replace(pg_get_constraintdef(c.oid), ' NOT VALID$', ''),
        ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k(num, pos)
                JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num ORDER BY k.pos),
        c.convalidated, c.condeferrable, pg_get_expr(c.conbin, c.conrelid),
@@ -49,12 +105,12 @@ SELECT c.conname, c.contype::text, regexp_replace(pg_get_constraintdef(c.oid), '
   FROM pg_constraint c
   LEFT JOIN pg_index x ON x.indexrelid = c.conindid AND x.indrelid = c.conrelid
   LEFT JOIN pg_class i ON i.oid = x.indexrelid
- WHERE c.conrelid = %s AND c.contype IN ('p', 'u', 'x', 'c')
+ WHERE c.conrelid = ANY(%(oids)s) AND c.contype IN ('p', 'u', 'x', 'c')
  ORDER BY c.contype, c.conname
 """
 
 INDEXES = """
-SELECT i.relname, pg_get_indexdef(i.oid), x.indisunique,
+SELECT x.indrelid::bigint, i.relname, pg_get_indexdef(i.oid), x.indisunique,
        CASE WHEN x.indexprs IS NULL AND x.indpred IS NULL THEN
          ARRAY(SELECT a.attname::text FROM unnest(x.indkey[0:x.indnkeyatts - 1]) WITH ORDINALITY k(num, pos)
                  JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num ORDER BY k.pos)
@@ -63,93 +119,228 @@ SELECT i.relname, pg_get_indexdef(i.oid), x.indisunique,
        AND obj_description(i.oid, 'pg_class') IS NULL
        AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.oid AND a.attstattarget >= 0)
   FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
- WHERE x.indrelid = %s
+ WHERE x.indrelid = ANY(%(oids)s)
    AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x'))
  ORDER BY i.relname
 """
 
+# Those that facts can say.
+COLUMN_INDEXES = """
+SELECT i.relname, am.amname, x.indisunique,
+       (SELECT jsonb_agg(jsonb_build_object(
+                 'column', a.attname,
+                 'collation', (SELECT jsonb_build_array(n.nspname, l.collname)
+                                 FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace
+                                WHERE l.oid = x.indcollation[k.pos]),
+                 'opclass', (SELECT jsonb_build_array(n.nspname, o.opcname)
+                               FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
+                              WHERE o.oid = x.indclass[k.pos]),
+                 'options', (SELECT jsonb_object_agg(option_name, option_value)
+                               FROM pg_options_to_table((SELECT own.attoptions FROM pg_attribute own
+                                                          WHERE own.attrelid = i.oid AND own.attnum = k.pos + 1))),
+                 'descending', x.indoption[k.pos] & 1 = 1,
+                 'nulls_first', x.indoption[k.pos] & 2 = 2) ORDER BY k.pos)::text
+          FROM generate_series(0, x.indnkeyatts - 1) k(pos)
+          JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[k.pos]),
+       ARRAY(SELECT a.attname::text FROM generate_series(x.indnkeyatts, x.indnatts - 1) k(pos)
+               JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[k.pos] ORDER BY k.pos),
+       NOT x.indnullsnotdistinct,
+       (SELECT jsonb_object_agg(option_name, option_value)::text FROM pg_options_to_table(i.reloptions)),
+       CASE c.contype WHEN 'u' THEN 'UNIQUE' WHEN 'p' THEN 'PRIMARY KEY' ELSE '' END,
+       coalesce(c.condeferrable, false), coalesce(c.condeferred, false)
+  FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am am ON am.oid = i.relam
+  LEFT JOIN pg_constraint c ON c.conindid = i.oid AND c.conrelid = x.indrelid AND c.contype IN ('p', 'u', 'x')
+ WHERE x.indrelid = %s AND x.indexprs IS NULL AND x.indpred IS NULL AND NOT x.indisexclusion
+ ORDER BY i.relname
+"""
+
 INDEX = """
-SELECT pg_get_indexdef(x.indexrelid), x.indisvalid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+SELECT x.indisvalid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
  WHERE x.indrelid = %s AND i.relname = %s
+"""
+
+NAMED = {
+    "opclass": """
+SELECT n.nspname, o.opcname
+  FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace JOIN pg_am a ON a.oid = o.opcmethod
+ WHERE o.opcname = %(name)s AND a.amname = %(method)s AND n.nspname = ANY(%(schemas)s)
+ ORDER BY array_position(%(schemas)s, n.nspname::text) LIMIT 1
+""",
+    "collation": """
+SELECT n.nspname, c.collname
+  FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+ WHERE c.collname = %(name)s AND n.nspname = ANY(%(schemas)s)
+ ORDER BY array_position(%(schemas)s, n.nspname::text) LIMIT 1
+""",
+}
+
+OWNED = """
+SELECT a.attname, n.nspname, s.relname
+  FROM pg_depend d JOIN pg_class s ON d.classid = 'pg_class'::regclass AND s.oid = d.objid AND s.relkind = 'S'
+  JOIN pg_namespace n ON n.oid = s.relnamespace
+  JOIN pg_attribute a ON d.refclassid = 'pg_class'::regclass AND (a.attrelid, a.attnum) = (d.refobjid, d.refobjsubid)
+ WHERE d.refobjid = %s AND d.deptype IN ('a', 'i')
+"""
+
+BASE = """
+SELECT DISTINCT n.nspname, t.relname
+  FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+  JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid AND t.oid <> r.ev_class
+  JOIN pg_namespace n ON n.oid = t.relnamespace
+ WHERE r.ev_class = %s AND t.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 
 # Of a partitioned table on either side, the whole speaks for its partitions.
 FOREIGN_KEYS = """
-SELECT c.conrelid = %(oid)s, pg_get_constraintdef(c.oid), n.nspname, t.relname, c.conname, c.convalidated,
+SELECT asked.oid, c.conrelid = asked.oid, n.nspname, t.relname, c.conname,
        ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k(num, pos)
                JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num ORDER BY k.pos),
-       fn.nspname, ft.relname,
+       ARRAY[fn.nspname, ft.relname]::text[],
        ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY k(num, pos)
                JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num ORDER BY k.pos),
-       format('%%I.%%I', fn.nspname, ft.relname), c.confrelid::bigint, i.relname,
-       coalesce(obj_description(c.oid, 'pg_constraint'), '')
-  FROM pg_constraint c
+       c.confmatchtype = 'f', c.confupdtype::text, c.confdeltype::text,
+       ARRAY(SELECT a.attname::text FROM unnest(c.confdelsetcols) WITH ORDINALITY k(num, pos)
+               JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num ORDER BY k.pos),
+       c.condeferrable, c.condeferred,
+       -- PostgreSQL 18 has both.
+       coalesce((to_jsonb(c) ->> 'conperiod')::boolean, false),
+       coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true),
+       c.convalidated, c.confrelid::bigint, i.relname,
+       coalesce(obj_description(c.oid, 'pg_constraint'), ''),
+       ARRAY(SELECT format('OPERATOR(%%I.%%s)', ons.nspname, o.oprname)
+               FROM unnest(c.conpfeqop) WITH ORDINALITY e(oid, pos)
+               JOIN pg_operator o ON o.oid = e.oid JOIN pg_namespace ons ON ons.oid = o.oprnamespace ORDER BY e.pos)
+  FROM unnest(%(oids)s::bigint[]) AS asked (oid)
+  JOIN pg_constraint c ON asked.oid IN (c.conrelid, c.confrelid)
   JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
   JOIN pg_class ft ON ft.oid = c.confrelid JOIN pg_namespace fn ON fn.oid = ft.relnamespace
   JOIN pg_class i ON i.oid = c.conindid
  WHERE c.contype = 'f'
-   AND (c.confrelid = %(oid)s AND c.conparentid = 0
-        OR c.conrelid = %(oid)s AND NOT EXISTS (SELECT FROM pg_constraint whole
+   AND (c.confrelid = asked.oid AND c.conparentid = 0
+        OR c.conrelid = asked.oid AND NOT EXISTS (SELECT FROM pg_constraint whole
                                                  WHERE whole.oid = c.conparentid AND whole.conrelid = c.conrelid))
  ORDER BY n.nspname, t.relname, c.conname
 """
 
 TRIGGERS = """
-SELECT t.tgname, n.nspname, p.proname, p.prosrc, t.tgenabled IN ('O', 'A'), t.tgtype,
-       t.tgqual IS NULL AND t.tgattr = '' AND p.prosecdef AND coalesce(p.proconfig[1], '') ^@ 'search_path=pg_catalog'
+SELECT t.tgrelid::bigint, t.tgname, n.nspname, p.proname, p.prosrc, t.tgenabled IN ('O', 'A'), t.tgtype,
+       t.tgqual IS NULL AND t.tgattr = '', pg_get_userbyid(p.proowner), p.prosecdef, coalesce(p.proconfig, '{}'),
+       t.tgenabled::text, pg_get_triggerdef(t.oid),
+       ARRAY(SELECT a.attname::text FROM unnest(t.tgattr::int2[]) k(num)
+               JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = k.num ORDER BY a.attnum),
+       ARRAY(SELECT convert_from(decode(part, 'hex'), getdatabaseencoding())
+               FROM regexp_matches(encode(t.tgargs, 'hex'), '((?:(?!00)..)*)00', 'g') WITH ORDINALITY a(parts, pos),
+                    unnest(a.parts) AS part ORDER BY pos),
+       t.tgtype & 1 = 1 OR t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL, t.tgconstrrelid <> 0,
+       coalesce(obj_description(t.oid, 'pg_trigger'), '')
   FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
- WHERE t.tgrelid = %s AND NOT t.tgisinternal
+ WHERE t.tgrelid = ANY(%(oids)s) AND NOT t.tgisinternal
  ORDER BY t.tgname
 """
 
 GRANTS = """
-SELECT coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, granted.on_column
+SELECT c.oid::bigint, coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, granted.on_column,
+       CASE WHEN g.grantor = c.relowner THEN '' ELSE pg_get_userbyid(g.grantor) END
   FROM pg_class c,
        LATERAL (SELECT c.relacl, '' UNION ALL
                 SELECT a.attacl, a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped)
        AS granted (list, on_column), aclexplode(granted.list) g LEFT JOIN pg_roles r ON r.oid = g.grantee
- WHERE c.oid = %(oid)s AND g.grantee <> c.relowner
- ORDER BY 4, 1, 2
+ WHERE c.oid = ANY(%(oids)s) AND g.grantee <> c.relowner
+ ORDER BY 5, 2, 3, 6
 """
 
+ROUTINE_GRANTS = """
+SELECT p.oid::bigint, coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, '',
+       CASE WHEN g.grantor = p.proowner THEN '' ELSE pg_get_userbyid(g.grantor) END
+  FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g
+  LEFT JOIN pg_roles r ON r.oid = g.grantee
+ WHERE p.oid = ANY(%(oids)s) AND g.grantee <> p.proowner
+ ORDER BY 2, 6
+"""
+
+OWNERS = {
+    "FUNCTION": "SELECT oid::bigint, pg_get_userbyid(proowner) FROM pg_proc WHERE oid = to_regprocedure(%s)",
+    "SEQUENCE": "SELECT oid::bigint, pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%s)",
+    "TABLE": "SELECT oid::bigint, pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%s)",
+}
+
+# In two branches, each of which finds its rows of pg_depend by an index.
 SEQUENCES = """
-SELECT c.oid::bigint, a.attname, n.nspname, c.relname, format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement,
-       s.seqmin, s.seqmax, s.seqcache, s.seqcycle
-  FROM pg_attribute a
-  LEFT JOIN pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum
-  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.classid = CASE WHEN a.attidentity <> ''
-         THEN 'pg_class'::regclass ELSE 'pg_attrdef'::regclass END
-   AND CASE WHEN a.attidentity <> '' THEN d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
-         AND d.deptype = 'i' ELSE d.objid = ad.oid END
-  JOIN pg_class c ON c.relkind = 'S'
-   AND c.oid = CASE WHEN a.attidentity <> '' THEN d.objid ELSE d.refobjid END
+SELECT drawn.relation::bigint, c.oid::bigint, drawn.attname, n.nspname, c.relname, format_type(s.seqtypid, NULL),
+       s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle
+  FROM (SELECT a.attrelid AS relation, a.attname, d.objid AS sequence FROM pg_attribute a
+          JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid
+           AND d.refobjsubid = a.attnum AND d.classid = 'pg_class'::regclass AND d.deptype = 'i'
+         WHERE a.attrelid = ANY(%(oids)s) AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity <> ''
+         UNION ALL
+        SELECT a.attrelid, a.attname, d.refobjid FROM pg_attribute a
+          JOIN pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum
+          JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid
+           AND d.refclassid = 'pg_class'::regclass
+         WHERE a.attrelid = ANY(%(oids)s) AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = '') AS drawn
+  JOIN pg_class c ON c.oid = drawn.sequence AND c.relkind = 'S'
   JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_sequence s ON s.seqrelid = c.oid
- WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
 """
 
 # What a connection has set for itself, such as its time zone, can change the value of an expression.
 OWN_SETTINGS = """
-SELECT format('SELECT set_config(%L, %L, false);', name, setting) FROM pg_settings
- WHERE source IN ('client', 'session') AND context = 'user' AND name NOT IN ('application_name', 'client_encoding')
+SELECT pg_catalog.format('SELECT set_config(%L, %L, false);', name, setting) FROM pg_catalog.pg_settings
+ WHERE source OPERATOR(pg_catalog.=) ANY ('{client,session}') AND context OPERATOR(pg_catalog.=) 'user'
+   AND name OPERATOR(pg_catalog.<>) ALL ('{application_name,client_encoding}')
  ORDER BY name
 """
 
 CHANGING = """
-SELECT DISTINCT proname FROM pg_proc
- WHERE proname = ANY(%s) AND (provolatile = 'v' OR provolatile = 's' AND pronargs = 0)
+SELECT DISTINCT proname FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace
+ WHERE proname = ANY(%s) AND nspname = ANY(%s) AND (provolatile = 'v' OR provolatile = 's' AND pronargs = 0)
 """
 
-LIST = r'\((?:[^")]|"(?:[^"]|"")*")*\)'
-DEFINITION = re.compile(rf'(FOREIGN KEY {LIST}) REFERENCES (?:[^"(]|"(?:[^"]|"")*")+{LIST}(.*)', re.DOTALL)
-"""Of a foreign key: what comes before its other end, and what comes after it."""
+UNCALLED = """
+SELECT n.nspname, p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE p.proname ~ %s AND p.prorettype = 'trigger'::regtype AND pg_has_role(p.proowner, 'USAGE')
+       AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgfoid = p.oid)
+"""
+
+ACTIONS: dict[str, Action] = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+"""Of a foreign key, as pg_constraint has them."""
+COLLATED = re.compile(r'\s+COLLATE\s+(?:"(?:[^"]|"")+"|[\w$]+)(?:\.(?:"(?:[^"]|"")+"|[\w$]+))?', re.IGNORECASE)
+"""What the type of a column may be followed by; a column's collation is another matter."""
 
 
 def query(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
-    """Run one reading statement and return all of its rows."""
+    """Run one reading statement of rehome's own and return all of its rows, whatever schemas are looked in just now."""
+    with settings.own(connection):
+        return fetch(connection, statement, params)
+
+
+def fetch(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
+    """The same for a statement whose names mean what they mean just now."""
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def fetch_each(connection: BaseDatabaseWrapper, statements: Iterable[tuple[str, Any]]) -> list[list[tuple[Any, ...]]]:
+    """The rows of each of several statements with their parameters, in one message to the server."""
+    text = ";".join(inlined(connection, statement, params) for statement, params in statements)
+    with connection.wrap_database_errors:
+        # A project may have its connections prepare what they repeat, which several statements can't be.
+        cursor = connection.connection.execute(text, prepare=False)
+        found = [cursor.fetchall()]
+        while cursor.nextset():
+            found.append(cursor.fetchall())
+    return found
+
+
+def fetch_for_project(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
+    """The rows of a statement whose names mean what they mean to the project."""
+    if not settings.is_own(connection):
+        return fetch(connection, statement, params)
+    paths = settings.paths_of(connection)
+    there, back = ((settings.LOOK_IN, [path, connection.in_atomic_block]) for path in (paths[0], paths[-1]))
+    _, rows, _ = fetch_each(connection, [there, (statement, params), back])
     return rows
 
 
@@ -169,44 +360,151 @@ def frozen(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(tuple(value) if isinstance(value, list) else value for value in row)
 
 
+def find(connection: BaseDatabaseWrapper, quoted_name: str) -> int | None:
+    """The oid of the table (or view) that `quoted_name` means to the project; None when there is none.
+
+    The only place where a table is found by a name that may lack its schema.
+    """
+    oid: int | None = fetch_for_project(connection, MEANT, [quoted_name])[0][0]
+    return oid
+
+
+def find_all(connection: BaseDatabaseWrapper, quoted_names: Iterable[str]) -> list[int | None]:
+    """The same of several, in their order."""
+    return [oid for (oid,) in fetch_for_project(connection, ALL_MEANT, [list(quoted_names)])]
+
+
+class Maker(NamedTuple):
+    place: str
+    is_table: bool
+    """Whether it is a plain one."""
+    owner: str
+    trusted: bool
+    """Whether the owner is a superuser, the connection's role, or an owner of one of the project's tables."""
+
+
+def read_maker(connection: BaseDatabaseWrapper, oid: int, tables: Iterable[int]) -> Maker:
+    """Whose a table or view is; `tables` are those of the project."""
+    return Maker(*query(connection, MAKER, {"oid": oid, "tables": list(tables)})[0])
+
+
 def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | None:
-    """The table (or view) that `quoted_name` means on this connection's search path; None when there is none."""
-    found = query(connection, TABLE, [quoted_name])
-    if not found:
-        return None
-    oid = found[0][0]
-    parts: list[Any] = [
-        tuple(column(connection, RULES, [oid])),
-        tuple(Column(*row) for row in query(connection, COLUMNS, [oid])),
-        tuple(Constraint(*frozen(row)) for row in query(connection, CONSTRAINTS, [oid])),
-        *read_foreign_keys(connection, oid),
-        tuple(Index(*frozen(row)) for row in query(connection, INDEXES, [oid])),
-        tuple(Trigger(*row) for row in query(connection, TRIGGERS, [oid])),
-        read_grants(connection, oid),
-        {
-            name: dataclasses.replace(Sequence(*row), grants=read_grants(connection, sequence))
-            for sequence, name, *row in query(connection, SEQUENCES, [oid])
-        },
+    """The table (or view) that `quoted_name` means to the project; None when there is none."""
+    oid = find(connection, quoted_name)
+    return None if oid is None else read(connection, oid)
+
+
+def read_tables(connection: BaseDatabaseWrapper, quoted_names: Iterable[str]) -> list[Table | None]:
+    """The same of several, in their order; what `read_table` would ask for each is asked once."""
+    oids = find_all(connection, quoted_names)
+    found = {table.oid: table for table in read_all(connection, {oid for oid in oids if oid is not None})}
+    return [oid and found.get(oid) or None for oid in oids]
+
+
+def read(connection: BaseDatabaseWrapper, oid: int) -> Table:
+    (table,) = read_all(connection, [oid])
+    return table
+
+
+def read_all(connection: BaseDatabaseWrapper, oids: Iterable[int]) -> list[Table]:
+    """Those tables that are there, in this order."""
+    asked = list(oids)
+    parts = (TABLE, RULES, COLUMNS, CONSTRAINTS, FOREIGN_KEYS, INDEXES, TRIGGERS, SEQUENCES)
+    with settings.guarded(connection):
+        tables, *found = map(by_oid, fetch_each(connection, [(part, {"oids": asked}) for part in parts]))
+        sequences = [sequence for rows in found[-1].values() for sequence, *_ in rows]
+        grants = read_grants(connection, [*asked, *sequences])
+        return [
+            make_table(connection, tables[oid][0], [rows[oid] for rows in found], grants.get(oid, ()), grants)
+            for oid in asked
+            if tables[oid]
+        ]
+
+
+def make_table(
+    connection: BaseDatabaseWrapper,
+    facts: tuple[Any, ...],
+    parts: Iterable[list[tuple[Any, ...]]],
+    grants: tuple[Grant, ...],
+    granted: Mapping[int, tuple[Grant, ...]],
+) -> Table:
+    rules, columns, constraints, keys, indexes, triggers, sequences = parts
+    drawn = [(name, Sequence(*row), granted.get(sequence, ())) for sequence, name, *row in sequences]
+    made: list[Any] = [
+        tuple(name for (name,) in rules),
+        make_columns(connection, columns),
+        tuple(Constraint(*frozen(row)) for row in constraints),
+        *make_foreign_keys(keys),
+        tuple(Index(*frozen(row)) for row in indexes),
+        tuple(Trigger(*frozen(row)) for row in triggers),
+        grants,
+        {name: dataclasses.replace(sequence, grants=grants) for name, sequence, grants in drawn},
     ]
-    return Table(*found[0], *parts)
+    return Table(*facts, *made)
+
+
+def by_oid(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
+    """Rows without their first value, under that value."""
+    found = collections.defaultdict(list)
+    for oid, *row in rows:
+        found[oid].append(tuple(row))
+    return found
+
+
+def read_columns(connection: BaseDatabaseWrapper, oid: int) -> tuple[Column, ...]:
+    return make_columns(connection, by_oid(query(connection, COLUMNS, {"oids": [oid]}))[oid])
+
+
+def make_columns(connection: BaseDatabaseWrapper, rows: list[tuple[Any, ...]]) -> tuple[Column, ...]:
+    """A key whose operator class came with PostgreSQL is compared by PostgreSQL's own `=`."""
+    others = [one for *_, one in rows if one and one >= FIRST_OWN_OID]
+    equalities = {one: names for one, *names in query(connection, EQUALITIES, [others])} if others else {}
+    return tuple(Column(*row, *equalities.get(one, ())) for *row, one in rows)
 
 
 def read_foreign_keys(connection: BaseDatabaseWrapper, oid: int) -> Iterable[tuple[ForeignKey, ...]]:
     """Those of a table, and those of others that point at it."""
-    rows = [frozen(row) for row in query(connection, FOREIGN_KEYS, {"oid": oid})]
-    found = [(own, make_foreign_key(*row)) for own, *row in rows]
+    return make_foreign_keys(by_oid(query(connection, FOREIGN_KEYS, {"oids": [oid]}))[oid])
+
+
+def make_foreign_keys(rows: list[tuple[Any, ...]]) -> Iterable[tuple[ForeignKey, ...]]:
+    found = [(own, make_foreign_key(*row)) for own, *row in map(frozen, rows)]
     return tuple(key for own, key in found if own), tuple(key for own, key in found if not own)
 
 
 def make_foreign_key(
-    definition: str, schema: str, table: str, name: str, validated: bool, columns: tuple[str, ...],
-    other_schema: str, other: str, other_columns: tuple[str, ...], *rest: Any,
+    schema: str, table: str, name: str, columns: tuple[str, ...], other: tuple[str, str], there: tuple[str, ...],
+    full: bool, on_update: str, on_delete: str, *rest: Any,
 ) -> ForeignKey:  # fmt: skip
-    parts = DEFINITION.fullmatch(definition)
-    assert parts is not None  # noqa: S101  PostgreSQL has printed it.
-    end = End(other_schema, other, other_columns)
-    head, tail = parts[1], parts[2].removesuffix(" NOT VALID")
-    return ForeignKey(schema, table, name, head, tail, end, validated, columns, *rest)
+    terms = Terms(full, ACTIONS[on_update], ACTIONS[on_delete], *rest[:5])
+    return ForeignKey(schema, table, name, columns, End(*other, there), terms, *rest[5:])
+
+
+def read_column_indexes(connection: BaseDatabaseWrapper, table: Table) -> dict[str, ColumnIndex]:
+    """By name, the indexes of a table over columns alone, those of its constraints too."""
+    rows = query(connection, COLUMN_INDEXES, [table.oid])
+    found = (make_column_index(table, *row) for row in rows)
+    return {index.name: index for index in found}
+
+
+def make_column_index(
+    table: Table, name: str, method: str, unique: bool, keys: str, included: list[str], distinct: bool,
+    options: str | None, *constraint: Any,
+) -> ColumnIndex:  # fmt: skip
+    columns = tuple(
+        IndexKey(
+            column=key["column"],
+            collation=tuple(key["collation"] or ()),
+            opclass=tuple(key["opclass"]),
+            options=key["options"] or {},
+            descending=key["descending"],
+            nulls_first=key["nulls_first"],
+        )
+        for key in json.loads(keys)
+    )
+    set_options = json.loads(options or "{}")
+    place = table.schema, table.name, name
+    return ColumnIndex(*place, method, unique, columns, tuple(included), distinct, set_options, *constraint)
 
 
 def is_validated(connection: BaseDatabaseWrapper, schema: str, table: str, constraint: str) -> bool | None:
@@ -218,19 +516,79 @@ def is_validated(connection: BaseDatabaseWrapper, schema: str, table: str, const
     return next(iter(column(connection, question, [schema, table, constraint])), None)
 
 
-def read_grants(connection: BaseDatabaseWrapper, oid: int) -> tuple[Grant, ...]:
-    """What roles other than the owner may do with a table or a sequence."""
-    return tuple(Grant(*row) for row in query(connection, GRANTS, {"oid": oid}))
+def find_view(connection: BaseDatabaseWrapper, quoted_name: str) -> int | None:
+    """The oid of the view that `quoted_name` means to the project, by one cheap question; None where it means none."""
+    found = fetch_for_project(connection, VIEW_MEANT, [quoted_name])
+    return found[0][0] if found else None
+
+
+def read_base(connection: BaseDatabaseWrapper, view: Table) -> tuple[str, str] | None:
+    """Schema and name of the one table or view that a view reads; None where it reads none or several."""
+    found = query(connection, BASE, [view.oid])
+    return found[0] if len(found) == 1 else None
+
+
+def read_owned_sequences(connection: BaseDatabaseWrapper, table: Table) -> set[tuple[str, str, str]]:
+    """(column, schema, name) of each sequence that goes with a column of the table."""
+    return set(query(connection, OWNED, [table.oid]))
+
+
+def read_grants(connection: BaseDatabaseWrapper, oids: Iterable[int]) -> dict[int, tuple[Grant, ...]]:
+    """By table or sequence, what roles other than the owner may do with it."""
+    rows = query(connection, GRANTS, {"oids": list(oids)})
+    return {oid: tuple(Grant(*row) for row in granted) for oid, granted in by_oid(rows).items()}
+
+
+def read_rights(connection: BaseDatabaseWrapper, kind: str, place: str) -> tuple[str, tuple[Grant, ...]] | None:
+    """(owner, what roles other than the owner may do); None where there is nothing of that kind and name."""
+    for oid, owner in query(connection, OWNERS[kind], [place]):
+        granted = query(connection, ROUTINE_GRANTS if kind == "FUNCTION" else GRANTS, {"oids": [oid]})
+        return owner, tuple(Grant(*row) for _, *row in granted)
+    return None
+
+
+def find_uncalled(connection: BaseDatabaseWrapper, names: str) -> list[tuple[str, str]]:
+    """Schema and name of each trigger function, called like this regular expression, that no trigger calls any more and
+    that this connection's role may drop.
+    """
+    return fetch(connection, UNCALLED, [names])
+
+
+def find_roles(connection: BaseDatabaseWrapper, names: Iterable[str]) -> list[str]:
+    """Those that are there."""
+    return column(connection, "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) ORDER BY 1", [list(names)])
+
+
+def read_roles(
+    connection: BaseDatabaseWrapper, names: Iterable[str], oids: Iterable[int] = ()
+) -> tuple[str, dict[int, str]]:
+    """What tells the server from others, and by oid the names of those roles that are there."""
+    server = value(connection, "SELECT system_identifier::text FROM pg_control_system()")
+    known = "SELECT oid::bigint, rolname FROM pg_roles WHERE rolname = ANY(%s) OR oid::bigint = ANY(%s)"
+    return server, dict(query(connection, known, [list(names), list(oids)]))
 
 
 def exists(connection: BaseDatabaseWrapper, name: str) -> bool:
-    """Whether `name` means a table or view on this connection's search path."""
-    return bool(value(connection, "SELECT to_regclass(%s) IS NOT NULL", [name]))
+    """Whether `name` means a table or view to the project."""
+    return find(connection, name) is not None
 
 
-def is_writable(connection: BaseDatabaseWrapper, table: str) -> bool:
+def current_schema(connection: BaseDatabaseWrapper) -> str | None:
+    """Where the project creates tables; None where its search path names no schema that is there."""
+    found: str | None = fetch_for_project(connection, "SELECT pg_catalog.current_schema()::pg_catalog.text")[0][0]
+    return found
+
+
+def place_of(connection: BaseDatabaseWrapper, oid: int) -> tuple[str, str]:
+    """(schema, name) of a table or view."""
+    question = "SELECT nspname, relname FROM pg_namespace n JOIN pg_class c ON relnamespace = n.oid WHERE c.oid = %s"
+    ((schema, name),) = query(connection, question, [oid])
+    return schema, name
+
+
+def is_writable(connection: BaseDatabaseWrapper, table: int) -> bool:
     """Whether this connection may change rows of `table`: no standby, no read-only role or setting."""
-    question = "SELECT NOT current_setting('transaction_read_only')::boolean AND has_table_privilege(%s, 'UPDATE')"
+    question = "SELECT NOT current_setting('transaction_read_only')::boolean AND has_table_privilege(%s::oid, 'UPDATE')"
     return bool(value(connection, question, [table]))
 
 
@@ -241,27 +599,46 @@ def extension_schemas(connection: BaseDatabaseWrapper) -> set[str]:
 
 
 def own_settings(connection: BaseDatabaseWrapper) -> list[str]:
-    """Statements that set in another session what this one has set for itself."""
-    return column(connection, OWN_SETTINGS)
+    """Statements that set in another session what this one has set for itself, before rehome sets anything."""
+    return [statement for (statement,) in fetch(connection, OWN_SETTINGS)]
 
 
-def read_index(connection: BaseDatabaseWrapper, table: Table, name: str) -> list[tuple[Any, ...]]:
-    """(CREATE INDEX, whether it is valid, unlike what a failed concurrent build leaves); empty where there is none."""
-    return query(connection, INDEX, [table.oid, name])
+def read_validity(connection: BaseDatabaseWrapper, table: Table, index: str) -> bool | None:
+    """Whether an index is valid, unlike what a failed concurrent build leaves; None where there is none."""
+    return next(iter(column(connection, INDEX, [table.oid, index])), None)
+
+
+def qualify(connection: BaseDatabaseWrapper, kind: str, method: str, name: tuple[str, ...]) -> tuple[str, ...]:
+    """With the schema, of the operator class or collation that the name means to the project."""
+    if len(name) != 1:
+        return name
+    asked = {"name": name[0], "method": method, "schemas": search_path(connection)}
+    found = query(connection, NAMED[kind], asked)
+    return found[0] if found else name
 
 
 def changing_functions(connection: BaseDatabaseWrapper, names: Iterable[str]) -> list[str]:
     """Those of the functions that may give another value for the same arguments, within a second or a day."""
-    return sorted(column(connection, CHANGING, [list(names)]))
+    places = [*search_path(connection), *extension_schemas(connection)]
+    return sorted(column(connection, CHANGING, [list(names), places]))
+
+
+def search_path(connection: BaseDatabaseWrapper) -> list[str]:
+    """The schemas where the project finds names, `pg_catalog` among them."""
+    ((schemas,),) = fetch_for_project(connection, "SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]")
+    return list(schemas)
 
 
 def canonical_type(connection: BaseDatabaseWrapper, declared: str) -> str | None:
     """`varchar(200)` as PostgreSQL prints it, `character varying(200)`; None when there is no such type."""
+    declared = COLLATED.sub("", declared)
     modifiers = "".join(re.findall(r"\([^)]*\)", declared)).replace(" ", "")
     array = "[]" if declared.rstrip().endswith("]") else ""
     bare = re.sub(r"\([^)]*\)|\[\d*\]", "", declared).strip()
-    printed = value(connection, "SELECT format_type(to_regtype(%s), NULL)", [bare])
-    if printed is None:
+    type_oid = "SELECT pg_catalog.to_regtype(%s)::pg_catalog.oid::pg_catalog.int8"
+    ((oid,),) = fetch_for_project(connection, type_oid, [bare])
+    if oid is None:
         return None
+    printed = value(connection, "SELECT format_type(%s::oid, NULL)", [oid])
     head, space, tail = printed.partition(" with")
     return f"{head}{modifiers}{space}{tail}{array}"

@@ -11,53 +11,52 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import Error as DriverError
+from psycopg.pq import TransactionStatus
 
 from rehome.errors import LockNotObtained, Refused
-from rehome.postgres import catalog, conf, sql
+from rehome.postgres import catalog, conf, holders, settings, sql
 from rehome.postgres.locks import PATIENT_MS
 from rehome.postgres.sql import Statement
 from rehome.postgres.states import RETRIED, TOO_LONG, state_of
 
 LONGEST_PAUSE_S = 2.0
+LEFT_WITHIN_S = 2
+"""How long a server is asked to end what is at work on a connection that is left."""
 TRIES_IN_SILENCE = 3
 
 MORE_MEMORY = sql.SQL(
-    "SELECT set_config('maintenance_work_mem', '256MB', true) "
-    "WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < pg_size_bytes('256MB')"
+    "SELECT pg_catalog.set_config('maintenance_work_mem', '256MB', true) "
+    "WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) "
+    "OPERATOR(pg_catalog.<) pg_catalog.pg_size_bytes('256MB')"
 )
-TIMEOUTS = ["statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout"]
-"""None of these may end a move halfway; the third came with PostgreSQL 17."""
+TIMEOUTS = ["statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"]
+"""None of these may end a move halfway; the second came with PostgreSQL 17."""
 ONE_MOVE = 0x7265686F6D65
 """Key of the advisory lock, "rehome" in ASCII."""
 
 Result = TypeVar("Result")
 
-# A role that isn't a monitor sees of another role's session the pid, the user and the application alone.
-HOLDERS = """
-SELECT format('pid %%s (%%s) uses %%s', a.pid,
-         concat_ws(', ', nullif(a.application_name, ''), 'user ' || a.usename, a.state,
-                   'since ' || to_char(a.xact_start, 'HH24:MI:SS')),
-         string_agg(DISTINCT l.relation::regclass::text, ', '))
-  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
- WHERE l.relation::bigint = ANY(%s) AND l.granted AND l.pid <> pg_backend_pid()
-   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
- GROUP BY a.pid, a.application_name, a.usename, a.state, a.xact_start
- ORDER BY a.xact_start LIMIT 3
-"""
+STOPPED = {
+    "lock timeout": "A lock was not granted in {tries} tries of {timeout} ms: {holders}. "
+    "End that transaction, or run the command again later.",
+    "deadlock": "In {tries} tries, this transaction and another waited for locks of each other: {holders}. Run the "
+    "command again while fewer sessions write to these tables.",
+    "serialization failure": "In {tries} tries, another session changed a row that this transaction had read and was "
+    "to change: {holders}. Run the command again while fewer sessions write to these tables.",
+    "statement timeout": "In {tries} tries, a statement took longer than its statement_timeout. Run the command again "
+    "while the server has less to do.",
+}
+"""What is said after the last try, by what stopped most of them."""
 
 RUNNING = """
-SELECT format('pid %%s (%%s)', a.pid,
+SELECT a.pid, format('pid %%s (%%s)', a.pid,
          concat_ws(', ', nullif(a.application_name, ''), 'user ' || a.usename,
                    'connected since ' || to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS')))
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND (l.classid::bigint << 32 | l.objid::bigint) = %s
-"""
-
-CHANGE_SETTINGS = """
-SELECT name, setting, set_config(name, value, false)
-  FROM pg_settings JOIN unnest(%s::text[], %s::text[]) AS wanted (name, value) USING (name)
 """
 
 
@@ -95,9 +94,14 @@ class Session:
         The connection is named after `move` meanwhile, so that everybody can see whose it is. Raises Refused, naming
         the process that holds it.
         """
-        if not catalog.value(self.connection, "SELECT pg_try_advisory_lock(%s)", [ONE_MOVE]):
-            who = self.running_move() or "a process that has ended by now"
-            raise Refused(f"Another move is running in this database: {who}.", "Wait until it has ended.")
+        # In the transaction of a migration, it is that transaction's.
+        within = self.connection.in_atomic_block
+        lock = "pg_try_advisory_xact_lock" if within else "pg_try_advisory_lock"
+        if not catalog.value(self.connection, f"SELECT {lock}(%s)", [ONE_MOVE]):
+            raise self.another_runs()
+        if within:
+            yield
+            return
         name = f"rehome, since {datetime.datetime.now(datetime.UTC):%H:%M:%S} UTC: {move}"
         try:
             with self.without_timeouts(), self.settings(application_name=name[:63]):
@@ -105,58 +109,103 @@ class Session:
                 yield
         finally:
             if self.connection.is_usable():
-                self.rows("SELECT pg_advisory_unlock(%s)", [ONE_MOVE])
+                catalog.query(self.connection, "SELECT pg_advisory_unlock(%s)", [ONE_MOVE])
 
     def running_move(self) -> str | None:
         """Which session is at work on a move of this database now, and since when; None where there is none."""
-        holder = self.rows(RUNNING, [ONE_MOVE])
-        return holder[0][0] if holder else None
+        holder = catalog.query(self.connection, RUNNING, [ONE_MOVE])
+        return holder[0][1] if holder else None
+
+    def another_runs(self) -> Refused:
+        """Whoever may connect can take the lock, as PostgreSQL gives nobody a right to one: so it tells how to end
+        that.
+        """
+        for pid, who in catalog.query(self.connection, RUNNING, [ONE_MOVE]):
+            return Refused(
+                f"Another move is running in this database: {who}.",
+                f"Wait until it has ended; if it is no move, run SELECT pg_terminate_backend({pid}) as that role or as "
+                "a superuser.",
+            )
+        return Refused("Another move was running in this database until just now.", "Run the command again.")
 
     @contextlib.contextmanager
     def settings(self, **values: str) -> Iterator[None]:
         """Change settings of this connection until the block ends; what this server does not know is left out."""
-        before = self.rows(CHANGE_SETTINGS, [list(values), list(values.values())])
+        before = settings.change(self.connection, values, local=False)
         try:
-            yield
+            with self.left_if_at_work():
+                yield
         finally:
             if self.connection.is_usable():
-                self.rows(CHANGE_SETTINGS, [[name for name, _, _ in before], [value for _, value, _ in before]])
+                settings.change(self.connection, before, local=False)
 
     def notice_lost_clients(self) -> None:
         """Let the server end what runs here soon after this process has died, instead of when it has an answer."""
         with contextlib.suppress(DatabaseError):  # Not every platform can tell; then it notices at the next answer.
-            self.rows("SELECT set_config('client_connection_check_interval', '1s', false)")
+            settings.change(self.connection, {"client_connection_check_interval": "1000"}, local=False)
 
     def without_timeouts(self) -> contextlib.AbstractContextManager[None]:
-        """On this connection and until the block ends, no timeout that was set for it.
-
-        Whatever keeps others waiting sets its own for locks; a concurrent build, which waits for them, has none.
+        """On this connection and until the block ends, no timeout that was set for it, but one for locks: reading the
+        catalog waits for one, too. Whatever keeps others waiting sets a shorter one.
         """
-        return self.settings(**dict.fromkeys(TIMEOUTS, "0"))
+        return self.settings(**dict.fromkeys(TIMEOUTS, "0"), lock_timeout=f"{conf.patience_ms()}ms")
+
+    def patient(self) -> contextlib.AbstractContextManager[None]:
+        """Until the block ends, a lock is waited for as long as by all tries of a move together."""
+        return self.settings(lock_timeout=f"{conf.patience_ms()}ms")
 
     @contextlib.contextmanager
-    def transaction(self, *, isolation: str = "READ COMMITTED") -> Iterator[None]:
-        """A transaction that sees what others commit meanwhile, unless `isolation` says otherwise."""
-        with transaction.atomic(using=self.connection.alias):
-            # Otherwise a project's stricter level would keep the rows out that were committed before the lock.
-            self.tune(isolation)
+    def transaction(self, *, isolation: str = "READ COMMITTED", first: Iterable[Statement] = ()) -> Iterator[None]:
+        """A transaction that sees what others commit meanwhile, unless `isolation` says otherwise; `first` comes before
+        its snapshot, so that what was committed before a lock is granted is seen. Within another it is a savepoint.
+        """
+        within = self.connection.in_atomic_block
+        with self.atomic():
+            if within:
+                self.execute_all(first)
+            else:
+                # Otherwise a project's stricter level would keep the rows out that were committed before the lock.
+                self.tune(isolation, first)
             yield
+
+    @contextlib.contextmanager
+    def atomic(self) -> Iterator[None]:
+        """A transaction, at whose end the project's search path holds again, or a savepoint in one."""
+        outermost = not self.connection.in_atomic_block
+        with transaction.atomic(using=self.connection.alias), self.left_if_at_work():
+            yield
+            if outermost:
+                settings.leave(self.connection)
+
+    @contextlib.contextmanager
+    def left_if_at_work(self) -> Iterator[None]:
+        """A signal between a statement and its answer leaves a connection that takes no other, not even a rollback."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            driver = self.connection.connection
+            if driver and driver.info.transaction_status == TransactionStatus.ACTIVE:
+                with contextlib.suppress(DriverError):
+                    driver.cancel_safe(timeout=LEFT_WITHIN_S)
+                self.connection.close()
+            raise
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """A read-only transaction in which every query sees the same moment."""
-        with self.without_timeouts(), self.transaction(isolation="REPEATABLE READ, READ ONLY"):
+        isolation = "REPEATABLE READ, READ ONLY"
+        with self.without_timeouts(), self.transaction(isolation=isolation), settings.guarded(self.connection):
             yield
 
-    def tune(self, isolation: str) -> None:
+    def tune(self, isolation: str, first: Iterable[Statement] = ()) -> None:
         """Memory to sort a whole index, no compiler for expressions used once, an error where a policy hides rows."""
         level = sql.SQL(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
         local = [sql.set_local(setting, "off") for setting in ("jit", "row_security")]
-        self.execute_all([level, MORE_MEMORY, *local])
+        self.execute_all([level, *first, MORE_MEMORY, *local])
 
     def execute(self, statement: Statement) -> int:
         """Run one statement as it is; return the number of rows it touched."""
-        with self.connection.cursor() as cursor:
+        with sql.meaning(statement, self.connection), self.connection.cursor() as cursor:
             cursor.execute(statement.as_string(), None)
             touched: int = cursor.rowcount
         return touched
@@ -166,8 +215,11 @@ class Session:
             self.execute(statement)
 
     def rows(self, statement: str | Statement, params: Any = None) -> list[tuple[Any, ...]]:
-        text = statement if isinstance(statement, str) else statement.as_string()
-        return catalog.query(self.connection, text, params)
+        """The rows of one statement as it is."""
+        if isinstance(statement, str):
+            return catalog.fetch(self.connection, statement, params)
+        with sql.meaning(statement, self.connection):
+            return catalog.fetch(self.connection, statement.as_string(), params)
 
     def run(self, *statements: Statement) -> int:
         """Run statements as `attempt` runs a group; return the number of rows that they touched."""
@@ -176,7 +228,9 @@ class Session:
     def run_group(self, group: Group) -> None:
         """Run a group as it says, which is like `run` unless it says otherwise."""
         if group.alone:
-            self.execute_group(group)
+            # A concurrent build waits for whole transactions.
+            with self.settings(lock_timeout="0"):
+                self.execute_group(group)
         else:
             self.attempt(lambda: self.execute_group(group), lock_timeout_ms=PATIENT_MS if group.patient else None)
 
@@ -193,20 +247,27 @@ class Session:
         timeout = lock_timeout_ms or conf.lock_timeout_ms()
 
         def once() -> Result:
-            with transaction.atomic(using=self.connection.alias):
+            with self.atomic():
                 # Set on each try: a rollback forgets it.
                 self.execute(sql.set_local("lock_timeout", timeout))
                 return group()
 
         return self.retry(once, lock_timeout_ms=timeout)
 
-    def retry_transaction(self, group: Callable[[], Result], *, isolation: str = "READ COMMITTED") -> Result:
+    def retry_transaction(
+        self,
+        group: Callable[[], Result],
+        *,
+        isolation: str = "READ COMMITTED",
+        first: Callable[[], Iterable[Statement]] = tuple,
+    ) -> Result:
         """Like `attempt`, but each try is a transaction of its own that sees what others commit meanwhile, unless
-        `isolation` says otherwise, and lets go of every lock that it has. `group` sets its `lock_timeout`.
+        `isolation` says otherwise, and lets go of every lock that it has. `group` sets its `lock_timeout`; what `first`
+        returns comes before the snapshot of each try.
         """
 
         def once() -> Result:
-            with self.transaction(isolation=isolation):
+            with self.transaction(isolation=isolation, first=first()):
                 return group()
 
         return self.retry(once, lock_timeout_ms=conf.lock_timeout_ms())
@@ -219,7 +280,7 @@ class Session:
         after the last try.
         """
         known = RETRIED | (TOO_LONG if too_long else {})
-        tries = conf.lock_tries()
+        tries, stopped = conf.lock_tries(), collections.Counter[str]()
         for count in range(1, tries + 1):
             try:
                 return attempt()
@@ -228,6 +289,7 @@ class Session:
                 if state not in known:
                     raise
                 refusal = error
+            stopped[known[state]] += 1
             self.retries[known[state]] += 1
             if too_long and state in TOO_LONG:
                 too_long()
@@ -237,11 +299,10 @@ class Session:
                 self.waits(f"a lock: {self.holders()}")
             # Jitter keeps two sessions from meeting again at each of their tries.
             time.sleep(random.random() * min(LONGEST_PAUSE_S, 0.01 * 2**count))  # noqa: S311
+        ((cause, times),) = stopped.most_common(1)
         raise LockNotObtained(
-            f"A lock was not granted in {tries} tries of {lock_timeout_ms} ms: {self.holders()}. "
-            "End that transaction, or run the command again later."
+            STOPPED[cause].format(tries=times, timeout=lock_timeout_ms, holders=self.holders())
         ) from refusal
 
     def holders(self) -> str:
-        holders = catalog.column(self.connection, HOLDERS, [self.tables])
-        return "; ".join(holders) or "the session that held it has gone by now"
+        return holders.of_tables(self.connection, self.tables) or "the session that held it has gone by now"

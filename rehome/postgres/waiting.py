@@ -1,5 +1,6 @@
 """Holds a copy back while the server has other things to do; a signal that can't be read counts as too high."""
 
+import collections
 import contextlib
 import threading
 import time
@@ -9,7 +10,7 @@ from django.db import DatabaseError, DataError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import Refused
-from rehome.postgres import catalog, conf
+from rehome.postgres import catalog, conf, holders, settings
 from rehome.postgres.session import Session
 
 POLL_S = 1.0
@@ -32,31 +33,49 @@ SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)),
   FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
 """
 
-WRITTEN = """
-SELECT sum(pg_stat_get_tuples_inserted(t) + pg_stat_get_tuples_updated(t) + pg_stat_get_tuples_deleted(t))
-  FROM unnest(%s::oid[]) AS t
+# Everybody sees the locks of everybody, and a lock that a writer has or waits for says that it writes now.
+WRITERS = """
+SELECT (SELECT sum(pg_stat_get_tuples_inserted(t) + pg_stat_get_tuples_updated(t) + pg_stat_get_tuples_deleted(t))
+          FROM unnest(%(tables)s::oid[]) AS t),
+       (SELECT count(DISTINCT pid) FROM pg_locks
+         WHERE relation = ANY(%(tables)s::oid[]) AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid())
 """
+MOST_WRITERS = 3
+"""Beside how many the copy still slows down. It keeps a quarter of the time, or it would never end."""
 
 
 class Courtesy:
-    """Leaves half of the time to other sessions that write to the tables; without any, there is no pause."""
+    """Makes the copy one writer among others: while n sessions write to the tables, it takes 1/(n+1) of the time.
+
+    Without any there is no pause. A session is counted while its transaction is open, so the largest number that was
+    seen of late stands for those that were between two transactions.
+    """
 
     def __init__(self, session: Session, tables: Iterable[int]) -> None:
         self.session = session
         self.tables = list(tables)
         self.written = None
-        self.seen_at = -WRITERS_SEEN_FOR_S
+        self.seen: collections.deque[tuple[float, int]] = collections.deque()
+        """When writers were seen in the last seconds, and how many."""
         self.began = time.monotonic()
 
+    @property
+    def writers(self) -> int:
+        """How many write, as far as it was seen at the last pause."""
+        return max((number for _, number in self.seen), default=0)
+
     def pause(self) -> None:
-        """Between two batches: as long as the last one took, while somebody writes."""
+        """Between two batches: as long as the last one took, for each session that writes."""
         now = time.monotonic()
-        ((written,),) = self.session.rows(WRITTEN, [self.tables])
-        if self.written not in (None, written):
-            self.seen_at = now
+        ((written, writing),) = self.session.rows(WRITERS, {"tables": self.tables})
+        if writing or self.written not in (None, written):
+            self.seen.append((now, min(max(writing, 1), MOST_WRITERS)))
         self.written = written
-        if now - self.seen_at < WRITERS_SEEN_FOR_S:
-            time.sleep(now - self.began)
+        while self.seen and now - self.seen[0][0] >= WRITERS_SEEN_FOR_S:
+            self.seen.popleft()
+        if self.writers:
+            # Not for anything: this is the time that they get.
+            time.sleep(self.writers * (now - self.began))
 
     def resume(self) -> None:
         """Call it before the next batch: what was waited for since the pause is no part of it."""
@@ -67,7 +86,7 @@ def wait(session: Session, say: Callable[[str], object]) -> None:
     """Return once nothing is too high; `say` is called with the reason again and again until then."""
     while reason := too_high(session):
         say(reason)
-        time.sleep(POLL_S)
+        time.sleep(POLL_S)  # Neither load nor lag tells when it has fallen.
 
 
 def too_high(session: Session) -> str:
@@ -101,15 +120,6 @@ def too_much_lag(session: Session) -> str:
     return f"a replica that is {pretty} behind, more than {limit} (REHOME_MAX_LAG)" if (lag or 0) > allowed else ""
 
 
-# Another role's session shows its pid, its user and its application alone.
-BLOCKERS = """
-SELECT string_agg(format('pid %%s (%%s)', a.pid,
-         concat_ws(', ', nullif(a.application_name, ''), 'user ' || a.usename, a.state,
-                   'since ' || to_char(a.xact_start, 'HH24:MI:SS'))), '; ')
-  FROM pg_stat_activity a WHERE a.pid = ANY(pg_blocking_pids(%s))
-"""
-
-
 @contextlib.contextmanager
 def watched(connection: BaseDatabaseWrapper, say: Callable[[str], object]) -> Iterator[None]:
     """Until the block ends, call `say` with the sessions that the statement of `connection` waits for."""
@@ -127,7 +137,7 @@ def watched(connection: BaseDatabaseWrapper, say: Callable[[str], object]) -> It
 def watch(connection: BaseDatabaseWrapper, pid: int, say: Callable[[str], object], ended: threading.Event) -> None:
     onlooker = connection.copy()
     # Without a second connection, because there are too many already, the work continues and nothing is said.
-    with contextlib.suppress(DatabaseError), contextlib.closing(onlooker):
+    with contextlib.suppress(DatabaseError), contextlib.closing(onlooker), settings.own(onlooker, held=True):
         while not ended.wait(POLL_S):
-            if blockers := catalog.value(onlooker, BLOCKERS, [pid]):
-                say(blockers)
+            if blocking := holders.blocking(onlooker, pid):
+                say(blocking)

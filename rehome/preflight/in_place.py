@@ -1,16 +1,22 @@
 """Refusals of a move in place: the table must be able to take its twin's place as it is, and its own again."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from typing import NoReturn
 
 from rehome.errors import Refused
+from rehome.models import MoveRun
+from rehome.parts import foreign_keys, project_triggers, standing_views
 from rehome.parts.matching import Counterparts, find_columns
+from rehome.parts.project_triggers import has_word
 from rehome.plan.historical import implicit_many_to_many
-from rehome.plan.plan import Plan, TablePair
+from rehome.plan.plan import GONE, Plan, TablePair
+from rehome.plan.record import InPlace, Record
 from rehome.postgres import anatomy, catalog
 from rehome.postgres.sql import place, readable
-from rehome.postgres.tables import Table
-from rehome.preflight import checks, rights, tables
+from rehome.postgres.tables import Column, Table, Trigger
+from rehome.preflight import checks, leftovers, rights, tables, writers
+from rehome.preflight.fates import Way
 
 COPY = "Leave in_place=True out, so that the rows are copied."
 
@@ -32,9 +38,11 @@ def check_pairs(plan: Plan) -> None:
 
 
 def check_rights(plan: Plan) -> None:
+    writers.refuse_unfit_owners(plan)
     for pair in plan.pairs:
         rights.refuse_closed_schema(plan.connection, pair.target.schema, "views")
         refuse_closed_to_owner(pair.target, plan)
+    rights.refuse_strangers_code(plan)
     rights.refuse_closed_tables(plan)
     rights.refuse_closed_referrers(plan)
 
@@ -104,12 +112,18 @@ def refuse_other_columns(pair: TablePair) -> None:
             ("generated", here.generation, there.generation),
             ("numbered by a sequence", here.name in pair.source.sequences, there.name in pair.target.sequences),
         ):
-            if mine != other:
+            free = what == "type" and is_key_of_many_to_many(pair, here) and is_key_of_many_to_many(pair, there)
+            if mine != other and not free:
                 raise Refused(
                     f"{pair.source}.{here.name} and {pair.target}.{there.name} differ in what PostgreSQL calls "
                     f"their definition: {what} is {mine!r} here and {other!r} there.",
                     f"Change one of the models by a migration first, or {COPY[0].lower()}{COPY[1:]}",
                 )
+
+
+def is_key_of_many_to_many(pair: TablePair, column: Column) -> bool:
+    keys = {name for names in pair.forward.key for name in names}
+    return pair.width_is_free and column.name in keys and column.type in {"integer", "bigint"}
 
 
 # ----- the parts
@@ -120,9 +134,11 @@ def check_parts(plan: Plan, found: Iterable[Counterparts]) -> None:
         refuse_lacking(pair, parts)
         refuse_unvalidated(pair)
         refuse_borrowed_sequences(pair, plan)
-        refuse_named_columns(pair, parts)
+        refuse_named_columns(pair, parts, plan)
+        refuse_same_trigger(pair, plan)
         refuse_owner_rights(pair)
-        refuse_what_the_twin_has(pair, plan)
+        tables.refuse_unfit(pair.target)
+    leftovers.refuse_ties(Way.IN_PLACE, plan)
 
 
 def refuse_lacking(pair: TablePair, found: Counterparts) -> None:
@@ -152,17 +168,36 @@ def refuse_borrowed_sequences(pair: TablePair, plan: Plan) -> None:
         )
 
 
-def refuse_named_columns(pair: TablePair, found: Counterparts) -> None:
-    """A trigger stays with its table, and its function still reads the old names from `new` and `old`."""
+def refuse_named_columns(pair: TablePair, found: Counterparts, plan: Plan) -> None:
+    """A trigger stays with its table, unless the twin has another for it, and its function still reads the old names
+    from `new` and `old`.
+    """
     renamed = [old for old, new in found.renaming.columns.items() if old != new]
-    for trigger in pair.source.triggers:
+    succeeded = project_triggers.succeeded(pair, plan)
+    for trigger in [trigger for trigger in pair.source.triggers if trigger not in succeeded]:
         for column in renamed:
-            if re.search(rf"\b{re.escape(column)}\b", trigger.body):
-                raise Refused(
-                    f"The trigger {trigger.name!r} of {pair.source} names the column {column!r} in its function, "
-                    "and the column is renamed.",
-                    "Drop the trigger first, and create it for the new names afterwards.",
-                )
+            if has_word(column, trigger.body) or column in trigger.arguments:
+                refuse_named(trigger, pair.source, f"the column {column!r}")
+
+
+def refuse_named(trigger: Trigger, table: Table, named: str) -> NoReturn:
+    raise Refused(
+        f"The trigger {trigger.name!r} of {table} names {named} in its function, which gets another name.",
+        f"Run DROP TRIGGER {readable(trigger.name)} ON {place(table)} first, and create it for the other names "
+        "afterwards.",
+    )
+
+
+def refuse_same_trigger(pair: TablePair, plan: Plan) -> None:
+    """Two triggers of one name can't stay on one table."""
+    for trigger in project_triggers.succeeded(pair, plan):
+        if trigger.name in {there.name for there in pair.target.triggers}:
+            name = readable(trigger.name)
+            raise Refused(
+                f"{pair.source} and {pair.target} both have a trigger {trigger.name!r}, and a table can have only one "
+                "of that name.",
+                f"Run DROP TRIGGER {name} ON {place(pair.target)} first: that of {pair.source} stays with the table.",
+            )
 
 
 def refuse_owner_rights(pair: TablePair) -> None:
@@ -174,31 +209,72 @@ def refuse_owner_rights(pair: TablePair) -> None:
         )
 
 
-def refuse_what_the_twin_has(pair: TablePair, plan: Plan) -> None:
-    """What would be gone with the twin, and what would keep it from going."""
-    tables.refuse_unfit(pair.target)
-    twin = pair.target, plan.connection
-    for name in (*anatomy.find_belongings(*twin), *anatomy.find_dependents(*twin)):
-        raise Refused(
-            f"{name} depends on {pair.target}, which is dropped in favour of {pair.source}.",
-            "Drop it before the move, and create it again afterwards.",
-        )
-
-
 # ----- the way back
 
 
-def check_back(plan: Plan, stay: Collection[tuple[str, str, str]]) -> None:
+def check_back(plan: Plan, run: MoveRun, kept: InPlace) -> None:
     """Everything that must hold before the first write of the way back."""
     tables.refuse_moved_on(plan)
+    stay = foreign_keys.staying(plan, kept.stay)
+    checks.refuse_later_moves(plan, run, stay)
+    check_place(plan, kept)
+    refuse_names_of_now(plan, run, kept)
+    checks.check_unreferenced(plan, stay)
+
+
+def check_place(plan: Plan, kept: InPlace) -> None:
+    """What of it no migration that is unapplied before is meant to change."""
     for pair in plan.pairs:
         refuse_no_view(pair)
         for table in (pair.source, pair.target):
             rights.refuse_strangers_table(table, plan.connection)
-        for name in anatomy.find_dependents(pair.source, plan.connection):
-            raise Refused(f"{name} depends on {pair.source}, which is dropped.", "Drop it first.")
+    leftovers.refuse_ties(Way.IN_PLACE_BACK, plan)
+    refuse_lost_defaults(plan, kept)
     check_rights(plan)
-    checks.check_unreferenced(plan, stay)
+
+
+def refuse_names_of_now(plan: Plan, run: MoveRun, kept: InPlace) -> None:
+    """A trigger of the project's that was created since, for the names of now. The twin's are dropped, and those that
+    they succeeded have the names that come back.
+    """
+    record = Record.of(run)
+    for pair, made in zip(plan.pairs, kept.pairs, strict=True):
+        go = {*project_triggers.of_twin(pair, record), *project_triggers.of_table(pair, record)}
+        renamed = [now for before, now in made.renaming.columns.items() if before != now]
+        for trigger in project_triggers.of_project(pair.target):
+            if trigger not in go and trigger.state != project_triggers.DISABLED:
+                refuse_name_of_now(trigger, pair.target, renamed)
+
+
+def refuse_name_of_now(trigger: Trigger, table: Table, renamed: Iterable[str]) -> None:
+    if has_word(table.name, trigger.body):
+        refuse_named(trigger, table, f"the table {table}")
+    for column in renamed:
+        if reads(column, trigger):
+            refuse_named(trigger, table, f"the column {column!r}")
+
+
+def reads(column: str, trigger: Trigger) -> bool:
+    """Whether its function reads a column of the row; that it has the word alone does not stop a rollback."""
+    name = re.escape(column)
+    of_row = rf"""\b(?:new|old)\s*\.\s*"?{name}\b|'{name}'"""
+    return column in trigger.arguments or re.search(of_row, trigger.body, re.IGNORECASE) is not None
+
+
+def refuse_lost_defaults(plan: Plan, kept: InPlace) -> None:
+    """A default that is not the target's is the view's: what the run has kept of it is compared, and not run."""
+    for pair, made in zip(plan.pairs, kept.pairs, strict=True):
+        for name, default in made.defaults.items():
+            gone = pair.source.oid == GONE or pair.source.column(name).default is None
+            if default is not None and gone:
+                view = standing_views.in_place(pair, made)
+                create = [view.make(plan)[0]] if pair.source.oid == GONE else []
+                statements = [*(one.as_string() for one in create), f"ALTER VIEW {place(pair.source)} ALTER COLUMN "]
+                raise Refused(
+                    f"{pair.source}.{name} had a default of its own, which was kept by the view of that name, and is "
+                    "gone with it.",
+                    f"Run {'; '.join(statements)}{readable(name)} SET DEFAULT ..., with that default.",
+                )
 
 
 def refuse_no_view(pair: TablePair) -> None:

@@ -16,6 +16,10 @@ def projection(flow: Flow) -> Statement:
     return SQL("SELECT {} FROM {} AS {}").format(values, name(flow.origin), Identifier(ROW))
 
 
+def count_rows(table: Table) -> Statement:
+    return SQL("SELECT count(*) FROM {}").format(name(table))
+
+
 def evaluated(flow: Flow, assignment: Assignment) -> Statement:
     """Computes one value for each row of the origin, and fails where one can't be computed."""
     return SQL("SELECT count({}) FROM {} AS {}").format(
@@ -32,9 +36,8 @@ def rows_where(flow: Flow, condition: Statement) -> Statement:
 
 def orphans_to_be(flow: Flow, foreign_key: ForeignKey, referenced: Statement) -> Statement:
     """Projected rows whose foreign key would name a row that `referenced` does not have."""
-    ends = zip(foreign_key.end.columns, foreign_key.columns, strict=True)
     missing = SQL("{} AND NOT EXISTS (SELECT FROM {} AS parent WHERE {})").format(
-        sql.present(foreign_key.columns), referenced, sql.equal("parent", "projected", ends)
+        sql.present(foreign_key.columns), referenced, sql.leads_to(foreign_key, "projected", "parent")
     )
     return rows_where(flow, missing)
 

@@ -4,26 +4,12 @@ from rehome.errors import Irreversible, Refused
 from rehome.models import MoveRun, Phase
 from rehome.parts import foreign_keys, sync
 from rehome.plan.phases import describe
-from rehome.plan.plan import Plan
+from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Record
-from rehome.postgres import catalog
 from rehome.postgres.sql import readable
-from rehome.postgres.tables import PREFIX, End, ForeignKey, Table
-from rehome.preflight import rights, tables
-
-# Whatever knows the table, or its row type, by its oid would still read what is written to no more.
-DEPENDENTS = """
-SELECT DISTINCT CASE WHEN d.classid = 'pg_rewrite'::regclass
-         THEN (SELECT format('the view %%s', r.ev_class::regclass) FROM pg_rewrite r WHERE r.oid = d.objid)
-         ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END
-  FROM pg_depend d JOIN pg_class c ON c.oid = %(oid)s
- WHERE (d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
-     OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN
-          (SELECT t.oid FROM pg_type t WHERE t.oid = c.reltype OR t.typelem = c.reltype AND t.typcategory = 'A'))
-   AND (d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass)
-     OR d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_type'::regclass)
- ORDER BY 1 LIMIT 1
-"""
+from rehome.postgres.tables import End, ForeignKey, Table
+from rehome.preflight import leftovers, names, rights, tables, triggers, writers
+from rehome.preflight.fates import Way
 
 
 def check(plan: Plan, run: MoveRun | None) -> MoveRun:
@@ -32,15 +18,38 @@ def check(plan: Plan, run: MoveRun | None) -> MoveRun:
     run = refuse_unsettled(plan, run)
     for pair in plan.pairs:
         tables.refuse_unfit(pair.source)
+        triggers.refuse_without_counterpart(pair, plan)
+        refuse_generated(pair)
         refuse_other_moves(pair.source, plan)
-        refuse_dependents(pair.source, plan)
         for table in (pair.source, pair.target):
             rights.refuse_strangers_table(table, plan.connection)
             rights.refuse_closed_schema(plan.connection, table.schema, "views")
+    writers.refuse_unfit_owners(plan)
+    names.refuse_of_retirement(plan)
+    rights.refuse_strangers_code(plan)
+    check_sources(plan)
     for key, end in foreign_keys.counterparts(foreign_keys.to_sources(foreign_keys.read(plan), plan), plan):
         rights.refuse_strangers_key(key, plan)
         refuse_lost_end(key, end, plan)
     return run
+
+
+def check_sources(plan: Plan) -> None:
+    """What would be left behind with the old tables, or hide rows of the views from old code."""
+    for pair in plan.pairs:
+        tables.refuse_unlogged(pair.target, pair.source)
+        tables.refuse_row_security(pair.target)
+    leftovers.refuse(Way.RETIRE, plan)
+
+
+def check_views(plan: Plan, old: Plan) -> None:
+    """What would be gone with the views, or keep the old tables from being filled; `old` is the plan with these."""
+    for pair in old.pairs:
+        tables.refuse_kind(pair.source)
+        tables.refuse_row_security(pair.source)
+        tables.refuse_rules(pair.source)
+        tables.refuse_row_security(pair.target)
+    leftovers.refuse(Way.UNRETIRE, plan)
 
 
 def refuse_irreversible(plan: Plan) -> None:
@@ -65,8 +74,8 @@ def refuse_unsettled(plan: Plan, run: MoveRun | None) -> MoveRun:
 
 def refuse_other_moves(table: Table, plan: Plan) -> None:
     """A table may be part of two moves; one of them would write to a view."""
-    own = {trigger.name for trigger in sync.wanted(plan)}
-    others = [t.name for t in table.triggers if t.name.startswith(PREFIX) and t.name not in own]
+    own = {trigger.name for trigger in (*sync.wanted(plan), *sync.leftover(plan))}
+    others = [t.name for t in table.triggers if t.is_ours and t.name not in own]
     if others:
         raise Refused(
             f"{table} is part of another move too, whose trigger is {others[0]!r}.",
@@ -74,12 +83,16 @@ def refuse_other_moves(table: Table, plan: Plan) -> None:
         )
 
 
-def refuse_dependents(table: Table, plan: Plan) -> None:
-    for dependent in catalog.column(plan.connection, DEPENDENTS, {"oid": table.oid}):
-        raise Refused(
-            f"{table} can't become a view, because {dependent} depends on the table and would still read it.",
-            "Drop it, retire the move, then create it again: it will read the view.",
-        )
+def refuse_generated(pair: TablePair) -> None:
+    """A view computes such a column of a row that it shows, and not of one that is written to it."""
+    for assignment in pair.forward.carried:
+        for column in sorted(c for c in assignment.reads if pair.source.column(c).generated):
+            raise Refused(
+                f"{pair.target}.{assignment.column.name} is made of {pair.source}.{column}, which is generated, and a "
+                "view generates nothing for the rows that are written to it.",
+                f"In fields={{...}}, compute {assignment.column.name!r} from the columns that {column!r} is generated "
+                "from.",
+            )
 
 
 def refuse_lost_end(key: ForeignKey, end: End | None, plan: Plan) -> None:

@@ -6,19 +6,25 @@ from django.db import DataError
 
 from rehome.errors import Refused, one_line
 from rehome.plan.plan import Plan, TablePair
-from rehome.postgres import catalog, sql
+from rehome.postgres import catalog, settings, sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 from rehome.postgres.tables import ForeignKey, Table
 from rehome.preflight import questions
 
 NAMED = 3
 """How many rows a refusal names."""
+SCHEMAS = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))"
 
 
-def refuse_rows(plan: Plan, query: Statement, problem: str, hint: str) -> None:
-    """Refuse when `query` finds rows; `{rows}` in the problem stands for its one column of the first of them."""
+def refuse_rows(plan: Plan, query: Statement, problem: str, hint: str, schemas: Iterable[str] = ()) -> None:
+    """Refuse when `query` finds rows; `{rows}` in the problem stands for its one column of the first of them.
+
+    `schemas` are those in which the project's functions that it calls look for names.
+    """
     first = SQL("SELECT * FROM ({}) AS found LIMIT {}").format(query, Literal(NAMED + 1))
-    if found := list(map(str, catalog.column(plan.connection, first.as_string()))):
+    with settings.own(plan.connection, *dict.fromkeys([*plan.search_path, *schemas])):
+        found = [str(row) for (row,) in catalog.fetch(plan.connection, first.as_string())]
+    if found:
         named = ", ".join([*found[:NAMED], *(["..."] if len(found) > NAMED else [])])
         # No str.format: definitions that are quoted in the problem have braces of their own.
         raise Refused(problem.replace("{rows}", named), hint)
@@ -27,7 +33,8 @@ def refuse_rows(plan: Plan, query: Statement, problem: str, hint: str) -> None:
 def refuse_uncomputable(pair: TablePair, plan: Plan) -> None:
     for assignment in (a for a in pair.forward.carried if not a.plain):
         try:
-            catalog.query(plan.connection, questions.evaluated(pair.forward, assignment).as_string())
+            with settings.own(plan.connection, *plan.search_path):
+                catalog.fetch(plan.connection, questions.evaluated(pair.forward, assignment).as_string())
         except DataError as error:
             raise Refused(
                 f"{pair.target}.{assignment.column.name} can't be computed for every row of {pair.source}: "
@@ -65,6 +72,7 @@ def refuse_long_values(pair: TablePair, plan: Plan) -> None:
 def refuse_violations(pair: TablePair, plan: Plan) -> None:
     known = {c.expression for c in pair.source.constraints if c.kind == "c" and c.validated}
     unchanged = {target.name for source, target in pair.plain_columns if source.name == target.name}
+    schemas = [schema for (schema,) in catalog.fetch_for_project(plan.connection, SCHEMAS)]
     for check in pair.target.constraints:
         if check.kind != "c" or check.expression is None:
             continue
@@ -77,6 +85,7 @@ def refuse_violations(pair: TablePair, plan: Plan) -> None:
             questions.rows_where(pair.forward, SQL("NOT ({})").format(SQL(check.expression))),
             f"Rows {{rows}} of {pair.source} violate {check.name!r} of {pair.target}: {check.definition}.",
             "Correct those rows, or give an expression in fields={...}.",
+            schemas,
         )
 
 
@@ -111,7 +120,7 @@ def refuse_orphans(pair: TablePair, plan: Plan) -> None:
         refuse_rows(
             plan,
             questions.orphans_to_be(pair.forward, key, as_of_now(key, plan)),
-            f"{pair.target}.{', '.join(key.columns)} points at rows of {key.referenced} that do not exist, "
+            f"{pair.target}.{', '.join(key.columns)} points at rows of {key.end} that do not exist, "
             f"in rows {{rows}} of {pair.source}.",
             "Create the missing rows, or set the column to null, first.",
         )

@@ -3,12 +3,13 @@
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import Refused
-from rehome.parts import foreign_keys, sync, triggers
-from rehome.plan.historical import concrete_fields
+from rehome.parts import foreign_keys, triggers
+from rehome.plan.historical import column_of, concrete_fields
 from rehome.plan.plan import Field, Model, Plan, TablePair
 from rehome.postgres import catalog
 from rehome.postgres.sql import place, readable
-from rehome.postgres.tables import Column, Table
+from rehome.postgres.tables import Column, Table, without_schema
+from rehome.postgres.widths import accepts
 
 # A value of the first type fits the second without a look at the rows; texts are measured.
 WIDER = {
@@ -60,11 +61,12 @@ def refuse_kind(table: Table) -> None:
         )
 
 
-def refuse_unlogged_target(pair: TablePair) -> None:
-    if pair.target.persistence == "u" and pair.source.persistence != "u":
+def refuse_unlogged(table: Table, other: Table) -> None:
+    """Where `table` alone is to have the rows of both."""
+    if table.persistence == "u" and other.persistence != "u":
         raise Refused(
-            f"{pair.target} is unlogged, and a crash of the server would empty it.",
-            f"Run ALTER TABLE {place(pair.target)} SET LOGGED first.",
+            f"{table} is unlogged, and a crash of the server would empty it.",
+            f"Run ALTER TABLE {place(table)} SET LOGGED first.",
         )
 
 
@@ -84,7 +86,6 @@ def refuse_unfit(table: Table) -> None:
     refuse_kind(table)
     refuse_row_security(table)
     refuse_rules(table)
-    refuse_user_triggers(table)
 
 
 def refuse_row_security(table: Table) -> None:
@@ -100,16 +101,6 @@ def refuse_rules(table: Table) -> None:
         raise Refused(
             f"{table} has the rule {table.rules[0]!r}, which can redirect writes.",
             f"Run DROP RULE {readable(table.rules[0])} ON {place(table)} first.",
-        )
-
-
-def refuse_user_triggers(table: Table) -> None:
-    if triggers := sync.of_user(table):
-        raise Refused(
-            f"{table} has the trigger {triggers[0]!r}, which is not moved, and on both tables would fire twice for "
-            "one write.",
-            "Drop it before the move, and create it on the table where you want it afterwards: "
-            f"DROP TRIGGER {readable(triggers[0])} ON {place(table)}.",
         )
 
 
@@ -150,8 +141,10 @@ def refuse_unfit_key(model: Model, table: Table) -> None:
         )
 
 
-def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper) -> None:
-    """The table is what the migrations say: every column, its type and whether it may be null."""
+def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper, *, wide: bool = False) -> None:
+    """The table is what the migrations say: every column, its type and whether it may be null. With `wide`, a type may
+    hold more: a migration after the move says so, which will come, or was unapplied and left the column as it was.
+    """
     fields = {field.column: field for field in concrete_fields(model).values()}
     alter = "Make the table match the migrations, with AlterField or ALTER TABLE."
     for column in table.columns:
@@ -163,9 +156,13 @@ def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper) ->
             )
         declared = field.db_parameters(connection)["type"]
         expected = catalog.canonical_type(connection, declared) if declared else column.type
-        if expected != column.type and not is_unmanaged_key(model, field, column):
+        if expected != column.type and not (
+            is_unmanaged_key(model, field, column) or (wide and accepts(column.type, str(expected)))
+        ):
             raise Refused(
-                f"{table}.{column.name} is {column.type}, but {model._meta.label}.{field.name} says {expected}.", alter
+                f"{table}.{column.name} is {without_schema(column.type)}, but {model._meta.label}.{field.name} says "
+                f"{expected and without_schema(expected)}.",
+                alter,
             )
         if not column.generated and bool(field.null) != column.nullable:
             raise Refused(
@@ -193,19 +190,31 @@ def refuse_dropped_keys(pair: TablePair) -> None:
         )
 
 
+def refuse_unfilled(pair: TablePair) -> None:
+    fields = {column_of(field): field for field in concrete_fields(pair.target_model).values()}
+    for column in pair.forward.unfilled:
+        field = fields[column.name].name
+        raise Refused(
+            f"{pair.source_model._meta.label} has no field for {pair.target_model._meta.label}.{field}, "
+            "which is NOT NULL and has no default.",
+            f"Map it with fields={{{field!r}: ...}}, or add a default or null=True to it.",
+        )
+
+
 def refuse_misfits(pair: TablePair) -> None:
     for source, target in pair.plain_columns:
         if not fits(source, target):
             raise Refused(
-                f"{pair.source}.{source.name} is {source.type} and does not fit "
-                f"{pair.target}.{target.name}, which is {target.type}.",
+                f"{pair.source}.{source.name} is {without_schema(source.type)} and does not fit "
+                f"{pair.target}.{target.name}, which is {without_schema(target.type)}.",
                 f"Give an expression, such as fields={{{target.name!r}: Cast({source.name!r}, ...)}}, "
                 "and its counterpart in backwards={...}.",
             )
 
 
 def fits(source: Column, target: Column) -> bool:
-    if source.type == target.type or (source.base_type, target.base_type) in WIDER:
+    bases = without_schema(source.base_type), without_schema(target.base_type)
+    if source.type == target.type or bases in WIDER:
         return True
     if source.base_type == target.base_type == "numeric" and source.modifiers and target.modifiers:
         return source.modifiers[0] <= target.modifiers[0] and source.modifiers[1:] == target.modifiers[1:]

@@ -1,8 +1,11 @@
 """Compares both tables of a move on its own terms: it reads rows, keys and catalog, and nothing of the copier."""
 
 import dataclasses
+from collections.abc import Iterable
 
+from rehome.errors import visible
 from rehome.plan.plan import Plan, TablePair
+from rehome.postgres import settings
 from rehome.postgres.session import Session
 from rehome.postgres.tables import ForeignKey, Table
 from rehome.verify import queries
@@ -18,7 +21,7 @@ class Difference:
 
     def __str__(self) -> str:
         where = f" in {', '.join(self.columns)}" if self.columns else ""
-        return f"{self.table} {', '.join(self.key)}: {self.kind}{where}"
+        return f"{self.table} {visible(', '.join(self.key))}: {self.kind}{where}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,16 +55,23 @@ def compare(plan: Plan, session: Session, *, limit: int = 10) -> Comparison:
 
     Each side is read once and hashed; only where the hashes differ are the rows joined, to be named.
     """
-    found = sum((compare_pair(pair, session, limit) for pair in plan.pairs), Comparison(0, 0))
+    found = sum((compare_pair(pair, session, limit, plan.search_path) for pair in plan.pairs), Comparison(0, 0))
     return dataclasses.replace(found, differences=found.differences[:limit])
 
 
-def compare_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
-    ((source_rows, *source_hashes),) = session.rows(queries.fingerprint(pair.forward, written=False))
-    ((target_rows, *target_hashes),) = session.rows(queries.fingerprint(pair.forward, written=True))
+def compare_pair(pair: TablePair, session: Session, limit: int, schemas: Iterable[str] = ()) -> Comparison:
+    """Both sides as rehome's own statements read them, whose expressions find names in `schemas` too."""
+    with settings.own(session.connection, *schemas):
+        return read_pair(pair, session, limit)
+
+
+def read_pair(pair: TablePair, session: Session, limit: int) -> Comparison:
+    flow = queries.compared(pair)
+    ((source_rows, source_hash),) = session.rows(queries.fingerprint(flow, written=False))
+    ((target_rows, target_hash),) = session.rows(queries.fingerprint(flow, written=True))
     kinds: dict[str, int] = {}
     differences: tuple[Difference, ...] = ()
-    if (source_rows, source_hashes) != (target_rows, target_hashes):
+    if (source_rows, source_hash) != (target_rows, target_hash):
         kinds = dict(session.rows(queries.count_by_kind(pair)))
         found = session.rows(queries.first_differences(pair, limit))
         differences = tuple(Difference(str(pair.target), kind, key, columns) for kind, key, columns in found)

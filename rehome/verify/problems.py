@@ -24,20 +24,30 @@ class Problem:
 def find_problems(report: Report, plan: Plan, migration: tuple[str, str], record: Record) -> list[Problem]:
     """In the order in which they are best cured; empty for a report that is ok."""
     command = repair_command(plan.connection.alias, migration)
+    repair = f"`manage.py migrate{database_option(plan.connection.alias)}`"
     return [
+        *(Problem(found.text, found.cure) for found in report.lent),
         *in_triggers(report, command),
         *(Problem(defect, f"Make the view again with {command}.") for defect in report.view),
+        *(Problem(defect, f"Correct it with {command}.") for defect in report.triggers),
+        *in_policies(report, plan),
         *(in_rows(report, plan) if report.sync else ()),
+        *(Problem(found.text, found.cure or f"Run {repair}, which repairs it.") for found in report.defects),
         *in_foreign_keys(report, command),
         *in_sequence(report, command),
         *in_identity(report, plan, record),
+        *in_probe(report, command),
     ]
 
 
 def repair_command(alias: str, migration: tuple[str, str]) -> str:
     """The commands that run on a live move what its migration would run again."""
-    chosen = "" if alias == DEFAULT_DB_ALIAS else f" --database {alias}"
+    chosen = database_option(alias)
     return f"`manage.py sqlmove {' '.join(migration)}{chosen} | manage.py dbshell{chosen} -- -v ON_ERROR_STOP=1`"
+
+
+def database_option(alias: str) -> str:
+    return "" if alias == DEFAULT_DB_ALIAS else f" --database {alias}"
 
 
 def in_triggers(report: Report, command: str) -> Iterator[Problem]:
@@ -47,10 +57,24 @@ def in_triggers(report: Report, command: str) -> Iterator[Problem]:
             "the tables drift apart with the next write.",
             f"Create the triggers again with {command}, then verify again.",
         )
-    if report.sync == "outdated":
+    if report.sync == "outdated" and not report.lent:
         yield Problem(
             "A trigger is not the one that this version of rehome, or this declaration of the move, would create.",
             f"Create the triggers again with {command}.",
+        )
+
+
+def in_policies(report: Report, plan: Plan) -> Iterator[Problem]:
+    for named in report.hidden:
+        effect = (
+            "its policies do not hold for the other table"
+            if report.sync
+            else f"{plan.main.source} shows only the rows that its policies allow, without an error"
+        )
+        yield Problem(
+            f"{named} has row-level security since the move: {effect}.",
+            f"Run ALTER TABLE {named} DISABLE ROW LEVEL SECURITY, and enable it again when nobody uses "
+            f"{plan.main.source}.",
         )
 
 
@@ -115,3 +139,8 @@ def in_identity(report: Report, plan: Plan, record: Record) -> Iterator[Problem]
             f"See that row {record.content_type} of django_content_type has the label {label}, and run "
             "`manage.py migrate`, which creates missing permissions.",
         )
+
+
+def in_probe(report: Report, command: str) -> Iterator[Problem]:
+    cure = f"Correct what is named; {command} repairs what is rehome's. Or revoke a privilege that is not used."
+    yield from (Problem(f"A write fails: {fault}", cure) for fault in (report.probe.faults if report.probe else ()))

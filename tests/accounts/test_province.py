@@ -1,6 +1,7 @@
 """A profile's province is a column that the old table lacks: the old portal leaves it alone, a way back asks for it."""
 
 from importlib import import_module
+from io import StringIO
 from threading import Thread
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations import Migration
+from django.db.migrations.loader import MigrationLoader
 from django.db.models import ProtectedError
 
 from accounts.models import Profile
@@ -66,12 +68,41 @@ def test_a_way_back_that_would_lose_it_changes_nothing(resident: Profile, target
         farm.migrate(*target)
     assert str(refusal.value) == (
         f"public.accounts_profile.province_id has values in 1 rows, such as {resident.pk}, which portal.Profile can't "
-        "hold: unapplying accounts.0004_profile_province, which added it, would drop them. Empty it first, or run "
-        "`manage.py migrate accounts 0003_profile_organization_index`, which drops it with its values."
+        "hold: unapplying accounts.0004_profile_province, which added it, would drop them. Empty it first, or add "
+        "--discard-data, which drops it with its values."
     )
     assert farm.picture(records=True) == before
 
 
+@pytest.mark.parametrize("target", [("printers", "0001"), ("accounts", "0001")])
+def test_nor_from_an_older_checkout_which_does_not_know_it(
+    resident: Profile, target: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release that a rollback goes to has no file of the migration, so its models lack the column."""
+
+    def load(loader: MigrationLoader) -> None:
+        whole(loader)
+        del loader.disk_migrations["accounts", "0004_profile_province"]
+
+    whole = MigrationLoader.load_disk
+    monkeypatch.setattr(MigrationLoader, "load_disk", load)
+    if target[0] == "printers":
+        farm.migrate(*target)  # A printer has no such column.
+    before = farm.picture(records=True)
+    with pytest.raises(Refused) as refusal:
+        farm.migrate("accounts", "0001")
+    assert str(refusal.value) == (
+        f"public.accounts_profile.province_id has values in 1 rows, such as {resident.pk}, but accounts.Profile has no "
+        "such column here and public.portal_profile can't hold it. Use the release whose migrations know it. To lose "
+        "it, run ALTER TABLE public.accounts_profile DROP COLUMN province_id."
+    )
+    assert farm.picture(records=True) == before
+    Profile.objects.update(province=None)
+    farm.migrate("accounts", "0001")
+    assert farm.rows("accounts_profile") == {}
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("committed", [True, False])
 def test_nor_is_one_that_is_given_while_others_go_back(
     committed: bool, tehran: Province, monkeypatch: pytest.MonkeyPatch
@@ -115,6 +146,7 @@ def commit_when_waited_for(client: Client) -> None:
     client.run("COMMIT")
 
 
+@pytest.mark.long
 def test_it_goes_back_once_nobody_has_one_and_the_cure_works(resident: Profile) -> None:
     Profile.objects.update(province=None)
     farm.migrate_back()
@@ -127,6 +159,7 @@ def test_it_goes_back_once_nobody_has_one_and_the_cure_works(resident: Profile) 
     assert Profile.objects.get(pk=resident.pk).province is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["in place", "retired"])
 def test_nor_is_it_lost_where_the_old_table_is_a_view(way: str, planned: str, monkeypatch: pytest.MonkeyPatch) -> None:
     move = import_module("accounts.migrations.0002_migrate_profile_data").profile
@@ -152,7 +185,7 @@ def test_printers_go_back_alone(resident: Profile, tehran: Province) -> None:
 @pytest.mark.parametrize("target", [("printers", "0001"), ("accounts", "0001")])
 def test_a_dropped_table_is_refused_before_any_migration_is_unapplied(live: str, target: tuple[str, str]) -> None:
     call_command("retiremoves", "--noinput", verbosity=0)
-    call_command("retiremoves", "portal.Printer", "--drop", "--noinput", verbosity=0)
+    call_command("retiremoves", "portal.Printer", "--drop", confirm=live, verbosity=0, stdout=StringIO())
     before = farm.picture(records=True)
     with pytest.raises(Refused, match="old table of portal.Printer -> printers.Printer was dropped for good"):
         farm.migrate(*target)

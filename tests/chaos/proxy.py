@@ -5,24 +5,27 @@ import re
 import socket
 import struct
 import threading
+from collections.abc import Sequence
 from typing import Any, Literal
 
-Cut = Literal["before", "after", "silence"]
+Cut = Literal["before", "after", "silence", "midway"]
 """Reset before the statement has reached the server; reset once the server has it, so that its answer never comes;
-or nothing more in either direction, with both ends left open.
+or nothing more in either direction, with both ends left open, before the statement or after the first of its answer.
 """
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER that makes `close` send a reset."""
 
 
 class Proxy:
-    """Listens on loopback; `cut` is set once it has cut."""
+    """Listens on loopback; cuts at the last of the statements, once it has seen the others, and sets `cut`."""
 
-    def __init__(self, server: dict[str, Any], pattern: bytes, how: Cut) -> None:
+    def __init__(self, server: dict[str, Any], patterns: Sequence[bytes], how: Cut) -> None:
         self.server = server
-        self.pattern = re.compile(pattern)
+        self.awaited = list(map(re.compile, patterns))
         self.how = how
         self.cut = threading.Event()
+        self.answered = threading.Event()
+        """The statement has reached the server."""
         self.open: list[socket.socket] = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
@@ -60,7 +63,13 @@ class Proxy:
         while data := self.receive(client):
             if self.cut.is_set():
                 continue
-            if not self.pattern.search(data):
+            if self.awaited and self.awaited[0].search(data):
+                self.awaited.pop(0)
+            if self.awaited:
+                server.sendall(data)
+                continue
+            if self.how == "midway":
+                self.answered.set()
                 server.sendall(data)
                 continue
             self.cut.set()
@@ -80,6 +89,8 @@ class Proxy:
             with contextlib.suppress(OSError):
                 if not self.cut.is_set():
                     client.sendall(data)
+                if self.answered.is_set():
+                    self.cut.set()
 
     def receive(self, end: socket.socket) -> bytes:
         try:

@@ -1,4 +1,6 @@
-"""The farm as chaos finds it: filled, with a cascade and another trigger, and with rows that are in the log as well."""
+"""The farm as chaos finds it: filled, with a cascade and triggers, and with rows that are in the log as well."""
+
+import collections
 
 from django.db import connection
 
@@ -19,6 +21,30 @@ BEGIN
 END $$;
 CREATE TRIGGER chaos_note BEFORE INSERT ON chaos_note FOR EACH ROW EXECUTE FUNCTION chaos_note();
 """
+AUDIT = """
+CREATE TABLE chaos_audit (kind text, born int, version int, event text);
+CREATE FUNCTION chaos_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  kind CONSTANT text := split_part(TG_TABLE_NAME, '_', 2);
+  written CONSTANT jsonb := to_jsonb(CASE TG_OP WHEN 'DELETE' THEN old ELSE new END);
+  columns CONSTANT text[] := CASE kind WHEN 'printer' THEN '{ip_address,api_key}' ELSE '{name,username}' END;
+BEGIN
+  INSERT INTO chaos_audit VALUES (kind, (written ->> columns[1])::int,
+                                  (written ->> columns[2])::int + (TG_OP = 'DELETE')::int, TG_OP);
+  RETURN NULL;
+END $$;
+CREATE FUNCTION chaos_stamp() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  new.email := new.username || '@' || TG_TABLE_NAME;
+  RETURN new;
+END $$;
+CREATE TRIGGER chaos_audit AFTER INSERT OR UPDATE OR DELETE ON portal_printer
+  FOR EACH ROW EXECUTE FUNCTION chaos_audit();
+CREATE TRIGGER chaos_audit AFTER INSERT OR UPDATE OR DELETE ON portal_profile
+  FOR EACH ROW EXECUTE FUNCTION chaos_audit();
+CREATE TRIGGER chaos_stamp BEFORE INSERT OR UPDATE ON portal_profile FOR EACH ROW EXECUTE FUNCTION chaos_stamp();
+"""
+"""The project's own triggers on the sources: one that records each write, and one that changes the row."""
 FOREIGN_KEYS = """
 SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
  WHERE contype = 'f' AND conrelid::regclass::text = ANY(%s)
@@ -46,6 +72,7 @@ def prepare(rows: int = statements.PRINTERS) -> list[Write]:
     for table, name, definition in farm.sql(FOREIGN_KEYS, [list(printers), list(profiles)]):
         cascading = definition.replace(" DEFERRABLE", " ON DELETE CASCADE DEFERRABLE")
         farm.sql(f"ALTER TABLE {table} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} {cascading}")
+    farm.sql(AUDIT)
     farm.migrate()
     farm.migrate_back()
     return [write for kind in statements.READ for write in read(kind, "old")]
@@ -72,3 +99,22 @@ def assert_nothing_lost(writes: list[Write], *sides: str) -> None:
         expected = rows_of(writes, kind)
         for side in sides:
             assert_holds(read(kind, side), expected, f"{kind}s on the {side} side")
+
+
+def assert_audited(births: list[Write], writes: list[Write]) -> None:
+    """Each write set off the trigger of the source once, whichever table it came through, and nothing else did.
+
+    What deletes a row and inserts it again in one statement is two events of one write.
+    """
+    logged = {(write.kind, write.born, write.version) for write in writes}
+    found = farm.sql("SELECT kind, born, version, event FROM chaos_audit")
+    twice = {event: count for event, count in collections.Counter(found).items() if count > 1}
+    audited = {tuple(event[:3]) for event in found}
+    assert twice == {}, f"{len(twice)} events were recorded more than once"
+    assert logged - audited == set(), f"{len(logged - audited)} writes set off no trigger"
+    unknown = audited - logged - {(birth.kind, birth.born, birth.version) for birth in births}
+    assert unknown == set(), f"{len(unknown)} events of no committed write"
+    stale = farm.sql("SELECT id FROM portal_profile WHERE email IS DISTINCT FROM username || '@portal_profile'")
+    # Those that nobody has written since the trigger was made.
+    touched = {write.key for write in writes if write.kind == "profile"}
+    assert {key for (key,) in stale} & touched == set()

@@ -30,6 +30,7 @@ def insist(run: Callable[[], None]) -> None:
 
 
 # So many operations take as long as they take: on a busy machine, longer than any other test.
+@pytest.mark.long
 @pytest.mark.timeout(4 * 60 * 60)
 def test_what_the_writers_committed_is_there_and_nothing_else(
     planned: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, settings: Any
@@ -51,4 +52,5 @@ def test_what_the_writers_committed_is_there_and_nothing_else(
 
     assert crew.operations >= operations
     stage.assert_nothing_lost(births + crew.writes, "old", "new")
+    stage.assert_audited(births, crew.writes)
     farm.assert_in_step()

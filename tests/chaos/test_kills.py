@@ -25,13 +25,13 @@ BOUNDARIES = {
         ("after", 'INSERT INTO "rehome_moverun"'),
         ("before", r'UPDATE "rehome_moverun" .*Phase.COPYING'),
         ("after", r"INSERT INTO \S+printers_printer"),
-        ("after", r"INSERT INTO \S+printers_printer. .*ctid >= '\(7,0\)"),
+        ("after", r"INSERT INTO \S+printers_printer. .*ctid OPERATOR\(pg_catalog\.>=\) '\(7,0\)"),
         ("before", r'UPDATE "rehome_moverun" .*Phase.BUILDING'),
         ("after", r'UPDATE "rehome_moverun" .*Phase.BUILDING'),
         ("after", "INDEX CONCURRENTLY"),
         ("after", "ADD CONSTRAINT .* NOT VALID"),
         ("after", "VALIDATE"),
-        ("after", r"SELECT count\(\*\), "),
+        ("after", r"SELECT pg_catalog\.count\(\*\), "),
         ("before", r'UPDATE "rehome_moverun" .*Phase.LIVE'),
         ("after", r'UPDATE "rehome_moverun" .*Phase.LIVE'),
         ("before", 'INSERT INTO "django_migrations"'),
@@ -39,7 +39,7 @@ BOUNDARIES = {
     "one transaction": [
         ("after", 'INSERT INTO "rehome_moverun"'),
         ("after", r"INSERT INTO \S+printers_printer"),
-        ("after", r"SELECT count\(\*\), "),
+        ("after", r"SELECT pg_catalog\.count\(\*\), "),
         ("after", r'UPDATE "rehome_moverun" .*Phase.MOVED'),
         ("before", "VACUUM"),
         ("before", r'UPDATE "rehome_moverun" .*Phase.LIVE'),
@@ -47,7 +47,7 @@ BOUNDARIES = {
     ],
 }
 BOUNDARIES_BACK = [
-    ("after", r"SELECT count\(\*\), "),
+    ("after", r"SELECT pg_catalog\.count\(\*\), "),
     ("after", r'UPDATE "rehome_moverun" .*Phase.BACK'),
     ("before", 'DELETE FROM "django_migrations"'),
 ]

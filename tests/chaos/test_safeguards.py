@@ -10,6 +10,7 @@ from psycopg import sql as composing
 
 from rehome import Move
 from rehome.errors import MoveFailed, Stopped
+from rehome.moves.way import Way
 from rehome.parts import batches, carry, rows, sequences, sync, triggers
 from rehome.verify import comparison
 from tests.chaos import test_schedules as schedules
@@ -33,12 +34,14 @@ def remove_row_lock(patch: pytest.MonkeyPatch) -> None:
 
 def remove_fence(patch: pytest.MonkeyPatch) -> None:
     whole = triggers.fence
-    patch.setattr(triggers, "fence", lambda *args, **kw: dataclasses.replace(whole(*args, **kw), condition="false"))
+    nothing = "BEGIN RETURN NULL; END"
+    patch.setattr(triggers, "fence", lambda *args, **kw: dataclasses.replace(whole(*args, **kw), body=nothing))
 
 
 def remove_value_guard(patch: pytest.MonkeyPatch) -> None:
-    """Whatever the other side says, its row counts as another one."""
-    patch.setattr(carry, "in_sync", lambda *args, **kw: composing.SQL("false"))
+    """Whatever the other side says, its row counts as another one, and every event as a change."""
+    for guard, answer in (("in_sync", "false"), ("same", "false"), ("differ", "true")):
+        patch.setattr(carry, guard, lambda *args, answer=answer, **kw: composing.SQL(answer))
 
 
 def remove_shared_sequence(patch: pytest.MonkeyPatch) -> None:
@@ -142,8 +145,9 @@ SAFEGUARDS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Check]] = {
 @pytest.mark.parametrize("name", SAFEGUARDS)
 def test_without_a_safeguard_its_check_fails(things: Lab, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     remove, check = SAFEGUARDS[name]
-    # The move's own comparison is a safeguard behind most of them: the check has to see it by itself.
+    # The move's own comparison and probe are safeguards behind most of them: the check has to see it by itself.
     monkeypatch.setattr(comparison.Comparison, "equal", True)
+    monkeypatch.setattr(Way, "try_writes", lambda *args, **options: None)
     remove(monkeypatch)
 
     with pytest.raises(AssertionError):

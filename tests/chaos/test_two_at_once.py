@@ -3,6 +3,8 @@
 import os
 import subprocess
 
+import pytest
+
 from tests.chaos.migrating import await_answer
 from tests.database import url
 from tests.farm import farm
@@ -29,6 +31,7 @@ def picture() -> list[object]:
     ]
 
 
+@pytest.mark.long
 def test_the_second_process_names_the_first_and_touches_nothing(planned: str) -> None:
     with other_session() as session:
         # The move wants this table for a moment before its first row, and has to wait.
@@ -48,7 +51,7 @@ def test_the_second_process_names_the_first_and_touches_nothing(planned: str) ->
 
                 assert second.returncode == 1
                 assert f"Another move is running in this database: pid {pid} ({name}, user" in second.stderr
-                assert f"connected since {since}). Wait until it has ended." in second.stderr
+                assert f"connected since {since}). Wait until it has ended" in second.stderr
                 assert picture() == before
             session.execute("COMMIT")
             assert first.wait() == 0

@@ -28,6 +28,17 @@ def test_database_url_is_used(scheme: str, env: environ.Env, monkeypatch: pytest
     assert config["OPTIONS"] == {"sslmode": "require"}
 
 
+def test_a_connection_is_kept_between_requests_unless_the_url_says_otherwise(
+    env: environ.Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://farm@db.example.com/farm")
+    kept = database_config(env, production=True)
+    monkeypatch.setenv("DATABASE_URL", "postgres://farm@db.example.com/farm?conn_max_age=0")
+
+    assert (kept["CONN_MAX_AGE"], kept["CONN_HEALTH_CHECKS"]) == (60, True)
+    assert database_config(env, production=True)["CONN_MAX_AGE"] == 0
+
+
 @pytest.mark.parametrize("url", ["sqlite:///db.sqlite3", "mysql://farm:secret@db/farm", "db.example.com"])
 def test_another_engine_is_refused_without_repeating_the_password(
     url: str, env: environ.Env, monkeypatch: pytest.MonkeyPatch

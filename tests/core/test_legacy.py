@@ -6,7 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from core import legacy
 from core.legacy import ENGINES, legacy_config
-from tests.core.test_settings import settings
+from tests.core.test_settings import read
 from tests.manage import manage
 from tests.servers.postgis import PostGIS
 
@@ -24,7 +24,7 @@ def config(monkeypatch: pytest.MonkeyPatch, **values: str) -> dict | None:
 def test_without_a_name_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config(monkeypatch) is None
     assert config(monkeypatch, **NAMED | {"DB": "", "ENGINE": "nonsense"}) is None
-    values = settings(monkeypatch, LEGACY_DB_DB="")
+    values = read(monkeypatch, LEGACY_DB_DB="")
     assert list(values["DATABASES"]) == ["default"]
     assert "legacy_app" not in values["INSTALLED_APPS"]
     assert "DATABASE_ROUTERS" not in values
@@ -43,10 +43,10 @@ def test_with_a_name_it_is_postgis_and_read_only(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_starts_and_the_app_comes_with_it(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(legacy, "find_spec", lambda name: name)
-    values = settings(monkeypatch, LEGACY_DB_DB="old", LEGACY_DB_ENGINE=engine)
+    values = read(monkeypatch, LEGACY_DB_DB="old", LEGACY_DB_ENGINE=engine)
     assert values["DATABASES"]["legacy"]["ENGINE"] == engine
     assert values["INSTALLED_APPS"][-1] == "legacy_app"
-    assert values["DATABASE_ROUTERS"] == ["legacy_app.router.LegacyRouter"]
+    assert values["DATABASE_ROUTERS"] == ["rehome.ReadOnlyRouter"]
 
 
 @pytest.mark.parametrize(

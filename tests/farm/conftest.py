@@ -76,11 +76,13 @@ class Owned:
 
 @pytest.fixture
 def owned(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Owned]:
-    roles = f"test_owner_{WORKER}", f"test_clerk_{WORKER}"
+    roles, name = (f"test_owner_{WORKER}", f"test_clerk_{WORKER}"), f"test_owned_{WORKER}"
     with django_db_blocker.unblock():
+        # A run that was killed has left its database, whose owner could not be dropped.
+        farm.on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         for role in roles:
             farm.on_server(f'DROP ROLE IF EXISTS "{role}"', f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'secret'")
-        with database(f"test_owned_{WORKER}") as name:
+        with database(name):
             farm.on_server(f'ALTER DATABASE "{name}" OWNER TO "{roles[0]}"')
             yield Owned(name, *roles)
         farm.on_server(*(f'DROP ROLE "{role}"' for role in roles))

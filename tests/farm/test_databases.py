@@ -14,6 +14,7 @@ from tests.farm import farm
 from tests.farm.conftest import Owned, connected_to
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("online", ["0", "1"])
 def test_the_owner_of_the_tables_is_enough_and_others_keep_what_they_may_do(
     owned: Owned, monkeypatch: pytest.MonkeyPatch, online: str
@@ -53,6 +54,7 @@ def test_the_owner_of_the_tables_is_enough_and_others_keep_what_they_may_do(
         assert portal.Printer.objects.create(ip_address="192.0.2.2").pk == new.pk + 1
 
 
+@pytest.mark.long
 def test_a_move_on_another_database_leaves_the_default_one_alone(other: str) -> None:
     before = dump()
     ((rows,),) = farm.sql("SELECT count(*) FROM portal_printer")

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from tests.waiting import LIMIT_S, until
 
 # A failure at a statement that only reads is one at the next that writes. The comparison reads, and is a phase.
 PASSIVE = ("SELECT", "WITH", "SAVEPOINT", "RELEASE", "SET LOCAL", "COMMENT", "REVOKE")
-COMPARISON = "SELECT count(*), "
+COMPARISON = "SELECT pg_catalog.count(*), "
 
 DEFINITIONS = """
 SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'printers_printer'::regclass
@@ -36,6 +37,9 @@ ALONE = """
 SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
                       AND backend_type = 'client backend' AND pid <> pg_backend_pid())
 """
+
+PROBED = re.compile(r"ALTER SEQUENCE \S+ CACHE \d+$")
+"""What is done before a write is tried. Where that fails, it is told that nothing was tried, and the way goes on."""
 
 Execute = Callable[..., Any]
 Fail = Callable[[Execute], None]
@@ -56,7 +60,9 @@ def lose_the_connection(execute: Execute) -> None:
 
 
 def spoil_a_row(execute: Execute) -> None:
-    execute("UPDATE printers_printer SET api_key = 'spoilt' WHERE id = 10", None, False, {"connection": connection})
+    execute(
+        "UPDATE public.printers_printer SET api_key = 'spoilt' WHERE id = 10", None, False, {"connection": connection}
+    )
 
 
 class Migration:
@@ -95,7 +101,7 @@ def fault(fail: Fail, where: Callable[[int, str], bool]) -> Iterator[list[str]]:
     failed: list[str] = []
 
     def watch(execute: Execute, text: str, params: Any, many: bool, context: Any) -> Any:
-        writes = text.startswith(COMPARISON) or not text.lstrip().startswith(PASSIVE)
+        writes = text.startswith(COMPARISON) or not text.lstrip().startswith(PASSIVE) and not PROBED.match(text)
         if writes and not failed and where(next(numbers), text):
             failed.append(text)
             fail(execute)
@@ -183,6 +189,7 @@ def test_a_copy_that_differs_is_named_and_undone(printers: Migration) -> None:
     assert farm.picture(records=True) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("begin", ["DROP INDEX", "INSERT INTO", "CREATE INDEX", "CREATE OR REPLACE TRIGGER", "UPDATE"])
 def test_a_lost_connection_costs_nothing_but_another_run(printers: Migration, begin: str) -> None:
     rows, definitions = farm.rows("portal_printer"), set(farm.sql(DEFINITIONS))

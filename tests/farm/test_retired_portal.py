@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.test import Client
 
@@ -26,7 +26,8 @@ SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidate
 
 
 def retire(*arguments: str, **options: Any) -> None:
-    call_command("retiremoves", *arguments, "--noinput", verbosity=0, stdout=StringIO(), **options)
+    name = connection.settings_dict["NAME"]
+    call_command("retiremoves", *arguments, "--noinput", confirm=name, verbosity=0, stdout=StringIO(), **options)
 
 
 @pytest.fixture
@@ -107,9 +108,11 @@ def test_migrate_leads_back_from_every_state(live: str, retired: list[str]) -> N
     farm.assert_in_step()
 
 
+@pytest.mark.long
 def test_the_admin_works(admin: Client) -> None:
     retire()
-    written = {"ip_address": "https://new.example", "api_key": "new", "profile": "20", "printing": "on"}
+    nothing_known = {"machine-TOTAL_FORMS": "0", "machine-INITIAL_FORMS": "0"}
+    written = {"ip_address": "https://new.example", "api_key": "new", "profile": "20", "printing": "on"} | nothing_known
     assert admin.post("/admin/printers/printer/30/change/", written).status_code == 302
     assert admin.post("/admin/printers/printer/add/", written | {"api_key": "another"}).status_code == 302
     assert portal.Printer.objects.get(pk=30).profile_id == 20
@@ -129,6 +132,7 @@ def test_retiring_and_unretiring_leaves_no_trace(live: str) -> None:
     assert farm.picture() == before
 
 
+@pytest.mark.long
 def test_an_ordinary_role_is_enough(owned: Any) -> None:
     from django.db import connection
 

@@ -59,6 +59,7 @@ def test_every_row_arrives_with_its_keys_and_values(seeded: Migrator) -> None:
     assert owned.exclude(profile=None).count() == sum(row[1] is not None for row in printers)
 
 
+@pytest.mark.long
 def test_what_was_written_through_either_model_since_comes_back(seeded: Migrator) -> None:
     before = {"profile": farm.rows("portal_profile"), "printer": farm.rows("portal_printer")}
     apps = seeded.apply_tested_migration(AFTER).apps

@@ -43,8 +43,10 @@ def test_deleting_a_user_in_the_admin_takes_both_profiles_and_all_printers_along
     farm.assert_in_step()
 
 
+@pytest.mark.long
 def test_what_the_admin_writes_old_code_reads(admin: Client) -> None:
-    written = {"ip_address": "https://new.example", "api_key": "new", "profile": "20", "printing": "on"}
+    nothing_known = {"machine-TOTAL_FORMS": "0", "machine-INITIAL_FORMS": "0"}
+    written = {"ip_address": "https://new.example", "api_key": "new", "profile": "20", "printing": "on"} | nothing_known
     assert admin.post("/admin/printers/printer/30/change/", written).status_code == 302
     assert admin.post("/admin/printers/printer/add/", written | {"api_key": "another"}).status_code == 302
     assert admin.post("/admin/accounts/profile/40/delete/", {"post": "yes"}).status_code == 302
@@ -55,7 +57,8 @@ def test_what_the_admin_writes_old_code_reads(admin: Client) -> None:
     assert not portal.Printer.objects.filter(pk=40).exists()
     # Taken by old code, and refused to new code before the database would.
     portal.Printer.objects.create(ip_address="192.0.2.77", api_key="taken")
-    refused = admin.post("/admin/printers/printer/add/", {"ip_address": "192.0.2.77", "api_key": "taken"})
+    taken = {"ip_address": "192.0.2.77", "api_key": "taken"} | nothing_known
+    refused = admin.post("/admin/printers/printer/add/", taken)
     assert b"already exists" in refused.content
     farm.assert_in_step()
 
@@ -118,6 +121,7 @@ def has(user: int, *names: str) -> list[bool]:
     return [User.objects.get(pk=user).has_perm(name) for name in names]
 
 
+@pytest.mark.long
 def test_permissions_and_the_admin_log_follow_and_come_back(monolith: None) -> None:
     def log_of(model: type[Model]) -> int:
         return LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(model)).count()

@@ -28,7 +28,7 @@ SELECT p.id, p.codename, p.name,
 LOG = "SELECT id, content_type_id, object_id FROM django_admin_log ORDER BY id"
 
 
-@pytest.fixture(params=["serial", "identity"])
+@pytest.fixture(params=["serial", pytest.param("identity", marks=pytest.mark.long)])
 def deployed(request: pytest.FixtureRequest, empty: None) -> tuple[bool, str]:
     """A database on which only portal.0001 has run: by Django 3.2, whose ids are serial, or by this Django.
 
@@ -47,6 +47,7 @@ def identity(*app_labels: str) -> tuple[object, ...]:
     return farm.sql(LABELS, [list(app_labels)]), farm.sql(PERMISSIONS, [list(app_labels)]), farm.sql(LOG)
 
 
+@pytest.mark.long
 def test_a_deployed_database_goes_there_and_comes_back_as_it_was(deployed: tuple[bool, str]) -> None:
     keys, sequences, names = farm.sql(KEYS), farm.sql(SEQUENCES), identity("portal")
     rows = farm.rows("portal_profile"), farm.rows("portal_printer")
@@ -68,8 +69,12 @@ def test_a_deployed_database_goes_there_and_comes_back_as_it_was(deployed: tuple
     assert born.pk == dict(sequences)["portal_printer_id_seq"] + 1
 
 
+@pytest.mark.long
 def test_what_remains_is_the_record_and_the_fence(deployed: tuple[bool, str]) -> None:
-    farm.prepare_targets()
+    farm.prepare_everything()
+    farm.migrate("portal")
+    # A way back leaves a wider column as it is.
+    farm.sql("ALTER TABLE printers_printer ALTER api_key TYPE varchar(128)")
     before = farm.picture()
 
     farm.migrate()
@@ -84,6 +89,7 @@ def test_what_remains_is_the_record_and_the_fence(deployed: tuple[bool, str]) ->
     assert farm.picture() == before
 
 
+@pytest.mark.long
 def test_the_moves_end_alike_whether_or_not_the_signals_of_migrate_are_heard(monolith: None) -> None:
     farm.prepare_targets()
     before = identity("portal")
@@ -98,6 +104,7 @@ def test_the_moves_end_alike_whether_or_not_the_signals_of_migrate_are_heard(mon
     assert identity("portal") == before
 
 
+@pytest.mark.long
 def test_a_rollback_of_the_profiles_alone_rolls_the_printers_back_first(monolith: None) -> None:
     rows = farm.rows("portal_profile"), farm.rows("portal_printer")
     farm.migrate()

@@ -92,7 +92,7 @@ def test_backwards(client: Client, begun: str) -> None:
 
     written = while_it_runs(
         client,
-        r"^SELECT count\(\*\), .*accounts_profile",
+        r"^SELECT pg_catalog\.count\(\*\), .*accounts_profile",
         begun,
         r"ACCESS EXCLUSIVE",
         lambda: farm.migrate("accounts", "0001"),

@@ -28,7 +28,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker)
         for name, value in database.environment.items():
             monkeypatch.setenv(name, value)
         config = legacy_config(environ.Env())
-        routers = ["legacy_app.router.LegacyRouter"]
+        routers = ["rehome.ReadOnlyRouter"]
         with (
             override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, APP], DATABASE_ROUTERS=routers),
             database.alias(ALIAS, **{**config, **changes}) as alias,

@@ -29,7 +29,7 @@ def test_geometries_and_their_indexes_on_postgis(legacy: BaseDatabaseWrapper, ol
         ("index", "missing", "INDEX btree (name_fa varchar_pattern_ops)", None),
     }
     older.sql("ALTER TABLE prjapi_ostans ALTER border TYPE geometry(Polygon, 4326) USING ST_GeometryN(border, 1)")
-    shape = ('column "border"', "length", "geometry(MultiPolygon,4326)", "geometry(Polygon,4326)")
+    shape = ('column "border"', "length", "public.geometry(MultiPolygon,4326)", "public.geometry(Polygon,4326)")
     assert shape in differences()
 
 

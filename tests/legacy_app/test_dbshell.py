@@ -13,6 +13,7 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.starting import Database
 
 
+@pytest.mark.long
 def test_psql(older: Ostans) -> None:
     def shell(statement: str, **environment: str) -> tuple[int, str]:
         done = manage(
@@ -28,6 +29,7 @@ def test_psql(older: Ostans) -> None:
     assert shell("SHOW work_mem", PGOPTIONS="-c work_mem=1MB") == (0, "1MB\n")
 
 
+@pytest.mark.long
 def test_mysql(maria: Database, mariadb: MariaDB) -> None:
     def shell(statement: str) -> tuple[int, str]:
         done = manage("dbshell", "--database=legacy", "--", "-Ne", statement, **maria.environment)

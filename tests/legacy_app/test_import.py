@@ -57,6 +57,7 @@ def test_all_provinces_come_with_codes_and_borders_and_a_second_run_touches_noth
     assert older.sql(THEIRS) == theirs
 
 
+@pytest.mark.long
 def test_what_changed_at_the_source_is_brought_over_and_keys_stay(migrate_province: Run, older: Ostans) -> None:
     migrate_province()
     keys = dict(Province.objects.values_list("code", "pk"))
@@ -84,6 +85,7 @@ def test_what_changed_at_the_source_is_brought_over_and_keys_stay(migrate_provin
     assert (Province.objects.get(legacy_id=99).code, Province.objects.get(legacy_id=99).name_en) == ("IR-25", "")
 
 
+@pytest.mark.long
 def test_a_province_that_somebody_lives_in_is_not_deleted(migrate_province: Run, older: Ostans) -> None:
     migrate_province()
     Profile.objects.create(name="Ada", province=Province.objects.get(code="IR-25"))
@@ -97,6 +99,7 @@ def test_a_province_that_somebody_lives_in_is_not_deleted(migrate_province: Run,
     assert farm.sql(ROWS) == rows
 
 
+@pytest.mark.long
 def test_a_dry_run_finds_what_a_run_would_and_leaves_nothing(migrate_province: Run, older: Ostans) -> None:
     done = migrate_province("--dry-run")
     assert counts(done) == [31, 31, 0, 0, 0, 0]
@@ -109,6 +112,7 @@ def test_a_dry_run_finds_what_a_run_would_and_leaves_nothing(migrate_province: R
     assert Province.objects.count() == 1
 
 
+@pytest.mark.long
 def test_rows_that_cannot_be_imported_are_all_named_and_nothing_is_committed(
     migrate_province: Run, older: Ostans, tmp_path: Path
 ) -> None:
@@ -154,6 +158,7 @@ def test_what_is_wrong_with_the_connection_is_said_before_a_row_is_read(migrate_
     ]
 
 
+@pytest.mark.long
 def test_from_mariadb_they_come_alike(live: str, maria: Database, mariadb: MariaDB) -> None:
     rows = []
     for number, feature in enumerate(FEATURES, start=1):

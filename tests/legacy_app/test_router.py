@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.models import F, Value
 from django.db.models.functions import Concat
 from django.test.utils import get_unique_databases_and_mirrors
@@ -50,7 +49,7 @@ WRITES: dict[str, Callable] = {
 def test_every_write_raises(model: type, older: Ostans) -> None:
     before = older.sql(ROWS)
     for name, write in WRITES.items():
-        with pytest.raises(Refused, match="Ostans is a table of the older database, which is only read"):
+        with pytest.raises(Refused, match="Ostans is a table of database 'legacy', which is only read"):
             write(model)
         assert older.sql(ROWS) == before, name
 
@@ -122,7 +121,7 @@ def test_nothing_is_migrated_there(model: type, older: Ostans) -> None:
         assert router.allow_migrate("legacy", app_label) is False
     assert router.allow_migrate("default", "legacy_app") is False
     assert router.allow_migrate("default", "core") is True
-    with pytest.raises(MigrationSchemaMissing, match=READ_ONLY):
+    with pytest.raises(CommandError, match=READ_ONLY):
         call_command("migrate", database="legacy", verbosity=0)
     assert older.sql("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1") == before
 
@@ -133,6 +132,7 @@ def test_the_test_runner_neither_makes_nor_drops_it(legacy: BaseDatabaseWrapper)
     assert [name for name, aliases in made.values()] == [connections["default"].settings_dict["NAME"]]
 
 
+@pytest.mark.long
 def test_other_commands_do_not_need_the_legacy_database(older: Ostans) -> None:
     """They neither reach for it nor see its models as theirs."""
     away = older.database.environment | {"LEGACY_DB_PORT": str(free_port())}

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from accounts.models import Profile
 from core.models import Province
 from tests.database import url
@@ -17,6 +19,7 @@ def verify(*arguments: str, **environment: str) -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_provinces_are_verified_with_the_moves(live: str, older: Ostans) -> None:
     connected = older.database.environment
     assert manage("1_migrate_province", DATABASE_URL=url(), **connected).returncode == 0

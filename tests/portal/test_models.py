@@ -15,7 +15,7 @@ PRINTER = {
     "id": "integer NOT NULL",
     "profile_id": "bigint",
     "ip_address": "character varying(255) NOT NULL",
-    "api_key": "character varying(32) NOT NULL",
+    "api_key": "character varying(128) NOT NULL",
     "ping": "boolean NOT NULL",
     "printing": "boolean NOT NULL",
 }

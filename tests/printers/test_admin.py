@@ -6,6 +6,7 @@ from accounts.models import Profile
 from printers.models import Printer
 
 LIST = "/admin/printers/printer/"
+NO_MACHINE = {"machine-TOTAL_FORMS": "0", "machine-INITIAL_FORMS": "0"}
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_an_owner_is_found_by_typing(printer: Printer, browser: Client) -> None:
 
 
 def test_a_printer_is_added(browser: Client, db: None) -> None:
-    browser.post(LIST + "add/", {"ip_address": "https://printer.example.com/", "api_key": "secret"})
+    browser.post(LIST + "add/", NO_MACHINE | {"ip_address": "https://printer.example.com/", "api_key": "secret"})
 
     added = Printer.objects.get()
     assert (added.ip_address, added.profile, added.ping) == ("https://printer.example.com/", None, False)
@@ -67,3 +68,30 @@ def test_the_list_takes_as_many_queries_for_many_rows_as_for_one(
 
     with django_assert_num_queries(len(one)):
         browser.get(LIST)
+
+
+def test_names_and_passwords_are_edited_along_and_passwords_are_not_shown(printer: Printer, browser: Client) -> None:
+    machine = {"machine-TOTAL_FORMS": "1", "machine-INITIAL_FORMS": "0", "machine-0-printer": str(printer.pk)}
+    words = {"machine-0-name": "Heron", "machine-0-kind": "prusalink", "machine-0-password": "a secret of PrusaLink"}
+    browser.post(f"{LIST}{printer.pk}/change/", {"ip_address": "192.0.2.7", "api_key": ""} | machine | words)
+
+    page = browser.get(f"{LIST}{printer.pk}/change/").content.decode()
+    kept = Printer.objects.whole().get()
+    assert (kept.name, kept.machine.password, kept.api_key) == ("Heron", "a secret of PrusaLink", "k" * 32)
+    assert "Heron" in page
+    assert "a secret of PrusaLink" not in page
+    assert "k" * 32 not in page
+
+
+def test_export_is_without_keys_and_import_leads_to_the_one_that_asks(printer: Printer, browser: Client) -> None:
+    assert browser.get(LIST + "export/").status_code == 200
+    response = browser.post(LIST + "export/", {"format": "0", "resource": "0"})
+
+    assert response["Content-Type"].startswith("text/csv")
+    assert "192.0.2.7" in response.content.decode()
+    assert "k" * 32 not in response.content.decode()
+    assert browser.get(LIST + "import/")["Location"] == "/printers/import/"
+
+
+def test_groups_of_printers_and_roles(printer: Printer, browser: Client) -> None:
+    assert browser.get("/admin/fleet/printergroup/add/").status_code == 200

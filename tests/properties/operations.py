@@ -1,5 +1,6 @@
 """Writes through one of the two models: each is run by Django, and applied to the book."""
 
+import abc
 import dataclasses
 from typing import Any
 
@@ -14,17 +15,17 @@ NOWHERE = "given by the database"
 
 
 @dataclasses.dataclass(frozen=True)
-class Operation:
+class Operation(abc.ABC):
     """One statement, or what Django makes of one call."""
 
     side: Side
 
-    def run(self, model: Any, shape: Shape) -> Any:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def run(self, model: Any, shape: Shape) -> Any: ...
 
+    @abc.abstractmethod
     def apply(self, book: Book, outcome: Any) -> None:
         """Change the book; `outcome` is what `run` returned, or None where that is yet to be seen."""
-        raise NotImplementedError
 
     def may_collide(self, before: Book, after: Book) -> bool:
         """Whether PostgreSQL may refuse it because of the order in which it takes the rows."""

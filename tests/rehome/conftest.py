@@ -5,11 +5,21 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome import Move
 from rehome.errors import Refused, RehomeError
+from rehome.moves import way
+from rehome.verify import probe
 from tests.database import dump
 from tests.rehome.support import stopping
 from tests.rehome.support.clients import Client
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.trio import MOVE, Trio
+from tests.waiting import LIMIT_S
+
+
+@pytest.fixture(autouse=True)
+def _time_to_try_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a move has no time for while others wait is left to `verifymoves --probe`, and a busy machine has less."""
+    monkeypatch.setattr(way, "TRYING_S", LIMIT_S)
+    monkeypatch.setattr(probe, "quick_ms", lambda: 1000 * LIMIT_S)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pytest_django import DjangoDbBlocker
 
 from tests.farm.conftest import WORKER, connected_to, database
 from tests.farm.farm import sql
+from tests.pages import commands
 from tests.rehome.support.old_shop import EXAMPLES, PAGE, WORK, Log, Project, old_application
 from tests.servers.mariadb import MariaDB
 
@@ -76,6 +77,15 @@ def test_every_block_of_the_page_is_run_here() -> None:
     assert PAGE.count("```python") + PAGE.count("```sql") + PAGE.count("```diff") == len(EXAMPLES)
 
 
+def test_every_command_of_the_page_is_run_here() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    for block in commands("docs/takeover.md"):
+        for line in block.commands.splitlines():
+            command = line.removeprefix("python manage.py ").partition(" >")[0]
+            assert f'"{command}' in source, line
+
+
+@pytest.mark.long
 def test_a_database_is_taken_over_while_both_applications_write(shop: Project, execute: Callable[..., Any]) -> None:
     log = Log()
     with old_application(execute, log, psycopg.errors.DeadlockDetected) as written:
@@ -139,6 +149,7 @@ LATER_ON_MARIADB = """\
 """
 
 
+@pytest.mark.long
 def test_a_database_of_mariadb_is_taken_over(maria_shop: Project, mariadb: MariaDB) -> None:
     from MySQLdb import OperationalError
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from rehome.terminal import Pace, Progress
+from rehome.terminal import Observer, Pace, Progress, observed, verbosity
 
 
 class Stream(io.StringIO):
@@ -118,6 +118,17 @@ def test_a_resumed_run_counts_the_steps_of_the_interrupted_one() -> None:
     assert stream.getvalue() == "\n    a move\n    [3/3] switch (0.0 s)\n"
 
 
+def test_at_verbosity_0_notes_alone_are_shown() -> None:
+    with verbosity(0):
+        progress, stream = start()
+    with progress.step("copy"):
+        progress.detail("half of it")
+        progress.waits("a lock")
+    assert stream.getvalue() == ""
+    progress.note("a role lost a right")
+    assert stream.getvalue().endswith("Note: a role lost a right\n")
+
+
 def test_the_pace_tells_rows_and_rate_and_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("rehome.terminal.time.monotonic", lambda: now[0])
@@ -126,3 +137,38 @@ def test_the_pace_tells_rows_and_rate_and_the_time_that_is_left(monkeypatch: pyt
     assert pace.describe(5_000, done=100, whole=1000) == "10 %, 5,000 rows"
     now[0] += 10
     assert pace.describe(25_000, done=400, whole=1000) == "40 %, 25,000 rows, 2,000 rows/s, 0:00:20 left"
+
+
+class Listener(Observer):
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def began(self, progress: Progress, name: str) -> str:
+        self.heard.append(name)
+        return " (rehearsed 2.0 s)"
+
+    def ended(self, progress: Progress, name: str, seconds: float) -> str:
+        self.heard.append(f"{name}: {seconds}")
+        return ", rehearsed 2.0 s"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_whoever_observes_says_something_behind_each_step(terminal: bool) -> None:
+    progress, stream = start(terminal=terminal)
+    listener = Listener()
+    with observed(listener):
+        run(progress, "copy")
+    run(progress, "compare")
+
+    assert listener.heard == ["copy", "copy: 0.0"]
+    expected = "0/2 copy (rehearsed 2.0 s)" if terminal else "[1/2] copy (0.0 s, rehearsed 2.0 s)\n"
+    assert expected in stream.getvalue()
+    assert stream.getvalue().count("rehearsed") == 1
+
+
+def test_a_remark_is_a_line_or_replaces_one() -> None:
+    for terminal, said in ((False, "[1/2] copy: slower\n"), (True, "0/2 slower")):
+        progress, stream = start(terminal=terminal)
+        with progress.step("copy"):
+            progress.remark("slower")
+        assert said in stream.getvalue()

@@ -67,6 +67,7 @@ def project(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
         yield name
 
 
+@pytest.mark.long
 @each
 @pytest.mark.timeout(600)  # Up to twenty processes, one after the other.
 def test_it_ends_and_prints_every_line_of_its_table(name: str, project: str) -> None:
@@ -82,6 +83,7 @@ def test_it_ends_and_prints_every_line_of_its_table(name: str, project: str) -> 
 
 
 @each
+@pytest.mark.long
 def test_ctrl_c_ends_it_with_a_word_and_leaves_no_database(name: str, project: str) -> None:
     require_programs(name)
 
@@ -92,8 +94,6 @@ def test_ctrl_c_ends_it_with_a_word_and_leaves_no_database(name: str, project: s
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
-        # What runs in the background of a shell script ignores it, and so would this.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         for line in process.stdout:
             if line.startswith("Measuring"):

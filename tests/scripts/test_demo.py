@@ -28,6 +28,7 @@ def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.long
 def test_the_demo_migrates_rolls_back_and_migrates_again() -> None:
     done = demo("--profiles", "200", "--printers", "2000")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import mariadb as mariadb_server
+from tests.servers import mysql as mysql_server
 from tests.servers import postgis as postgis_server
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgis import PostGIS
@@ -37,6 +38,17 @@ def mariadb() -> Iterator[MariaDB]:
             server = stack.enter_context(mariadb_server.started())
         except NotInstalled as missing:
             refuse(missing)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[MariaDB]:
+    """A MySQL, where `make mysql` has unpacked one."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(mysql_server.started())
+        except NotInstalled as missing:
+            pytest.skip(f"{WITHOUT}{missing}")
         yield server
 
 

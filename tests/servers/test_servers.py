@@ -67,6 +67,7 @@ def test_neither_lets_anybody_in_without_the_password(
 
 
 @pytest.mark.parametrize("name", ["postgis", "mariadb"])
+@pytest.mark.long
 def test_a_server_ends_with_the_tests_even_when_they_are_killed(name: str, request: pytest.FixtureRequest) -> None:
     request.getfixturevalue(name)  # skipped where it is not installed
     script = f"from tests.servers import {name}\nwith {name}.started(): print('started', flush=True), input()"

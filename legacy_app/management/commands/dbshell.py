@@ -4,7 +4,8 @@ from typing import Any
 from django.core.management.commands import dbshell
 from django.db import connections
 
-from core.legacy import ALIAS, OPTIONS
+from core.legacy import ALIAS
+from rehome.importing.readonly import SESSION
 
 
 class Command(dbshell.Command):
@@ -21,7 +22,7 @@ class Command(dbshell.Command):
         if vendor == "postgresql":
             # What the person at the shell has set comes first, so that it can't undo this by accident.
             own = os.environ.get("PGOPTIONS", "")
-            os.environ["PGOPTIONS"] = f"{own} {OPTIONS[vendor]['options']}".strip()
+            os.environ["PGOPTIONS"] = f"{own} {SESSION[vendor]['options']}".strip()
         else:
-            command = f"--init-command={OPTIONS[vendor]['init_command']}"
+            command = f"--init-command={SESSION[vendor]['init_command']}"
             options["parameters"] = [command, *options["parameters"]]

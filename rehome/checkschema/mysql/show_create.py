@@ -1,5 +1,6 @@
 """Reads SHOW CREATE TABLE, the only description of a temporary table that MySQL and MariaDB have."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 
@@ -7,6 +8,12 @@ from rehome.checkschema.shape import NUMBERED, Column, Part
 
 NAMED = re.compile(r"(PRIMARY|UNIQUE|FULLTEXT|SPATIAL)? ?KEY (?:`((?:[^`]|``)+)` )?(\(.*)")
 CONSTRAINT = re.compile(r"CONSTRAINT `((?:[^`]|``)+)` (FOREIGN KEY|CHECK) (.*)")
+# What only some versions understand stands in comments that they read; quoted text is left as it is.
+VERSIONED = re.compile(r"('(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`)|/\*M?!\d+ ?| ?\*/", re.DOTALL)
+PERIOD_END = re.compile(r"^  (`(?:[^`]|``)+`) timestamp\(6\) GENERATED ALWAYS AS ROW END", re.MULTILINE)
+OF_PERIOD = re.compile(r"^  `(?:[^`]|``)+` timestamp\(6\) GENERATED ALWAYS AS ROW (?:START|END)[^\n]*\n", re.MULTILINE)
+# What people can say of an index or a check without dropping it: MariaDB and MySQL ignore it then.
+IDLE_PARTS = re.compile(r" (IGNORED|INVISIBLE|NOT ENFORCED)$")
 KINDS = {"PRIMARY": "primary key", "UNIQUE": "unique", None: "index", "FULLTEXT": "index", "SPATIAL": "index"}
 
 # How many digits a terminal shows; what a column holds does not depend on it.
@@ -17,6 +24,16 @@ IDLE = re.compile(r" ON (?:DELETE|UPDATE) (?:NO ACTION|RESTRICT)")
 OPENING = {"'": "'", "`": "`", '"': '"'}
 
 
+def plain(statement: str) -> str:
+    """The statement, with what stands in comments for some versions as if it stood in none, and without the two columns
+    by which MariaDB keeps rows that were.
+    """
+    read = VERSIONED.sub(lambda found: found[1] or "", statement)
+    for name in PERIOD_END.findall(read):
+        read = re.sub(rf"^(  (?:PRIMARY|UNIQUE) KEY .*),{re.escape(name)}\)", r"\1)", read, flags=re.MULTILINE)
+    return OF_PERIOD.sub("", read)
+
+
 def lines(statement: str) -> list[str]:
     """Of the columns, keys and constraints."""
     return [line.strip().removesuffix(",") for line in statement.partition("\n)")[0].split("\n")[1:]]
@@ -25,6 +42,16 @@ def lines(statement: str) -> list[str]:
 def ending(statement: str) -> str:
     """The options of the table."""
     return statement.partition("\n)")[2]
+
+
+def engine(statement: str) -> str:
+    found = re.search(r"ENGINE=(\w+)", ending(statement))
+    return found[1] if found else ""
+
+
+def has_history(statement: str) -> bool:
+    """Whether MariaDB keeps the rows that were."""
+    return "WITH SYSTEM VERSIONING" in re.sub(r"'(?:[^'\\]|''|\\.)*'", "''", ending(statement))
 
 
 def comment(statement: str) -> str:
@@ -59,6 +86,8 @@ def column(line: str, collations: dict[str, str]) -> Column:
 def default(said: dict[str, str]) -> str | None:
     """The value that the server writes by itself, when a row is made and when it changes."""
     value = said.get("DEFAULT", "NULL")
+    if "COMPRESSED" in said and "NOT NULL" in said and value == "''":
+        value = "NULL"  # MariaDB prints it of a compressed column that has no default.
     changed = f"ON UPDATE {said['UPDATE']}" if "UPDATE" in said else ""
     return f"{'' if value == 'NULL' else value} {changed}".strip() or None
 
@@ -102,24 +131,30 @@ def words(text: str) -> list[str]:
 
 
 def parts(statement: str) -> Iterator[Part]:
-    """Without Django's checks, at the column or in the table, that an unsigned number is not negative."""
+    """With Django's checks, at the column or in the table, that an unsigned number is not negative, as implied."""
     described = [words(line) for line in lines(statement) if line.startswith("`")]
     needless = {f"CHECK ({name} >= 0)" for name, *rest in described if "unsigned" in options(rest)["TYPE"]}
-    return (part for part in all_parts(statement) if part.definition not in needless)
+    needless |= {f"CHECK (({name} >= 0))" for name, *rest in described if "unsigned" in options(rest)["TYPE"]}
+    for part in all_parts(statement):
+        yield dataclasses.replace(part, implied=True) if part.definition in needless else part
 
 
 def all_parts(statement: str) -> Iterator[Part]:
-    for line in lines(statement):
+    for whole in lines(statement):
+        flaw = IDLE_PARTS.search(whole) if not whole.startswith("`") else None
+        line = whole[: flaw.start()] if flaw else whole
+        said = flaw[1] if flaw else ""
         if line.startswith("`"):
             yield from column_check(line)
         elif found := CONSTRAINT.fullmatch(line):
             name, kind, rest = found.groups()
             columns = names(rest) if kind == "FOREIGN KEY" else ()
-            yield Part(kind.lower(), name, IDLE.sub("", f"{kind} {rest}"), columns)
+            yield Part(kind.lower(), name.replace("``", "`"), IDLE.sub("", f"{kind} {rest}"), columns, said)
         elif found := NAMED.fullmatch(line):
             kind, named, rest = found.groups()
             definition = f"{kind} KEY {rest}" if kind else f"KEY {rest}"
-            yield Part(KINDS[kind], named or "PRIMARY", definition.removesuffix(" USING BTREE"), names(rest))
+            name = (named or "PRIMARY").replace("``", "`")
+            yield Part(KINDS[kind], name, definition.removesuffix(" USING BTREE"), names(rest), said)
 
 
 def column_check(line: str) -> Iterator[Part]:

@@ -4,9 +4,13 @@ from collections.abc import Iterator
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.postgres import anatomy, catalog
+from rehome.postgres import catalog, ties
 from rehome.postgres.sql import readable
-from rehome.postgres.tables import PREFIX, Table
+from rehome.postgres.tables import Table
+from rehome.postgres.ties import Kind
+
+BELONGINGS = {Kind.POLICY: "policy", Kind.STATISTICS: "statistics", Kind.PUBLICATION: "place in publication"}
+USERS = {Kind.VIEW, Kind.FUNCTION, Kind.FOREIGN_POLICY, Kind.ROW_TYPE, Kind.UNKNOWN}
 
 # The server's own triggers enforce foreign keys.
 DISABLED = "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s AND tgisinternal AND tgenabled NOT IN ('O', 'A'))"
@@ -31,7 +35,7 @@ def find_in_database(connection: BaseDatabaseWrapper) -> Iterator[str]:
 
 
 def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[str]:
-    for trigger in (trigger for trigger in table.triggers if not trigger.name.startswith(PREFIX)):
+    for trigger in (trigger for trigger in table.triggers if not trigger.is_ours):
         state = "runs" if trigger.enabled else "is there, disabled:"
         yield f"Trigger {trigger.name} {state} {trigger.function_schema}.{trigger.function}()."
     if table.kind == "r" and table.rules:
@@ -44,10 +48,14 @@ def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[
         yield "It has partitions or child tables, or is one itself."
     if catalog.value(connection, DISABLED, [table.oid]):
         yield f"Triggers of its foreign keys are disabled; ALTER TABLE {place} ENABLE TRIGGER ALL."
-    for name in anatomy.find_belongings(table, connection):
-        yield f"It has {name}, which no migration made, and which can make a migration fail."
-    for name in anatomy.find_dependents(table, connection):
-        yield f"No migration can change the type of a column that is used by {name}."
+    tied = ties.read([table], connection)[table.oid]
+    for tie in tied:
+        if tie.kind in BELONGINGS:
+            name = f"{BELONGINGS[tie.kind]} {readable(tie.name)}"
+            yield f"It has {name}, which no migration made, and which can make a migration fail."
+    for tie in tied:
+        if tie.kind in USERS:
+            yield f"No migration can change the type of a column that is used by {tie.name}."
     yield from find_lacking_rights(table, place, connection)
 
 

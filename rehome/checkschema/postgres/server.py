@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from rehome.checkschema.joined import Key, Known
 from rehome.checkschema.postgres import notes, sequences
 from rehome.checkschema.postgres.remedies import PostgreSQLRemedies
 from rehome.checkschema.server import Server
@@ -14,7 +15,7 @@ from rehome.checkschema.shape import Column, Part, Shape
 from rehome.checkschema.twins import Twin
 from rehome.errors import Refused
 from rehome.plan import historical
-from rehome.postgres import anatomy, catalog, sql, tables
+from rehome.postgres import anatomy, catalog, sql, states, tables
 from rehome.postgres.tables import Anatomy, Constraint, ForeignKey, Table
 
 KINDS = {"p": "primary key", "u": "unique", "x": "exclusion", "c": "check"}
@@ -31,11 +32,21 @@ SELECT a.attname FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conr
  WHERE c.conrelid = %s AND c.contype = 'n' AND NOT c.convalidated
 """
 
-PLACE = """
-SELECT to_regclass(%s)::oid::bigint, format('%%I.%%I', n.nspname, c.relname), c.oid IS NOT NULL
-  FROM (SELECT to_regclass(%s) AS live) AS named
-  LEFT JOIN pg_class c ON c.oid = named.live LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+FOREIGN_KEYS = """
+SELECT format('%I.%I', n.nspname, r.relname), c.conname::text, pg_get_constraintdef(c.oid),
+       (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.conkey) WITH ORDINALITY AS k (number, place)
+          JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number),
+       format('%I.%I', rn.nspname, rr.relname),
+       (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.confkey) WITH ORDINALITY AS k (number, place)
+          JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.number)
+  FROM pg_constraint c
+  JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+  JOIN pg_class rr ON rr.oid = c.confrelid JOIN pg_namespace rn ON rn.oid = rr.relnamespace
+ WHERE c.contype = 'f' AND c.conparentid = 0 AND r.relpersistence <> 't'
+ ORDER BY 1, 2
 """
+
+PLACE = "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %s"
 
 MAY_MAKE_TABLES = "SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'TEMPORARY')"
 # Quoted only where it must be.
@@ -54,10 +65,12 @@ NEEDLESS = re.compile(r"(?<![\w\x00])\(([\w\x00]+|\([^()]*\)|ARRAY\[[^\]()]*\])\
 
 class PostgreSQL(Server):
     makes_foreign_keys = True
+    installable = "what this server has, or install its extension there (CREATE EXTENSION)"
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
-        self.remedies = PostgreSQLRemedies(connection)
+        self.known = Known()
+        self.remedies = PostgreSQLRemedies(connection, self.known)
         self.places: dict[int, str] = {}
         """By the oid of a table that a foreign key of a twin points at: the live table in its place."""
 
@@ -86,8 +99,18 @@ class PostgreSQL(Server):
 
     def stand_for(self, name: str, live_name: str) -> None:
         quote = self.connection.ops.quote_name
-        ((oid, place, found),) = catalog.query(self.connection, PLACE, [quote(name), quote(live_name)])
-        self.places[oid] = place if found else quote(live_name)
+        stand_in, live = (catalog.find(self.connection, quote(table)) for table in (name, live_name))
+        assert stand_in is not None  # noqa: S101  It has just been made.
+        found = catalog.query(self.connection, PLACE, [live])
+        self.places[stand_in] = sql.readable(*found[0]) if found else quote(live_name)
+
+    def lacks(self, error: BaseException) -> bool:
+        return states.state_of(error) in states.UNKNOWN - states.NOT_THERE
+
+    def foreign_keys(self) -> Iterator[Key]:
+        for table, name, definition, own, other, referenced in catalog.query(self.connection, FOREIGN_KEYS):
+            pairs = (((table, here), (other, there)) for here, there in zip(own, referenced, strict=True))
+            yield Key(table, name, definition, tuple(pairs))
 
     def notes(self) -> Iterator[str]:
         return notes.find_in_database(self.connection)
@@ -122,6 +145,7 @@ class PostgreSQL(Server):
 
     def columns(self, whole: Anatomy) -> Iterator[Column]:
         numbered_columns = sequences.read(whole.table, self.connection)
+        following = {name: sql.name(one).as_string() for name, one in whole.table.sequences.items()}
         unproved = set(catalog.column(self.connection, UNPROVED, [whole.table.oid]))
         for column in whole.table.columns:
             numbered, cure = numbered_columns.get(column.name, ("", ()))
@@ -135,6 +159,7 @@ class PostgreSQL(Server):
                 comment=whole.comments.get(column.name, ""),
                 numbered=numbered,
                 cure=cure,
+                sequence="" if column.identity else following.get(column.name, ""),
             )
 
 
@@ -155,9 +180,9 @@ def describe_constraint(constraint: Constraint | ForeignKey, places: Mapping[int
     flaw = "" if constraint.validated else "not validated"
     if isinstance(constraint, Constraint):
         return Part(KINDS[constraint.kind], constraint.name, constraint.definition, constraint.columns, flaw)
-    place = places.get(constraint.referenced_oid, constraint.referenced)
+    place = places.get(constraint.referenced_oid) or sql.readable(constraint.end.schema, constraint.end.table)
     columns, referenced = (sql.columns(names).as_string() for names in (constraint.columns, constraint.end.columns))
-    definition = f"FOREIGN KEY ({columns}) REFERENCES {place}({referenced}){constraint.tail}"
+    definition = f"FOREIGN KEY ({columns}) REFERENCES {place}({referenced}){constraint.terms}"
     return Part("foreign key", constraint.name, definition, constraint.columns, flaw)
 
 

@@ -71,7 +71,7 @@ def exchanged(flow: Flow, unique: Unique) -> Statement:
 
 
 def orphans(plan: ImportPlan, flow: Flow, key: ForeignKey, left: Sequence[tuple[ImportPlan, Flow]]) -> Statement:
-    same = sql.equal("parent", "projected", zip(key.end.columns, key.columns, strict=True))
+    same = sql.leads_to(key, "projected", "parent")
 
     def in_any(*relations: Statement) -> Statement:
         exist: list[Statement] = [
@@ -84,7 +84,7 @@ def orphans(plan: ImportPlan, flow: Flow, key: ForeignKey, left: Sequence[tuple[
     reason = SQL("CASE WHEN {} THEN {} ELSE {} END").format(
         in_any(*skipped),
         Literal(f"refers to a row of {key.referenced} that cannot be imported itself"),
-        Literal(f"refers to no row of {key.referenced}"),
+        Literal(f"refers to no row of {key.end}"),
     )
     condition = SQL("{} AND NOT {}").format(sql.present(key.columns, "projected"), in_any(SQL(key.referenced), *own))
     return ask(flow, ", ".join(key.columns), reason, together(key.columns), condition)

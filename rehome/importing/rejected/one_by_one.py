@@ -18,16 +18,23 @@ Found = list[tuple[Any, ...]]
 """Line, column, reason and value of each row that was refused."""
 
 
+BY_INDEX = {"enable_nestloop": "on", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""For statements of one row: their plans are made once, by what is known of a table that they fill."""
+
+
 def try_each(plan: ImportPlan, flow: Flow, session: Session, *, prepare: list[Statement]) -> Found:
     """The rows that the target refuses, after `prepare`; everything is rolled back."""
     with transaction.atomic(using=session.connection.alias):
         session.execute_all([*prepare, *check_at_once(plan), index(flow)])
-        session.execute(one_by_one(plan, merging.unlinked(plan, flow)))
+        with session.settings(**BY_INDEX):
+            session.execute(one_by_one(plan, merging.unlinked(plan, flow)))
         if plan.own_lookups:
             flow = merging.look_up(plan, session)
             questions = values.ask_values(flow, lookups.find(plan, own=True))
             session.execute_all(values.reject(plan, question) for question in questions)
-            session.execute_all([index(flow), one_by_one(plan, flow)])
+            session.execute(index(flow))
+            with session.settings(**BY_INDEX):
+                session.execute(one_by_one(plan, flow))
         # Of rows that are not taken out yet.
         new = SQL('SELECT {0}, "column", reason, value FROM {1} WHERE {0} IN (SELECT {0} FROM {2})')
         found = session.rows(new.format(Identifier(LINE), temporary(plan, "rejects"), temporary(plan, "read")))

@@ -16,14 +16,16 @@ from rehome.plan.plan import Flow
 from rehome.postgres import sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
+from rehome.postgres.tables import Column
 
 
 class SkippingMerge:
     """The merges of one run, in the transaction that is open, after `text_staging.stage`."""
 
-    def __init__(self, session: Session, *, delete: bool) -> None:
+    def __init__(self, session: Session, *, delete: bool, delete_all: bool) -> None:
         self.session = session
         self.delete = delete
+        self.delete_all = delete_all
         self.left: list[tuple[ImportPlan, Flow]] = []
         """The imports so far; rows of later ones may refer to their rejected rows."""
 
@@ -59,7 +61,7 @@ class SkippingMerge:
     def ask(self, plan: ImportPlan, flow: Flow) -> None:
         self.reject(plan, values.ask_values(flow, lookups.find(plan, own=False)))
         self.blame(plan)
-        self.session.execute_all(forget(plan, flow, a.column.name) for a in flow.carried if values.is_cut(a.column))
+        self.session.execute_all(forget(plan, flow, a.column) for a in flow.carried if values.is_cut(a.column))
         now = merging.unlinked(plan, flow)
         self.reject(plan, values.ask_keys(plan, now))
         self.reject(plan, constraints.ask_constraints(plan, now, self.left, delete=self.delete))
@@ -76,7 +78,8 @@ class SkippingMerge:
         with transaction.atomic(using=self.session.connection.alias):
             if dropped := loosen(plan, flow, self.session):
                 self.session.run(*dropped)
-            counts = merging.merge(plan, self.session, delete=self.delete, left=temporary(plan, "left"))
+            left = temporary(plan, "left")
+            counts = merging.merge(plan, self.session, delete=self.delete, delete_all=self.delete_all, left=left)
             self.session.execute_all(u.rebuild for u in find_uniques(plan.target) if u.drop in dropped)
         return counts
 
@@ -118,15 +121,18 @@ def delete_left(plan: ImportPlan) -> Statement:
     return SQL("DELETE FROM {} WHERE {}").format(temporary(plan, "read"), is_rejected(plan))
 
 
-def forget(plan: ImportPlan, flow: Flow, column: str) -> Statement:
-    """Set a rejected value to null, so that no later question finds it again."""
+def forget(plan: ImportPlan, flow: Flow, column: Column) -> Statement:
+    """Set a value that the target would cut to null, so that no later question finds it again. Any other may be the key
+    of a row that is there, and is not gone.
+    """
     return SQL(
         "UPDATE {origin} AS kept SET {column} = NULL FROM {rejects} AS rejected "
-        'WHERE rejected.{line} = kept.{line} AND rejected."column" = {name}'
+        'WHERE rejected.{line} = kept.{line} AND rejected."column" = {name} AND {inexact}'
     ).format(
         origin=sql.name(flow.origin),
-        column=Identifier(column),
+        column=Identifier(column.name),
         rejects=temporary(plan, "rejects"),
         line=Identifier(LINE),
-        name=Literal(column),
+        name=Literal(column.name),
+        inexact=values.is_inexact(Identifier("kept", column.name), column),
     )

@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator
 from typing import IO
 
-from rehome.importing import tables
+from rehome.importing import local_times, moments, tables
+from rehome.importing.moments import Doubtful
 from rehome.importing.plan import ImportPlan, Taken
 from rehome.importing.sources.reader import BLOCK_SIZE, NULL, Reader, Report, escaped
 from rehome.importing.sources.reading import count, read
 from rehome.importing.staging import receive
 from rehome.importing.tables import LINE, temporary
-from rehome.postgres import catalog, sql
+from rehome.postgres import sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 from rehome.postgres.states import NOT_OF_ROWS
@@ -25,13 +26,6 @@ CATCH = SQL("EXCEPTION WHEN others THEN IF left(SQLSTATE, 2) IN ({}) THEN RAISE;
     SQL(", ").join(map(Literal, NOT_OF_ROWS))
 )
 """In PL/pgSQL: runs what follows where a value may be the cause, and raises any other error again."""
-BASE = """
-WITH RECURSIVE based (oid, modifier, basic) AS (
-    SELECT %s::regtype::oid, NULL::integer, false
-    UNION ALL SELECT t.typbasetype, nullif(t.typtypmod, -1), b.typtype <> 'd'
-      FROM based JOIN pg_type t ON t.oid = based.oid AND t.typtype = 'd' JOIN pg_type b ON b.oid = t.typbasetype
-) SELECT format_type(oid, modifier) FROM based WHERE basic
-"""
 
 
 def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[str], None]) -> None:
@@ -43,6 +37,10 @@ def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[
         rejects.seek(0)
         receive(tables.copy_in(temporary(plan, "rejects")), blocks_of(rejects), 0, session, report)
         take_all(plan, session)
+        if doubtful := moments.find(plan, reader):
+            with moments.looked_at(doubtful, session):
+                session.execute_all(reject_unclear(one) for one in doubtful)
+            session.execute_all(settle_local(one) for one in doubtful if one.local)
     session.execute_all(tables.analyze(temporary(plan, name)) for name in ("text", "read"))
 
 
@@ -64,7 +62,7 @@ def reporter(file: IO[bytes]) -> Report:
 def take_all(plan: ImportPlan, session: Session) -> None:
     """Fill `read` from `text`, and reject each value that is none of its column's type."""
     kinds = {t.arrives_as: number for number, t in enumerate(plan.taken) if t.arrives_as not in TEXTS}
-    bases = {kind: base for kind in kinds for (base,) in catalog.query(plan.connection, BASE, [kind])}
+    bases = {kind: base for kind in kinds if (base := moments.base_type(plan, kind))}
     session.execute(create_read(plan, bases))
     for kind, number in kinds.items():
         session.execute(create_function(function("taking", number), kind, bases.get(kind, kind), "taken", "NULL"))
@@ -78,12 +76,58 @@ def take_all(plan: ImportPlan, session: Session) -> None:
 # ----- SQL
 
 
+def given(one: Doubtful) -> Statement:
+    """The texts of a column, by line, and what they are as times; of those alone that could be taken."""
+    # In a CASE: whatever is no time is not taken for one.
+    return SQL(
+        "(SELECT {line}, CASE WHEN taken.{column} IS NOT NULL THEN given.{column} END AS text, "
+        "CASE WHEN taken.{column} IS NOT NULL AND {local} THEN given.{column}::timestamp END AS time "
+        "FROM {text} AS given JOIN {read} AS taken USING ({line})) AS given"
+    ).format(
+        line=Identifier(LINE),
+        local=Literal(one.local),
+        column=Identifier(one.column),
+        text=temporary(one.plan, "text"),
+        read=temporary(one.plan, "read"),
+    )
+
+
+def reject_unclear(one: Doubtful) -> Statement:
+    """Name the times that are no moment or might be two."""
+    zone, text, time = one.plan.source.timezone_name, Identifier("given", "text"), Identifier("given", "time")
+    return SQL(
+        "INSERT INTO {rejects} SELECT given.{line}, {name}, {reason}, given.text FROM {given} WHERE {unclear} "
+        "ON CONFLICT DO NOTHING"
+    ).format(
+        rejects=temporary(one.plan, "rejects"),
+        line=Identifier(LINE),
+        name=Literal(one.taken.column.name),
+        given=given(one),
+        reason=local_times.reason(time, zone) if one.local else one.reason(text),
+        unclear=local_times.is_unclear(time, zone, one.plan.declared.fold) if one.local else one.is_unclear(text),
+    )
+
+
+def settle_local(one: Doubtful) -> Statement:
+    """Correct the times for which one of two moments is chosen."""
+    return SQL(
+        "UPDATE {read} AS kept SET {column} = {moment} FROM {given} WHERE given.{line} = kept.{line} "
+        "AND given.time IS NOT NULL"
+    ).format(
+        read=temporary(one.plan, "read"),
+        column=Identifier(one.column),
+        moment=local_times.moment(Identifier("given", "time"), one.plan.source.timezone_name, one.plan.declared.fold),
+        given=given(one),
+        line=Identifier(LINE),
+    )
+
+
 def create_tables(plan: ImportPlan) -> Iterator[Statement]:
     yield from (tables.drop(temporary(plan, name)) for name in ("text", "read", "rejects"))
     yield SQL("CREATE TEMPORARY TABLE {} ({} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, {})").format(
         temporary(plan, "text"),
         Identifier(LINE),
-        SQL(", ").join(SQL("{} text").format(Identifier(taken.arrives_in)) for taken in plan.taken),
+        SQL(", ").join(SQL("{} text").format(Identifier(column)) for column in text_columns(plan)),
     )
     yield SQL(
         'CREATE TEMPORARY TABLE {0} ({1} bigint, "column" text, reason text NOT NULL, value text, '
@@ -92,9 +136,11 @@ def create_tables(plan: ImportPlan) -> Iterator[Statement]:
 
 
 def copy_in(plan: ImportPlan) -> Statement:
-    return SQL("COPY {} ({}) FROM STDIN").format(
-        temporary(plan, "text"), sql.columns(taken.arrives_in for taken in plan.taken)
-    )
+    return SQL("COPY {} ({}) FROM STDIN").format(temporary(plan, "text"), sql.columns(text_columns(plan)))
+
+
+def text_columns(plan: ImportPlan) -> list[str]:
+    return [*(taken.arrives_in for taken in plan.taken), *tables.key_columns(plan)]
 
 
 def create_read(plan: ImportPlan, bases: dict[str, str]) -> Statement:

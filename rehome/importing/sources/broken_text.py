@@ -19,8 +19,12 @@ def fault(value: bytes, encoding: str = "utf-8") -> str:
     return ""
 
 
-def replace_broken(lines: Iterable[bytes], columns: Sequence[str], encoding: str, report: Report) -> Iterator[bytes]:
-    """The same lines of COPY in UTF-8, with null for each value that is no text, which is reported."""
+def replace_broken(
+    lines: Iterable[bytes], columns: Sequence[str | None], encoding: str, report: Report
+) -> Iterator[bytes]:
+    """The same lines of COPY in UTF-8, with null for each value that is no text, which is reported, if its column has
+    a name.
+    """
     for number, line in enumerate(lines, 1):
         try:
             yield line.decode(encoding).encode()
@@ -28,11 +32,13 @@ def replace_broken(lines: Iterable[bytes], columns: Sequence[str], encoding: str
             yield replace_broken_values(line, number, columns, encoding, report)
 
 
-def replace_broken_values(line: bytes, number: int, columns: Sequence[str], encoding: str, report: Report) -> bytes:
+def replace_broken_values(
+    line: bytes, number: int, columns: Sequence[str | None], encoding: str, report: Report
+) -> bytes:
     values = line.removesuffix(b"\n").split(b"\t")
     for place, (column, value) in enumerate(zip(columns, values, strict=True)):
         reason = fault(value, encoding)
-        if reason:
+        if reason and column:
             report(number, column, reason)
         values[place] = NULL if reason else value.decode(encoding).encode()
     return b"\t".join(values) + b"\n"

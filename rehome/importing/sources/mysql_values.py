@@ -1,13 +1,14 @@
 """MySQL's values as COPY's text: whole columns of a batch at a time, by their types here and there."""
 
+import binascii
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from MySQLdb.constants import FIELD_TYPE, FLAG
 
 from rehome.importing.sources.broken_text import fault
-from rehome.importing.sources.reader import NULL, SPECIAL, escaped
+from rehome.importing.sources.reader import BLOCK_SIZE, LONGEST, NULL, SPECIAL, escaped, too_long
 
 Raw = bytes | None
 """As the server sent it."""
@@ -31,6 +32,9 @@ PLAIN = INTEGERS | {
 """Types whose text has nothing special in it."""
 
 
+TEXTS = ("text", "character")
+
+
 def make_converter(kind: int, flags: int, target: str) -> Convert:
     """From a column of MySQL's type `kind` to one of PostgreSQL's type `target`."""
     if target.endswith("[]") and flags & FLAG.SET:
@@ -47,6 +51,8 @@ def make_converter(kind: int, flags: int, target: str) -> Convert:
         return microseconds
     if target.startswith(("date", "timestamp")):
         return functools.partial(dates, zone=b"+00" if kind == FIELD_TYPE.TIMESTAMP and "with time" in target else b"")
+    if kind == FIELD_TYPE.TIMESTAMP and target.startswith(TEXTS):
+        return moments
     if kind in PLAIN:
         return plain
     return functools.partial(text, binary=bool(flags & FLAG.BINARY))
@@ -87,10 +93,14 @@ def each(convert: Callable[[bytes], Cell]) -> Convert:
 
 # Whatever is not zero is true, as in MySQL.
 truths = each(lambda value: b"f" if value.strip(b"\0") in {b"", b"0"} else b"t")
-hexadecimal = each(lambda value: b"\\\\x" + value.hex().encode())
+hexadecimal = each(
+    lambda value: b"\\\\x" + binascii.hexlify(value) if 2 * len(value) <= LONGEST else Broken(too_long(2 * len(value)))
+)
 # From BINARY(16), or from a text.
 uuids = each(lambda value: value.hex().encode() if len(value) == 16 else escaped(value))
 numbers = each(lambda value: b"%d" % int.from_bytes(value))
+# In UTC, as they are read; also where they are looked up.
+moments = each(lambda value: value if is_zero(value) else value + b"+00")
 # Django's DurationField is a number of them.
 microseconds = each(lambda value: value + b" microseconds")
 # Of a SET; none of its elements has a comma.
@@ -116,3 +126,25 @@ def is_zero(date: bytes) -> bool:
 def copy_lines(columns: Sequence[Sequence[Cell]]) -> bytes:
     """The rows of these columns, a line each. Raises TypeError where a value is broken."""
     return b"\n".join(map(b"\t".join, zip(*columns, strict=True))) + b"\n"
+
+
+def is_long(row: Iterable[Raw]) -> bool:
+    return sum(map(len, filter(None, row))) >= BLOCK_SIZE
+
+
+def pieces(converters: Sequence[Convert], row: Sequence[Raw], broken: Callable[[int, str], object]) -> Iterator[bytes]:
+    """The line of a long row, of which one value is converted at a time. `broken` is called with the place of each
+    value that becomes null, and why.
+    """
+    done = 0
+    for place, (convert, value) in enumerate(zip(converters, row, strict=True)):
+        (cell,) = convert([value])
+        if isinstance(cell, bytes) and done + len(cell) > LONGEST:
+            cell = Broken(too_long(len(cell), beside=done))
+        if isinstance(cell, Broken):
+            broken(place, cell.reason)
+            cell = NULL
+        done += len(cell)
+        yield b"\t" if place else b""
+        yield cell
+    yield b"\n"

@@ -1,14 +1,15 @@
 """The reader of a source, and the query of an import's rows."""
 
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Mapping
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q, QuerySet
 
 from rehome.errors import Refused
-from rehome.importing.failures import explained
+from rehome.importing.failures import NOT_THERE, explained, message, state_of
 from rehome.importing.plan import ImportPlan
 from rehome.importing.sources.postgresql import PostgreSQLReader
 from rehome.importing.sources.reader import Block, Reader, Report
@@ -29,6 +30,8 @@ def open_reader(connection: BaseDatabaseWrapper) -> Reader:
 
 
 def count(plan: ImportPlan) -> int:
+    if plan.only is not None:
+        return len(plan.only)
     with explained(plan.source):
         return query(plan).count()
 
@@ -41,7 +44,29 @@ def read(plan: ImportPlan, reader: Reader, report: Report | None = None) -> Gene
 def refuse_unreadable(plan: ImportPlan) -> None:
     """Let the source's server refuse the query before the first row is read."""
     with explained(plan.source):
-        query(plan).explain()
+        try:
+            query(plan).explain()
+        except DatabaseError as error:
+            refuse_added_key(plan, error)
+            raise
+
+
+def refuse_added_key(plan: ImportPlan, error: DatabaseError) -> None:
+    """Where a table has no primary key, Django adds one to its model, and inspectdb says nothing else."""
+    model, key = plan.source_model, plan.source_model._meta.pk
+    if state_of(error) in NOT_THERE and key.auto_created and re.search(rf"\b{key.column}\b", message(error)):
+        raise Refused(
+            f"{plan}: table {model._meta.db_table} of database {plan.source.alias!r} has no column {key.column}, which "
+            f"Django adds to {model._meta.label} because none of its fields is a primary key.",
+            "Write primary_key=True at a field that has another value in each row, or pk = "
+            "models.CompositePrimaryKey(...) with several that have together; `manage.py checkschema "
+            f"{model._meta.app_label} --database {plan.source.alias}` names those that the table has as unique.",
+        ) from error
+
+
+def find_times(plan: ImportPlan, reader: Reader) -> Mapping[int, str]:
+    with explained(plan.source):
+        return reader.times(query(plan))
 
 
 def query(plan: ImportPlan) -> "QuerySet[Any, Any]":
@@ -50,26 +75,5 @@ def query(plan: ImportPlan) -> "QuerySet[Any, Any]":
     for condition in (plan.declared.where, plan.since):
         rows = rows.filter(condition or Q())
     values = {f"rehome_{number}": taken.expression for number, taken in enumerate(plan.taken)}
-    taken: QuerySet[Any, Any] = rows.annotate(**values)
-    if plan.only is not None:
-        try:
-            taken = taken.filter(has_key(plan))
-        except (ValueError, TypeError, ValidationError) as error:
-            raise Refused(f"{plan} can't look for a key: {error}.", "Correct it in the file of rejects.") from error
-    return taken.values_list(*values)
-
-
-def has_key(plan: ImportPlan) -> Q:
-    """Whether a row has one of the keys that are to be read again, as a condition of `query`."""
-    places = {taken.field.name: f"rehome_{n}" for n, taken in enumerate(plan.taken) if not taken.constant}
-    keys = [{places[name]: value for name, value in key.items() if name in places} for key in plan.only or ()]
-    if len({name for key in keys for name in key}) == 1:
-        (place,) = keys[0]
-        known = [Q((f"{place}__in", [key[place] for key in keys if key[place] is not None]))]
-        known += [Q((f"{place}__isnull", True)) for key in keys if key[place] is None]
-    else:
-        known = [
-            Q(*((name, value) if value is not None else (f"{name}__isnull", True) for name, value in key.items()))
-            for key in keys
-        ]
-    return Q(*known, _connector=Q.OR)
+    taken: QuerySet[Any, Any] = rows.annotate(**values).values_list(*values)
+    return taken

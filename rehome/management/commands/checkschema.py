@@ -53,6 +53,7 @@ def describe(difference: Difference) -> str:
     """A paragraph for people."""
     lines = [("model", difference.expected or "-"), ("database", difference.found or "-")]
     lines += [("SQL", f"{statement};") for statement in difference.sql]
+    lines += [("SQL", f"with that of {difference.cured_with}")] if difference.cured_with else []
     lines += [("model change", difference.change)] if difference.change else []
     body = textwrap.indent("\n".join(f"{name:<13} {text}" for name, text in lines), "    ")
     return f"{difference.model} ({difference.table}), {difference.what}: {difference.kind}\n{body}"

@@ -37,7 +37,7 @@ class Command(DatabaseCommand):
         parser.add_argument("--backwards", action="store_true", help="The SQL of the way back.")
 
     def handle_database(self, connection: BaseDatabaseWrapper, **options: Any) -> str:
-        loader = MigrationLoader(connection)
+        loader = MigrationLoader(connection, ignore_no_migrations=True)
         migration = find_migration(loader, options["app_label"], options["migration_name"])
         moves = list(moves_of(migration, loader))
         if not moves:
@@ -49,8 +49,9 @@ class Command(DatabaseCommand):
             *catalog.own_settings(connection),
         ]
         for declared in reversed(moves) if options["backwards"] else moves:
-            lines += ["", f"-- {declared}"]
-            lines += render(steps_of(read_status(declared, connection), backwards=options["backwards"]))
+            status = read_status(declared, connection)
+            lines += ["", f"-- {declared}", *([f"-- {status.edited}"] if status.edited else [])]
+            lines += render(steps_of(status, backwards=options["backwards"]))
         return "\n".join(lines)
 
 

@@ -202,7 +202,7 @@ DRIFTS = {
     "the database empties a column that it names": Drift(
         "ALTER TABLE thing DROP CONSTRAINT {owner_fk}, ADD CONSTRAINT f FOREIGN KEY (owner_id) REFERENCES old_owner "
         "ON DELETE SET NULL (owner_id) DEFERRABLE INITIALLY DEFERRED",
-        'foreign key "f"', "definition", "DEFERRABLE", "ON DELETE SET NULL (owner_id)",
+        'foreign key "f"', "definition", "DEFERRABLE", 'ON DELETE SET NULL ("owner_id")',
     ),
     "checked at once": Drift(
         "ALTER TABLE thing ALTER CONSTRAINT {owner_fk} NOT DEFERRABLE",

@@ -152,6 +152,13 @@ DRIFTS: list[dict[str, Drift]] = [
 ]  # fmt: skip
 
 
+FOREIGN_KEY = (
+    "SELECT constraint_name FROM information_schema.key_column_usage WHERE table_schema = DATABASE() "
+    "AND column_name = '{}' AND referenced_table_name IN ('old_owner', 'old_user') "
+    "AND table_name <> 'old_thing_tags'"
+)
+
+
 def report(shop: Shop) -> Report:
     return compare([shop.get("old.Thing"), shop.get("old.Owner")], shop.state, shop.apps, shop.connection)
 
@@ -164,10 +171,11 @@ def run(shop: Shop, *statements: str) -> None:
 def build(shop: Shop) -> dict[str, str]:
     shop.model("old.Owner", {"name": models.CharField(max_length=10), "rank": models.PositiveSmallIntegerField()})
     shop.model("old.Thing", fields(), **META)
-    ((key,),) = shop.sql(
-        "SELECT constraint_name FROM information_schema.key_column_usage WHERE table_schema = DATABASE() "
-        "AND table_name = 'old_thing' AND column_name = 'owner_id' AND referenced_table_name IS NOT NULL"
-    )
+    return names_of(shop)
+
+
+def names_of(shop: Shop) -> dict[str, str]:
+    ((key,),) = shop.sql(FOREIGN_KEY.format("owner_id"))
     return {"owner_fk": key}
 
 
@@ -287,3 +295,133 @@ def test_a_missing_table_is_told(shop: Shop, mariadb: MariaDB) -> None:
     with closing(mariadb.connect(connections[ALIAS].settings_dict["NAME"])), pytest.raises(CommandError) as raised:
         check("sessions")
     assert raised.value.returncode == 1
+
+
+def test_what_is_ignored_or_kept_is_told_once(shop: Shop) -> None:
+    shop.model("old.Owner", {"name": models.CharField(max_length=10)})
+    shop.model(
+        "old.Item",
+        {"owner": models.ForeignKey("old.Owner", models.CASCADE), "n": models.IntegerField()},
+        indexes=[models.Index(fields=["n"], name="item_n")],
+    )
+    ((key,),) = shop.sql(FOREIGN_KEY.format("owner_id"))
+    run(
+        shop,
+        f"ALTER TABLE old_item DROP FOREIGN KEY {key}",
+        "ALTER TABLE old_item ENGINE=MyISAM",
+        "ALTER TABLE old_item ALTER INDEX item_n IGNORED",
+        "ALTER TABLE old_owner ADD SYSTEM VERSIONING",
+    )
+
+    found = compare([shop.get("old.Item"), shop.get("old.Owner")], shop.state, shop.apps, shop.connection)
+
+    assert [(each.what, each.kind, each.found) for each in found.differences] == [
+        ("table", "engine", "MyISAM, without foreign keys"),
+        ('index "item_n"', "flaw", "IGNORED"),
+        ("foreign key", "missing", None),
+    ]
+    (note,) = found.notes
+    assert note[0] == "`old_owner`"
+    assert note[1].startswith(
+        "It keeps its history, and the server refuses to alter it, a migration too, without: SET "
+    )
+
+
+def test_keys_without_a_sign_change_on_both_ends_together(shop: Shop) -> None:
+    """As Laravel makes them, and inspectdb reads them."""
+    shop.model("old.User", {"email": models.CharField(max_length=10)})
+    shop.model("old.Comment", {"user": models.ForeignKey("old.User", models.CASCADE)})
+    ((key,),) = shop.sql(FOREIGN_KEY.format("user_id"))
+    run(
+        shop,
+        f"ALTER TABLE old_comment DROP FOREIGN KEY {key}",
+        "ALTER TABLE old_comment MODIFY user_id bigint unsigned NOT NULL",
+        "ALTER TABLE old_user MODIFY id bigint unsigned NOT NULL AUTO_INCREMENT",
+        "ALTER TABLE old_comment ADD CONSTRAINT comments_user FOREIGN KEY (user_id) REFERENCES old_user (id)",
+        "INSERT INTO old_user VALUES (1, 'a')",
+        "INSERT INTO old_comment VALUES (1, 1)",
+    )
+
+    # The user's model alone: what it is joined with goes along all the same.
+    (found,) = compare([shop.get("old.User")], shop.state, shop.apps, shop.connection).differences
+    assert [one.split(" ", 4)[2] for one in found.sql] == [
+        "`old_comment`",
+        "`old_comment`",
+        "`old_user`",
+        "`old_comment`",
+    ]
+    both = compare([shop.get("old.User"), shop.get("old.Comment")], shop.state, shop.apps, shop.connection).differences
+    assert [(each.what, bool(each.sql), each.cured_with) for each in both] == [
+        ('column "id"', True, ""),
+        ('column "user_id"', False, 'old.User, column "id": type'),
+    ]
+    run(shop, *found.sql)
+    assert compare([shop.get("old.User"), shop.get("old.Comment")], shop.state, shop.apps, shop.connection).ok
+    assert shop.sql("SELECT user_id FROM old_comment") == ((1,),)
+
+
+def cure(shop: Shop, *labels: str) -> list[Difference]:
+    """Run the SQL of every difference; returns them."""
+    found = compare([shop.get(label) for label in labels], shop.state, shop.apps, shop.connection).differences
+    for difference in found:
+        for statement in difference.sql:
+            shop.sql(statement)
+    left = compare([shop.get(label) for label in labels], shop.state, shop.apps, shop.connection).differences
+    assert not left, [*found, "left:", *left]
+    return list(found)
+
+
+def test_keys_to_and_from_another_database(shop: Shop, mariadb: MariaDB) -> None:
+    keys = (
+        "SELECT constraint_name, table_schema, referenced_table_schema, referenced_table_name "
+        "FROM information_schema.key_column_usage WHERE referenced_table_name IS NOT NULL ORDER BY constraint_name"
+    )
+    with mariadb.database("other"):
+        shop.sql("CREATE TABLE other.place (id int PRIMARY KEY AUTO_INCREMENT)")
+        far = {"managed": False, "db_table": "`other`.`place`"}
+        shop.model("far.Place", {"id": models.BigAutoField(primary_key=True)}, **far)
+        shop.model("old.Owner", {"id": models.BigAutoField(primary_key=True)})
+        shop.sql(
+            "ALTER TABLE old_owner MODIFY id int NOT NULL AUTO_INCREMENT",
+        )
+        shop.sql(
+            "CREATE TABLE other.visit (id int PRIMARY KEY, owner_id int, CONSTRAINT inwards FOREIGN KEY (owner_id) "
+            "REFERENCES legacy.old_owner (id) ON DELETE CASCADE)"
+        )
+        shop.model("old.Thing", {"place": models.BigIntegerField(), "size": models.IntegerField()})
+        shop.sql("ALTER TABLE old_thing MODIFY place int NOT NULL")
+        shop.sql("ALTER TABLE old_thing ADD CONSTRAINT outwards FOREIGN KEY (place) REFERENCES other.place (id)")
+
+        # No model says it.
+        report = compare([shop.get("old.Thing")], shop.state, shop.apps, shop.connection)
+        (key,) = [one for one in report.differences if one.what == 'foreign key "outwards"']
+        assert key.found == "FOREIGN KEY (`place`) REFERENCES `other`.`place` (`id`)"
+        assert key.change == "place: a ForeignKey to a model with managed = False and db_table = '`other`.`place`'"
+
+        # Both ends change together, in both databases.
+        reference = models.ForeignKey("far.Place", models.CASCADE, db_column="place")
+        shop.apply_state_only("old", AlterField("thing", "place", reference))
+        cure(shop, "old.Thing", "old.Owner")
+        assert list(shop.sql(keys)) == [
+            ("inwards", "other", "legacy", "old_owner"),
+            ("outwards", "legacy", "other", "place"),
+        ]
+        for table, column in (("legacy.old_thing", "place"), ("other.place", "id"), ("other.visit", "owner_id")):
+            assert shop.sql(f"SHOW COLUMNS FROM {table} LIKE '{column}'")[0][1].startswith("bigint")
+
+        # One that should lead to a table here.
+        shop.sql("ALTER TABLE old_thing DROP FOREIGN KEY outwards")
+        shop.sql("CREATE TABLE other.old_owner LIKE legacy.old_owner")
+        shop.model("old.Child", {"owner": models.ForeignKey("old.Owner", models.CASCADE)})
+        ((name,),) = shop.sql(
+            "SELECT constraint_name FROM information_schema.referential_constraints WHERE table_name = 'old_child'"
+        )
+        shop.sql(f"ALTER TABLE old_child DROP FOREIGN KEY `{name}`")
+        shop.sql("ALTER TABLE old_child ADD CONSTRAINT astray FOREIGN KEY (owner_id) REFERENCES other.old_owner (id)")
+        (key,) = cure(shop, "old.Child")
+        assert (key.expected, key.found) == (
+            "FOREIGN KEY (`owner_id`) REFERENCES `old_owner` (`id`)",
+            "FOREIGN KEY (`owner_id`) REFERENCES `other`.`old_owner` (`id`)",
+        )
+        notes = compare([shop.get("old.Owner")], shop.state, shop.apps, shop.connection).notes
+        assert ("`old_owner`", "Foreign key inwards of table other.visit, which has no model, points here.") in notes

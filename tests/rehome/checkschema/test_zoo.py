@@ -10,7 +10,15 @@ from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, Integ
 from django.contrib.postgres.indexes import BrinIndex, GinIndex, GistIndex, HashIndex, OpClass
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import connection, models
-from django.db.migrations import AddField, AddIndex, AlterField, AlterModelTableComment, RenameField, RenameModel
+from django.db.migrations import (
+    AddField,
+    AddIndex,
+    AlterField,
+    AlterModelTableComment,
+    CreateModel,
+    RenameField,
+    RenameModel,
+)
 from django.db.models import F, Q, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat, Lower, Now, Upper
@@ -281,3 +289,50 @@ def test_f_expressions_compare_columns_of_one_row(lab: Lab) -> None:
     lab.model("old.Thing", fields, constraints=[check])
 
     assert differences(lab, "old.Thing") == []
+
+
+def test_a_model_that_no_server_could_make_is_told_by_djangos_own_checks(lab: Lab) -> None:
+    lab.sql("CREATE TABLE log (id integer, day date, note text, PRIMARY KEY (id, day))")
+    lab.apply_state_only(
+        "old",
+        CreateModel(
+            "Log",
+            [
+                ("pk", models.CompositePrimaryKey("id", "day")),
+                ("id", models.AutoField()),
+                ("day", models.DateField()),
+                ("note", models.TextField(null=True)),
+            ],
+            options={"db_table": "log", "managed": False},
+        ),
+    )
+
+    (found,) = differences(lab, "old.Log")
+
+    said = "The model cannot have more than one field with 'primary_key=True'."
+    assert (found["kind"], found["change"]) == ("unsupported", said)
+
+
+@pytest.mark.parametrize(
+    ("unique", "change"),
+    [
+        ("", "primary_key=True at a field that has another value in each row, or pk = models.CompositePrimaryKey(...)"),
+        ("UNIQUE (code)", "primary_key=True at the field of word, which is unique, and no id"),
+        ("UNIQUE (code, n)", "pk = models.CompositePrimaryKey('word', 'n'), which are unique together, and no id"),
+    ],
+)
+def test_a_table_without_a_primary_key_gets_advice(lab: Lab, unique: str, change: str) -> None:
+    lab.sql(f"CREATE TABLE bare (code text NOT NULL, n integer NOT NULL {',' if unique else ''} {unique})")
+    fields = [("word", models.TextField(db_column="code")), ("n", models.IntegerField())]
+    lab.apply_state_only(
+        "old",
+        CreateModel(
+            "Bare",
+            [("id", models.BigAutoField(primary_key=True, auto_created=True)), *fields],
+            options={"db_table": "bare", "managed": False},
+        ),
+    )
+
+    found = {each["what"]: each for each in differences(lab, "old.Bare")}
+
+    assert found['column "id"']["change"] == change

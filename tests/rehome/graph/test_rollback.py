@@ -66,7 +66,7 @@ def test_a_field_that_was_added_since(lab: Lab) -> None:
     message = house.refusal()
     assert message.startswith("public.new_thing.size has values in 2 rows, such as 2, which old.Thing can't hold: ")
     assert "unapplying new.0003, which added it, would drop them." in message
-    assert message.endswith("or run `manage.py migrate new 0002`, which drops it with its values.")
+    assert message.endswith("or add --discard-data, which drops it with its values.")
     lab.sql("UPDATE new_thing SET size = NULL")
     house.look()
 
@@ -173,7 +173,7 @@ def test_a_field_of_the_target_from_the_first(lab: Lab) -> None:
 
 
 def test_a_move_without_a_way_back(lab: Lab) -> None:
-    house = House(lab, [], move=Move("old.Thing", "new.Thing", fields={"name": Lower("name")}))
+    house = House(lab, [], move=Move("old.Thing", "new.Thing", fields={"name": Lower("name")}, irreversible=True))
     assert "old.Thing.name has no entry in backwards={...}" in house.refusal(Irreversible)
 
 
@@ -202,3 +202,26 @@ def test_a_way_back_of_the_project_s_own_is_not_the_move_s_to_refuse(lab: Lab) -
     house = House(lab, [added], back=migrations.RunPython.noop)
     lab.sql("UPDATE new_thing SET size = 9")
     house.look()
+
+
+@pytest.mark.parametrize("way", [{}, {"in_place": True}], ids=str)
+def test_a_move_that_a_later_one_relies_on_unless_that_goes_back_first(lab: Lab, way: dict[str, bool]) -> None:
+    key = ("id", models.BigAutoField(primary_key=True))
+
+    def family(app: str) -> list[Operation]:
+        parent = ("parent", models.ForeignKey(f"{app}.Parent", models.CASCADE, null=True))
+        return [migrations.CreateModel("Parent", [key]), migrations.CreateModel("Child", [key, parent])]
+
+    moves = [Move(f"old.{name}", f"new.{name}", **way) for name in ("Parent", "Child")]
+    loader = graph_of(old=[family("old")], new=[family("new"), *([moving(move)] for move in moves)])
+    loader.applied_migrations = dict.fromkeys(loader.graph.nodes)
+    for app in ("old", "new"):
+        for operation in family(app):
+            lab.apply(app, operation)
+    lab.sql("INSERT INTO old_parent DEFAULT VALUES; INSERT INTO old_child DEFAULT VALUES")
+    for move in moves:
+        lab.forward(move)
+
+    assert rollback.refuse_stuck({("new", "0002"), ("new", "0003")}, loader, lab.connection) == []
+    with pytest.raises(Refused, match=r"^old\.Child -> new\.Child has moved since, and its foreign key .* relies on"):
+        rollback.refuse_stuck({("new", "0002")}, loader, lab.connection)

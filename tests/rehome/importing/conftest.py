@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import DjangoDbBlocker
 
+from tests.farm import farm
 from tests.farm.conftest import WORKER, connected_to, database, owned  # noqa: F401  A fixture.
 from tests.rehome.importing.workshop import OLDER, Workshop, connect
 from tests.servers.mariadb import ENGINE, MariaDB
@@ -12,6 +13,8 @@ from tests.servers.mariadb import ENGINE, MariaDB
 def target(planned_house: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     """The name of a database with the tables of this project, for workshops to make more in."""
     with django_db_blocker.unblock(), database(f"test_target_{WORKER}", template=planned_house) as name:
+        with connected_to(name):
+            farm.prepare_everything()  # Whoever deletes a user asks all of their tables.
         yield name
 
 

@@ -1,11 +1,13 @@
 """Others write to both databases while an import is at work: nothing of theirs is lost, and nothing is half-done."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
-from django.db import connection, connections, models, transaction
+from django.db import OperationalError, connection, connections, models, transaction
+from django.db.models import Value
+from django.db.models.functions import Concat
 
 from rehome import Import
 from rehome.errors import Refused
@@ -81,6 +83,27 @@ def test_a_row_deleted_in_between_comes_again(things: Workshop, monkeypatch: pyt
     meanwhile(monkeypatch, merging, "update_and_insert", lambda: beside(things).filter(code="b").delete())
     (report,) = things.run(THINGS)
     assert (report.counts.inserted, report.counts.updated) == (1, 2)
+
+
+def test_a_writer_of_single_rows_undoes_one_try_at_most(things: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: the next try lets nobody write to the target before it is done."""
+    things.run(THINGS)
+    things.old("old.Thing").update(name="new")
+    tries, real = [], merging.update_and_insert
+
+    def written(*args: Any) -> Any:
+        with suppress(OperationalError), transaction.atomic(using="beside"):
+            tries.append("waits")
+            with connections["beside"].cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '50ms'")
+            beside(things).filter(code="b").update(note=Concat("note", Value("x")))
+            tries[-1] = "writes"
+        return real(*args)
+
+    monkeypatch.setattr(merging, "update_and_insert", written)
+    (report,) = things.run(THINGS)
+    assert (tries, report.counts.updated) == (["writes", "waits"], 3)
+    assert came(things)["b"] == ("new", "x")
 
 
 def test_a_row_that_somebody_has_locked_is_waited_for_without_locks(

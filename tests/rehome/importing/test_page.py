@@ -10,8 +10,9 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.db import models
+from django.utils.module_loading import import_string
 
-from rehome import Import
+from rehome import Import, ReadOnlyRouter
 from rehome.importing import running
 from rehome.importing.running import Options
 from tests.rehome.importing.workshop import OLDER, Workshop
@@ -169,3 +170,10 @@ def test_users(shop: Workshop) -> None:
     finally:
         User.objects.filter(username="ada").delete()
         Group.objects.filter(name="of old").delete()
+
+
+def test_the_settings_make_an_alias_that_only_reads() -> None:
+    settings = example("settings")
+    assert settings["DATABASES"]["legacy"]["OPTIONS"] == {"init_command": "SET SESSION TRANSACTION READ ONLY"}
+    assert settings["DATABASES"]["legacy"]["READ_ONLY_APPS"] == ("legacy_shop",)
+    assert [import_string(router) for router in settings["DATABASE_ROUTERS"]] == [ReadOnlyRouter]

@@ -11,6 +11,8 @@ from rehome import Import, Lookup
 from rehome.errors import ImportFailed
 from tests.rehome.importing.workshop import Workshop
 
+BEYOND = "is outside of what Python has, so that Django could not read the row"
+
 
 def make(shop: Workshop, old: dict[str, models.Field], new: dict[str, models.Field], **options: Any) -> None:
     shop.older("old.Place", old)
@@ -66,6 +68,7 @@ def test_every_value_that_its_column_does_not_take_is_named(shop: Workshop) -> N
         "legacy_id=4: size 'many': invalid input syntax for type numeric: \"many\"",
         "legacy_id=5: size '1000': has more digits, which numeric(4,1) does not keep",
         "legacy_id=6: size: is null, and the column is NOT NULL",
+        f"legacy_id=8: born 'infinity': {BEYOND}",
         "legacy_id=8: size '-Infinity': has more digits, which numeric(4,1) does not keep",
     ]
 
@@ -84,15 +87,17 @@ def test_a_date_that_would_lose_its_time_of_day_is_named(shop: Workshop) -> None
     for number, born in enumerate(texts, 1):
         shop.old("old.Place").create(id=number, born=born)
     assert rejected(shop, simple()) == [
+        f"legacy_id=4: born 'infinity': {BEYOND}",
+        f"legacy_id=5: born '0044-03-15 00:00:00 BC': {BEYOND}",
         "legacy_id=6: born '2020-01-02 00:00:01': has a time of day, which date does not keep",
         "legacy_id=7: born 'soon': invalid input syntax for type timestamp: \"soon\"",
     ]
-    shop.old("old.Place").filter(id__gt=5).delete()
+    shop.old("old.Place").filter(id__gt=3).delete()
     shop.run(simple())
     found = shop.sql("SELECT legacy_id, born::text FROM new_place ORDER BY 1")
-    assert found == list(enumerate(["2020-01-02", "2020-01-02", None, "infinity", "0044-03-15 BC"], 1))
+    assert found == list(enumerate(["2020-01-02", "2020-01-02", None], 1))
     (again,) = shop.run(simple())
-    assert again.counts.unchanged == 5
+    assert again.counts.unchanged == 3
 
 
 def test_what_is_looked_up_is_found_once_or_named(shop: Workshop) -> None:

@@ -234,5 +234,5 @@ def test_a_row_that_is_gone_and_that_others_lead_to_is_no_row_s_fault(shop: Work
     shop.new("new.Sign").create(place=shop.new("new.Place").get(legacy_id=1))
     shop.old("old.Place").all().delete()
     with pytest.raises(ImportFailed, match="violates foreign key constraint .* is still referenced"):
-        shop.run(simple(), delete=True)
+        shop.run(simple(), delete_all=True)
     assert len(contents(shop)) == 2

@@ -158,7 +158,7 @@ def test_many_to_many_comes_by_natural_keys(shop: Workshop) -> None:
         assert shop.run(links)[0].counts.inserted == count
     assert sorted(mine.tags.values_list("slug", flat=True)) == ["green"]
     shop.old("old.Book").get(name="x").tags.clear()
-    (report,) = shop.run(links, delete=True)
+    (report,) = shop.run(links, delete_all=True)
     assert (report.counts.gone, report.counts.deleted) == (2, 2)
     assert list(mine.tags.values_list("slug", flat=True)) == ["green"]
 
@@ -209,7 +209,7 @@ def test_a_constant_of_the_key_may_be_looked_up(shop: Workshop) -> None:
     shop.run(notes("new.book"), notes("new.page"))
     assert sorted(shop.new("new.Note").values_list("kind", "legacy_id")) == [(kind, 1) for (kind,) in kinds]
     shop.old("old.Note").all().delete()
-    assert shop.run(notes("new.book"), delete=True)[0].counts.deleted == 1
+    assert shop.run(notes("new.book"), delete_all=True)[0].counts.deleted == 1
     assert shop.run(notes("new.nothing"), delete=True)[0].counts.gone == 0
     assert shop.new("new.Note").get().kind_id == kinds[1][0]
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.db import connections, models, transaction
 from django.db.models import Q
+from django.db.models.functions import Trim, Upper
 from django.utils import timezone
 
-from rehome import Changed, Import
+from rehome import Changed, Import, Lookup
 from rehome.errors import Refused, RehomeError
 from rehome.importing.verifying import find_runs, verify
 from rehome.models import ImportRun
@@ -212,3 +213,63 @@ def test_a_mariadb_is_read_since_the_last_run_and_verified(mysql_shop: Workshop)
     ((declared, run),) = find_runs([things()], "default")
     found = verify(declared, run, "default", apps=mysql_shop.apps)
     assert [str(one) for one in found.comparison.differences] == ["public.new_thing 1: different in name"]
+
+
+def test_an_edited_function_of_a_lookup_reads_everything(shop: Workshop) -> None:
+    def normalise(value: Any) -> Any:
+        return Upper(value)
+
+    first = normalise
+
+    def normalise(value: Any) -> Any:  # type: ignore[no-redef]
+        return Upper(Trim(value))
+
+    assert first.__qualname__ == normalise.__qualname__
+    make_things(shop)
+    shop.model("new.Word", {"word": models.TextField()})
+    shop.new("new.Word").create(word="first")
+    put(shop, 1, NOW - 9 * HOUR)
+    put(shop, 2, NOW)
+    assert not shop.run(things(lookups={"name": Lookup("new.Word", by="word", gives="word", normalise=first)}))[0].told
+    for function, whole in ((first, False), (normalise, True), (normalise, False)):
+        looked_up = things(lookups={"name": Lookup("new.Word", by="word", gives="word", normalise=function)})
+        assert shop.run(looked_up, since_last=True)[0].whole is whole
+
+
+def test_a_watermark_that_goes_back_is_told_and_followed(shop: Workshop) -> None:
+    make_things(shop, models.BigIntegerField)
+    version = things(changed=Changed("at", overlap=0))
+    for pk, at in {1: 10, 2: 900}.items():
+        put(shop, pk, at)
+    shop.run(version)
+    # As a backup of yesterday is restored: the next changes count from there.
+    shop.old("old.Thing").filter(pk=2).delete()
+    put(shop, 3, 11)
+    (report,) = shop.run(version, since_last=True)
+    assert came(shop).keys() == {1, 2, 3}
+    assert report.told.startswith(
+        "the largest at of the source is 11, and was 900 at the last run: its last rows were del"
+    )
+    (again,) = shop.run(version, since_last=True)
+    assert not again.told
+    assert not shop.run(things(changed=Changed("at", overlap=1)))[0].told
+
+
+def test_what_autumn_writes_twice_is_read_the_second_time(shop: Workshop) -> None:
+    """A clock that is set back writes smaller times than the largest that was read."""
+    connections[OLDER].settings_dict["TIME_ZONE"] = "Europe/Berlin"
+    connections[OLDER].close()
+    for name in ("timezone", "timezone_name"):
+        connections[OLDER].__dict__.pop(name, None)
+    local = type("Local", (models.DateTimeField,), {"db_type": lambda self, connection: "timestamp"})
+    make_things(shop, local)
+    begins = things(changed=Changed("at", overlap=datetime.timedelta(minutes=10)))
+    shop.query(
+        "INSERT INTO old_thing VALUES (1, 'first', '', '2024-10-27 02:50'), (2, 'first', '', '2024-10-27 01:00')"
+    )
+    shop.run(begins)
+    shop.query("INSERT INTO old_thing VALUES (3, 'an hour later', '', '2024-10-27 02:20')")
+    (report,) = shop.run(begins, since_last=True)
+    assert (came(shop).keys(), report.counts.read) == ({1, 2, 3}, 2)
+    shop.query("DELETE FROM old_thing WHERE id = 1")
+    assert not shop.run(begins, since_last=True)[0].told, "The clock has gone back, and not the source."

@@ -2,11 +2,13 @@
 
 import json
 import os
+import stat
+from collections.abc import Callable
 from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import psycopg
 import pytest
@@ -16,7 +18,7 @@ from django.db import connections
 from django.db.models import CASCADE, ForeignKey, IntegerField, TextField
 
 from rehome import Import, Lookup
-from rehome.errors import ImportFailed, Refused
+from rehome.errors import ImportFailed, Refused, is_visible
 from rehome.importing import merging, running
 from rehome.importing.rejected import skipping
 from rehome.management.importing import ImportCommand
@@ -178,7 +180,7 @@ def test_a_run_that_fails_leaves_the_older_file(places: Workshop, tmp_path: Path
 def test_what_is_no_file_is_not_replaced(places: Workshop, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(Refused, match="is no file that can be replaced"):
+        with pytest.raises(Refused, match="is no regular file that can be replaced"):
             places.run(simple(), skip_bad=path)
     assert contents(places) == []
 
@@ -191,6 +193,84 @@ def test_what_is_no_file_is_not_replaced(places: Workshop, tmp_path: Path) -> No
         places.run(simple(), skip_bad=tmp_path / "late")
     assert len(lines(tmp_path / "late.new")) == 4
     assert len(contents(places)) == 2
+
+
+def link(path: Path, victim: Path) -> None:
+    path.symlink_to(victim)
+
+
+def link_hard(path: Path, victim: Path) -> None:
+    path.hardlink_to(victim)
+
+
+def open_to_all(path: Path, victim: Path) -> None:
+    path.write_text("somebody's")
+    path.chmod(0o666)
+
+
+def pipe(path: Path, victim: Path) -> None:
+    os.mkfifo(path)
+
+
+STANDING = [link, link_hard, open_to_all, pipe]
+
+
+@pytest.mark.parametrize("stands", STANDING)
+def test_whatever_stands_under_the_name_of_the_draft_is_not_written_to(
+    places: Workshop, tmp_path: Path, stands: Callable[[Path, Path], None]
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    stands(tmp_path / "bad.new", victim)
+    places.run(simple(), skip_bad=tmp_path / "bad")
+    assert len(lines(tmp_path / "bad")) == 4
+    assert victim.read_text() == "precious"
+    assert stat.S_IMODE((tmp_path / "bad").lstat().st_mode) == 0o600
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "bad", victim]
+
+
+@pytest.mark.parametrize("stands", [link_hard, open_to_all])
+def test_a_file_that_is_replaced_is_its_owners_alone(
+    places: Workshop, tmp_path: Path, stands: Callable[[Path, Path], None]
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    stands(tmp_path / "bad", victim)
+    places.run(simple(), skip_bad=tmp_path / "bad")
+    assert victim.read_text() == "precious"
+    assert stat.S_IMODE((tmp_path / "bad").lstat().st_mode) == 0o600
+
+
+def test_a_name_that_is_taken_at_the_last_moment_is_not_written_to(places: Workshop, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        real(path, missing_ok=missing_ok)
+        if not path.is_symlink():
+            path.symlink_to(victim)
+
+    with patch.object(Path, "unlink", unlink), pytest.raises(ImportFailed, match="bad can't be written: File exists"):
+        places.run(simple(), skip_bad=tmp_path / "bad")
+    assert victim.read_text() == "precious"
+    assert contents(places) == []
+
+
+def test_no_link_is_replaced_or_read(places: Workshop, tmp_path: Path) -> None:
+    places.run(simple(), skip_bad=tmp_path / "bad")
+    (tmp_path / "link").symlink_to(tmp_path / "bad")
+    (tmp_path / "loose").symlink_to(tmp_path / "nowhere")
+    for name in ("link", "loose"):
+        with pytest.raises(Refused, match=f"{name} is no regular file that can be replaced"):
+            places.run(simple(), skip_bad=tmp_path / name)
+        with pytest.raises(Refused, match=f"{name} can't be read: a symbolic link"):
+            places.run(simple(), from_rejects=tmp_path / name)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(Refused, match="is no regular file|Is a directory"):
+            places.run(simple(), from_rejects=tmp_path / name)
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_rows_written_meanwhile_are_found(places: Workshop, tmp_path: Path) -> None:
@@ -276,3 +356,132 @@ def test_files_that_are_none_are_refused_and_deleting_too(places: Workshop, tmp_
         call(places, "--from-rejects", str(path), "--delete")
     assert failed.value.returncode == 2
     assert connections["default"].is_usable()
+
+
+def mend(shop: Workshop) -> None:
+    shop.old("old.Place").update(size="5")
+    shop.old("old.Place").filter(pk=5).update(code="e")
+
+
+def test_a_line_stays_as_long_as_its_row_was_not_read(places: Workshop, tmp_path: Path) -> None:
+    """It may have another key now; nobody knows that it is not to be imported."""
+    path = tmp_path / "bad"
+    places.run(simple(), skip_bad=path)
+    mend(places)
+    places.old("old.Place").filter(pk=2).update(id=22)
+    out, _ = call(places, "--from-rejects", str(path), "--skip-bad", str(path))
+    assert [line["key"] for line in lines(path)] == [{"legacy_id": "2"}]
+    assert f"1 row of {path} not found at the source by key" in out
+    assert f"They stay in {path}." in out
+    assert len(contents(places)) == 5
+
+
+def test_a_dry_run_does_not_replace_the_file_that_it_reads(places: Workshop, tmp_path: Path) -> None:
+    path = tmp_path / "bad"
+    places.run(simple(), skip_bad=path)
+    before = path.read_text()
+    with pytest.raises(Refused, match="A dry run commits nothing, so .*bad has to keep its rows"):
+        places.run(simple(), skip_bad=path, from_rejects=path.parent / "." / "bad", dry_run=True)
+    assert path.read_text() == before
+    places.run(simple(), skip_bad=tmp_path / "other", from_rejects=path, dry_run=True)
+    assert (path.read_text(), len(lines(tmp_path / "other"))) == (before, 4)
+
+
+def test_what_a_killed_run_has_left_is_read_too(places: Workshop, tmp_path: Path) -> None:
+    """After its commit, and before its file replaced that of the earlier run."""
+    path = tmp_path / "bad"
+    with patch.object(Path, "replace", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        places.run(simple(), skip_bad=path)
+    assert len(lines(tmp_path / "bad.new")) == 4
+    path.write_text("")
+    with patch.object(merging, "compare", side_effect=ImportFailed("no")), pytest.raises(ImportFailed):
+        places.run(simple(), skip_bad=path, from_rejects=path)
+    mend(places)
+    places.run(simple(), skip_bad=path, from_rejects=path)
+    assert len(contents(places)) == 6
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("", [path])
+
+
+@pytest.mark.parametrize("signal_comes", [KeyboardInterrupt, ImportFailed])
+def test_a_run_that_is_interrupted_leaves_the_file_that_it_reads(
+    places: Workshop, tmp_path: Path, signal_comes: type[BaseException]
+) -> None:
+    path = tmp_path / "bad"
+    places.run(simple(), skip_bad=path)
+    before = path.read_text()
+    mend(places)
+    committing = Mock(side_effect=signal_comes("now"))
+    with pytest.raises(signal_comes):
+        running.run(
+            [simple()],
+            running.Options(skip_bad=path, from_rejects=path),
+            source=OLDER,
+            apps=places.apps,
+            committing=committing,
+        )
+    assert (path.read_text(), list(tmp_path.iterdir())) == (before, [path])
+    assert len(contents(places)) == 2
+
+
+HARMFUL = "x\x1b[2J\u009b31m\u202e\u2028\x85\x7f\r\n=1+1"
+
+
+def test_nothing_of_a_value_is_obeyed_by_a_terminal_or_another_program(shop: Workshop, tmp_path: Path) -> None:
+    make(shop, {"code": TextField(), "size": TextField()}, {"code": TextField(), "size": IntegerField()})
+    declared = Import("old.Place", "new.Place", key={"code": "code"}, discard={"id"})
+    shop.sql("ALTER TABLE new_place ALTER legacy_id DROP NOT NULL")
+    fill(shop, code=["good", HARMFUL, f"gone{HARMFUL}", "سلام\u200c"], size=["1", HARMFUL, "3", "x"])
+    with pytest.raises(ImportFailed) as failed:
+        shop.run(declared)
+    shop.run(declared, skip_bad=tmp_path / "bad")
+    for text in (str(failed.value), (tmp_path / "bad").read_text(encoding="utf-8")):
+        assert [line for line in text.split("\n") if not all(map(is_visible, line))] == []
+    assert "سلام\u200c" in str(failed.value)
+    assert len(str(failed.value).splitlines()) == 4, "One line for each of two rows."
+    assert lines(tmp_path / "bad")[0]["key"] == {"code": HARMFUL}
+
+    shop.old("old.Place").filter(code=f"gone{HARMFUL}").delete()
+    with patch.object(Command, "imports", [declared]):
+        out, _ = call(shop, "--skip-bad", str(tmp_path / "bad"))
+    assert "gonex\\x1b[2J\\x9b31m\\u202e" in out
+    assert all(is_visible(character) or character == "\n" for character in out)
+
+
+def test_of_a_very_long_value_the_beginning_is_named(shop: Workshop, tmp_path: Path) -> None:
+    make(shop, {"size": TextField()}, {"size": IntegerField()})
+    fill(shop, size=["1", "x" * 3_000_000])
+    with pytest.raises(ImportFailed, match=r"legacy_id=2: size 'xxx.*\.\.\. \(3000000 characters\)'") as failed:
+        shop.run(simple())
+    assert len(str(failed.value)) < 10_000
+    shop.run(simple(), skip_bad=tmp_path / "bad")
+    assert (tmp_path / "bad").stat().st_size < 10_000
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ({"other": "1"}, "has a key of old.Place -> new.Place with other, and that has legacy_id"),
+        ({}, "with no field"),
+        ({"legacy_id": [1]}, "names no rejected row"),
+        ({"legacy_id": {"a": "b"}}, "names no rejected row"),
+    ],
+)
+def test_a_key_that_is_none_is_refused(places: Workshop, tmp_path: Path, key: Any, said: str) -> None:
+    line = {"import": "old.Place -> new.Place", "key": key, "column": "", "reason": "", "value": ""}
+    (tmp_path / "bad").write_text(json.dumps(line))
+    with pytest.raises(Refused, match=said):
+        places.run(simple(), from_rejects=tmp_path / "bad")
+
+
+def test_a_key_that_no_server_can_have_is_not_found(shop: Workshop, tmp_path: Path) -> None:
+    make(shop, {"code": TextField(), "size": TextField()}, {"code": TextField(), "size": IntegerField()})
+    declared = Import("old.Place", "new.Place", key={"code": "code"}, discard={"id"})
+    named = [
+        {"import": str(declared), "key": {"code": code}, "column": "", "reason": "", "value": None}
+        for code in ("a\0b", "\ud800", "'); DROP TABLE old_place; --", "%s\\")
+    ]
+    path = tmp_path / "bad"
+    path.write_text("\n".join(map(json.dumps, named)))
+    (report,) = shop.run(declared, from_rejects=path, skip_bad=path)
+    assert (report.counts.read, report.missing) == (0, 4)
+    assert [line["key"] for line in lines(path)] == [line["key"] for line in named]

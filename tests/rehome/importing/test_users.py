@@ -107,10 +107,13 @@ def test_verification_reads_the_source_again(people: Workshop) -> None:
     run()
     groups, users, members = imports()
     assert (groups["import"], users["import"]) == ("auth.Group -> auth.Group", "auth.User -> auth.User")
+    compared = users.pop("compared")
     assert users | {"seconds": 0} == {
         "import": "auth.User -> auth.User", "ok": True, "source_rows": 3, "target_rows": 3, "missing": 0, "extra": 0,
-        "different": 0, "seconds": 0, "problem": "", "differences": [],
+        "different": 0, "seconds": 0, "problem": "", "differences": [], "figures": [],
     }  # fmt: skip
+    assert compared["password"] == "by both servers, as texts"
+    assert compared["date_joined"] == "by both servers, as moments"
     assert members["source_rows"] == 1
     assert ImportRun.objects.get(pk=str(USERS)).verification["ok"] is True
 

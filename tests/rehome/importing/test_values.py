@@ -82,13 +82,13 @@ def test_what_only_postgresql_has(shop: Workshop) -> None:
     fields = {f"f{number}": kind(null=True) for number, kind in enumerate(Odd.values())}
     full = (
         "'-1 years -2 mons +3 days -04:05:06.789', '12:00:00.5+03:30', 'NaN', repeat('9', 200)::numeric + 0.000100, "
-        "'{\"b\": 1,  \"a\": [null]}', '0044-03-15 12:00 BC', 'so so', 'TEXT', '10.0.0.1/8', B'0101', "
-        "ARRAY['a,b', NULL, '\"', '\\', ''], ARRAY['glad', NULL]::mood[], '-infinity', 'infinity', "
+        "'{\"b\": 1,  \"a\": [null]}', '0044-03-15 12:00', 'so so', 'TEXT', '10.0.0.1/8', B'0101', "
+        "ARRAY['a,b', NULL, '\"', '\\', ''], ARRAY['glad', NULL]::mood[], '0001-01-01', '9999-12-31 23:59+00', "
         "'{[1,3), [5,)}', 0.1"
     )
     odd = (
-        "NULL, NULL, '-Infinity', 'NaN', NULL, 'infinity', NULL, NULL, NULL, NULL, '{{a,b},{c,d}}', NULL, "
-        "'0044-03-15 BC', '0044-03-15 12:00:00.123456+00 BC', '{}', 'Infinity'"
+        "NULL, NULL, '-Infinity', 'NaN', NULL, '9999-12-31 23:59', NULL, NULL, NULL, NULL, '{{a,b},{c,d}}', NULL, "
+        "'0044-03-15', '0044-03-15 12:00:00.123456+00', '{}', 'Infinity'"
     )
     less = "NULL, NULL, '-0', '-1e-300', NULL, NULL, NULL, NULL, NULL, '', '{}', '{}', NULL, NULL, NULL, '-0'"
     for run in (shop.query, shop.sql):
@@ -128,7 +128,7 @@ def test_fields_of_django(shop: Workshop) -> None:
     full = (
         "-9223372036854775808, -1234567890123456789012345.12345, true, '\\x00ff5c2e0a', "
         "'{\"a\": [1, null, \"\\u06cc\\n\"], \"b\": 1e400}', ARRAY['a', NULL, 'b\\'], '[1,5)', "
-        "'[2000-01-01 00:00+03:30, infinity)', '-00:00:00.000001', '1900-01-01 00:00:00.000001+03:30', "
+        "'[2000-01-01 00:00+03:30,)', '-00:00:00.000001', '1900-01-01 00:00:00.000001+03:30', "
         "'00000000-0000-0000-0000-000000000001', '::ffff:10.0.0.1'"
     )
     (came, empty) = copy_all(shop, fields, [full, ", ".join(["NULL"] * len(fields))])

@@ -64,6 +64,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.long
 def test_all_moves_are_retired_and_unretired(live: str) -> None:
     before = {table: farm.rows(table) for table in SOURCES}
     said = retiremoves().splitlines()
@@ -104,16 +105,25 @@ def test_a_dry_run_prints_and_changes_nothing(live: str) -> None:
     assert farm.picture(records=True) == before
 
 
+@pytest.mark.long
 def test_what_is_dropped_does_not_come_back(live: str, answers: Callable[[str], list[str]]) -> None:
     retiremoves()
-    with pytest.raises(CommandError, match="neither an undo nor a way back.*with --noinput, nothing is asked"):
+    with pytest.raises(Refused, match=f"no terminal to ask on: it is database '{live}'.*Add --confirm {live}"):
         retiremoves("--drop")
-    asked = answers("no")
-    assert retiremoves("portal.Profile", "--drop") == "Cancelled.\n"
-    assert len(asked) == 1
+    with pytest.raises(Refused, match="--noinput alone does not confirm it.*Nothing is changed"):
+        retiremoves("--drop", "--noinput")
+    with pytest.raises(Refused, match=f"--confirm names 'another', and this is database '{live}'"):
+        retiremoves("--drop", "--confirm=another")
     answers("yes")
-    assert "the old rows are dropped" in retiremoves("portal.Profile", "--drop")
-    assert "the old rows are dropped" in retiremoves("--drop", "--noinput")
+    with pytest.raises(Refused, match=f"'yes' is not '{live}'. Nothing is changed"):
+        retiremoves("portal.Profile", "--drop")
+    answers(f"{live}")
+    told = retiremoves("portal.Profile", "--drop")
+    assert "neither an undo nor a way back" in told
+    assert f"database    {live}" in told
+    assert "last write  20" in told
+    assert "the old rows are dropped" in told
+    assert "the old rows are dropped" in retiremoves("--drop", "--noinput", f"--confirm={live}")
     assert farm.sql("SELECT relname FROM pg_class WHERE relname ~ '^rehome_(aside|writes)'") == []
     assert "No move is retired on this database" in retiremoves("--undo")
     for again in ("--undo", "--drop"):

@@ -56,6 +56,7 @@ def test_planned_moves(planned: str) -> None:
         "old_writes_since_verification": [None, None],
         "counted_at": [None, None],
         "writers": [None, None],
+        "stranded": [{}, {}],
         "verified_at": [None, None],
         "verified_ok": [None, None],
         "note": ["", ""],
@@ -108,6 +109,7 @@ def test_moves_that_were_rolled_back_or_interrupted(live: str) -> None:
     ]
 
 
+@pytest.mark.long
 def test_how_far_an_online_move_came_and_who_is_at_work_on_it(planned: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, noted = batches.copy_batch, []
 

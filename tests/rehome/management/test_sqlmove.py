@@ -106,6 +106,7 @@ def test_a_live_move_has_only_what_it_lacks(live: str) -> None:
     assert [report.ok for report in farm.reports()] == [True, True]
 
 
+@pytest.mark.long
 def test_repaired_triggers_do_not_correct_the_target(live: str) -> None:
     farm.sql("ALTER TABLE portal_profile DISABLE TRIGGER USER")
     farm.sql("UPDATE portal_profile SET name = 'acknowledged' WHERE id = 10")

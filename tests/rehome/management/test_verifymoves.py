@@ -32,7 +32,8 @@ HEADINGS = [
 ]  # fmt: skip
 SHAPE = [
     "move", "ok", "source_rows", "target_rows", "missing", "extra", "different", "orphans", "unvalidated",
-    "sequence_ok", "sync", "identity_ok", "view", "seconds", "differences",
+    "sequence_ok", "sync", "identity_ok", "view", "defects", "triggers", "probe", "hidden", "stranded", "seconds",
+    "differences",
 ]  # fmt: skip
 
 
@@ -246,7 +247,7 @@ def test_a_lost_permission_is_told_and_migrate_makes_it_again(live: str) -> None
 def test_what_a_move_without_a_way_back_can_not_carry_is_told_apart(lab: Lab) -> None:
     lab.model("old.Thing", {"name": models.TextField(), "note": models.TextField()})
     lab.model("new.Thing", {"name": models.TextField()})
-    move = Move("old.Thing", "new.Thing", discard=["note"])
+    move = Move("old.Thing", "new.Thing", discard=["note"], irreversible=True)
     lab.forward(move)
     lab.sql("INSERT INTO new_thing (name) VALUES ('born since')")
 
@@ -269,11 +270,13 @@ def test_planned_moves_are_no_proof(planned: str) -> None:
     assert result.table[1] == [PROFILE, *["-"] * 11, "NO"]
     assert f"{PROFILE}: not checked. It is planned on this database, not live" in result.out
     (first, _) = verify(format="json").json["moves"]
-    assert list(first) == SHAPE
+    assert list(first) == [*SHAPE, "problem"]
     assert (first["ok"], first["source_rows"], first["differences"]) == (False, None, [])
+    assert first["problem"] == "It is planned on this database, not live: only one of its tables is in use."
     assert MoveRun._meta.db_table not in connection.introspection.table_names()
 
 
+@pytest.mark.long
 def test_a_move_that_was_rolled_back_is_not_checked(live: str) -> None:
     farm.migrate("printers", "0001")
 
@@ -290,6 +293,20 @@ def test_a_move_that_was_rolled_back_is_not_checked(live: str) -> None:
         1,
         f"Not checked: {PRINTER}: It is back on this database, not live: only one of its tables is in use.",
     )
+
+
+def test_a_faked_move_beside_a_live_one_is_a_failure(live: str) -> None:
+    farm.migrate("printers", "0001")
+    call_command("migrate", "printers", "0002", fake=True, verbosity=0)
+    farm.sql("DELETE FROM rehome_moverun WHERE source_table = 'public.portal_printer'")
+
+    result = verify()
+
+    assert (result.code, result.table[1][-1], result.table[2][-1]) == (1, "yes", "NO")
+    assert result.failure.startswith(
+        f"Not checked: {PRINTER}: printers.0002_migrate_printer_data is recorded as applied, but rehome did not run it"
+    )
+    assert verify("accounts.Profile").code == 0
 
 
 def test_a_live_move_that_can_not_be_compared_is_a_failure(live: str) -> None:
@@ -390,7 +407,30 @@ def test_a_role_that_may_only_read_can_verify(reader: str) -> None:
     assert "the result is not recorded" in result.err
 
 
-def test_an_interrupted_verification_says_so_and_leaves_nothing(live: str) -> None:
+def test_a_role_is_told_each_right_that_it_lacks_to_verify(live: str) -> None:
+    """SELECT is enough; each refusal names where, and the GRANT."""
+    role, granted = f"{live}_auditor", []
+    farm.sql(f'DROP ROLE IF EXISTS "{role}"; CREATE ROLE "{role}"')
+    try:
+        while True:
+            farm.sql(f'SET ROLE "{role}"')
+            result = verify(verbosity=0)
+            farm.sql("RESET ROLE")
+            if result.code == 0:
+                break
+            found = re.search(r"lacks the privilege SELECT on (\S+)\. Run (GRANT SELECT ON .*)\.", result.failure)
+            assert found, result.failure + result.out
+            assert found[1] not in granted
+            granted.append(found[1])
+            farm.sql(found[2])
+        tables = {"django_migrations", "rehome_moverun", "portal_profile", "accounts_profile", "auth_user"}
+        assert {f"public.{table}" for table in tables} <= set(granted)
+    finally:
+        farm.sql(f'RESET ROLE; DROP OWNED BY "{role}"; DROP ROLE "{role}"')
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_verification_says_so_and_leaves_nothing(live: str, number: int, code: int) -> None:
     farm.sql("BEGIN")
     farm.sql("LOCK TABLE printers_printer IN ACCESS EXCLUSIVE MODE")
     with subprocess.Popen(
@@ -399,18 +439,16 @@ def test_an_interrupted_verification_says_so_and_leaves_nothing(live: str) -> No
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # What runs in the background of a shell ignores it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         try:
             wait_for("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'printers_printer'::regclass")
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             out, err = process.communicate(timeout=LIMIT_S)
         finally:
             process.kill()
     farm.sql("ROLLBACK")
 
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (code, "")
     assert err.endswith("CommandError: Interrupted; nothing is changed.\n")
     assert "Traceback" not in err
 

@@ -98,7 +98,7 @@ def test_unique_values_that_changed_places_uncarried_stop_the_way_back(tree: Lab
     tree.sql("UPDATE new_thing SET code = -code")
     tree.sql("UPDATE new_thing SET code = 210 + code")
     before = rows(tree, "old"), rows(tree, "new")
-    with pytest.raises(MoveFailed, match=r'"old_thing_code_key".*Nothing has been moved back'):
+    with pytest.raises(MoveFailed, match=r'"old_thing_code_key".*The move is live; nothing has been moved back'):
         tree.back(MOVE)
     assert (rows(tree, "old"), rows(tree, "new")) == before
     tree.sql("UPDATE old_thing SET code = NULL")
@@ -145,7 +145,7 @@ def test_a_row_that_points_at_the_target_at_the_last_moment_stops_the_way_back(p
         assert client.run("INSERT INTO other_part (thing_id) VALUES (7)") == 1
 
     with (
-        just_before(parts, "SELECT count(*), ", point),
+        just_before(parts, "SELECT pg_catalog.count(*), ", point),
         pytest.raises(Refused, match="other_part.thing_id still points"),
     ):
         parts.back(MOVE)
@@ -289,6 +289,7 @@ def picture(lab: Lab) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)  # Each statement of both ways is a move there and back.
 def test_a_backend_killed_at_any_statement_costs_nothing_but_another_run(things: Lab) -> None:
     things.forward(MOVE)
     live = picture(things)
@@ -309,3 +310,32 @@ def test_a_backend_killed_at_any_statement_costs_nothing_but_another_run(things:
     assert forwards[-1].startswith('UPDATE "rehome_moverun"')
     assert "VALIDATE" in backwards[-1]
     assert (len(forwards) > 20, len(backwards) > 15) == (True, True)
+
+
+def test_a_column_that_must_have_a_value_since_is_told_and_does_not_stop_the_way_back(lab: Lab) -> None:
+    """What new code alone knows is not needed there."""
+    move = Move("old.Thing", "new.Thing", discard=["note"])
+    note = {"note": models.TextField(null=True)}
+    lab.twins(lambda app: {"name": models.CharField(max_length=20), **(note if app == "new" else {})})
+    lab.sql("INSERT INTO old_thing (name) VALUES ('Ada')")
+    lab.forward(move)
+    lab.sql("UPDATE new_thing SET note = 'hers'")
+    lab.sql("ALTER TABLE new_thing ALTER note SET NOT NULL")
+    assert [defect.text for defect in lab.verify(move).defects] == [
+        "public.new_thing.note must have a value, and a row that is inserted into public.old_thing has none for it: "
+        "every such insert fails."
+    ]
+    lab.back(move)
+    assert lab.sql("SELECT name FROM old_thing") == [("Ada",)]
+
+
+def test_a_source_that_a_crash_empties_stops_the_way_back(lab: Lab) -> None:
+    lab.twins(lambda app: {"name": models.CharField(max_length=20)})
+    lab.sql("INSERT INTO old_thing (name) VALUES ('Ada')")
+    lab.forward(MOVE)
+    lab.sql("ALTER TABLE old_thing SET UNLOGGED")
+    assert [defect.text for defect in lab.verify(MOVE).defects] == [
+        "public.old_thing is unlogged: a crash of the server would empty it."
+    ]
+    with pytest.raises(Refused, match="public.old_thing is unlogged, and a crash of the server would empty it"):
+        lab.back(MOVE)

@@ -111,6 +111,8 @@ def test_a_name_that_was_forgotten_undoes_everything(
 
     def forget(plan: Plan) -> list[Counterparts]:
         nothing: Any = {} if forgotten in {"constraints", "indexes", "keys"} else ()
+        if forgotten == "defaults":
+            return [dataclasses.replace(found, defaults=()) for found in find(plan)]
         return [
             dataclasses.replace(found, renaming=dataclasses.replace(found.renaming, **{forgotten: nothing}))
             for found in find(plan)

@@ -121,8 +121,8 @@ def test_what_keeps_an_old_name_is_said(things: Lab, capsys: pytest.CaptureFixtu
         "Note: constraint own_check of public.old_thing stays under its name, for public.new_thing had no such "
         "definition.",
         "Note: index own of public.old_thing stays under its name, for public.new_thing had no such definition.",
-        "Note: function count_old() names public.old_thing, a view by now; let it name public.new_thing before the "
-        "view goes.",
+        "Note: function public.count_old() names public.old_thing, a view by now; let it name public.new_thing before "
+        "the view goes.",
     ]
     assert things.sql("SELECT count_old()") == [(20,)]
 

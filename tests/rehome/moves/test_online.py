@@ -9,6 +9,9 @@ from pytest_django import DjangoDbBlocker
 
 from rehome import Move
 from rehome.errors import Refused
+from rehome.parts import batches
+from rehome.plan.plan import TablePair
+from rehome.plan.record import Checkpoint
 from rehome.terminal import Progress
 from tests import houses
 from tests.farm import farm
@@ -47,6 +50,30 @@ def test_meanwhile_only_the_move_writes_to_the_target(things: Lab, point: str) -
     things.forward(MOVE)
     things.sql("UPDATE new_thing SET size = 0 WHERE id = 1")
     assert things.sql("SELECT size FROM old_thing WHERE id = 1") == [(0,)]
+
+
+def test_a_session_that_wrote_to_the_empty_table_soon_finds_rows_by_their_keys(
+    things: Lab, open_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its plans of the trigger's statements are of that time."""
+    writer, whole, read = open_client(), batches.copy_batch, []
+    things.sql("INSERT INTO old_thing (code, size) SELECT 'm' || n, n FROM generate_series(2001, 12000) n")
+    things.sql("ANALYZE")
+
+    def beside(session: Any, pair: TablePair, checkpoint: Checkpoint, *rest: Any) -> Checkpoint:
+        if pair.target.name == "new_thing" and checkpoint.block % 10 == 0:
+            for number in range(10):
+                writer.run("UPDATE old_thing SET size = size + 1 WHERE id = %s", 1 + number)
+            writer.run("SELECT pg_stat_force_next_flush()")
+            read.append(writer.run("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'new_thing'"))
+        return whole(session, pair, checkpoint, *rest)
+
+    monkeypatch.setattr(batches, "copy_batch", beside)
+    things.forward(MOVE)
+
+    last_half = read[len(read) // 2 :]
+    assert len(last_half) > 3
+    assert last_half[0] == last_half[-1], "rows were sought by reading the whole table"
 
 
 @pytest.mark.parametrize("table", ["old_thing", "new_thing"])
@@ -115,7 +142,7 @@ def test_a_move_without_a_way_back_freezes_its_source(lab: Lab) -> None:
     lab.model("old.Thing", {"code": models.CharField(max_length=40), "note": models.TextField()})
     lab.model("new.Thing", {"code": models.CharField(max_length=40)})
     lab.sql("INSERT INTO old_thing (code, note) VALUES ('a', 'lost'), ('b', 'lost')")
-    move = Move("old.Thing", "new.Thing", online=True, discard=["note"])
+    move = Move("old.Thing", "new.Thing", online=True, discard=["note"], irreversible=True)
 
     lab.forward(move)
 

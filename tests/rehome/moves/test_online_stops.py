@@ -9,16 +9,22 @@ from django.db import OperationalError, models
 from rehome import Move
 from rehome.errors import MoveFailed, Stopped
 from rehome.moves import online
-from rehome.parts import indexes
+from rehome.parts import indexes, sync
+from rehome.parts.rows import pass_of
+from rehome.parts.triggers import trigger_name
 from rehome.postgres.session import Session
 from tests.rehome.support.clients import Client, outcome
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.stopping import MOVE, POINTS, ROWS, assert_live, phase, rows, stop_at
 
 pytestmark = pytest.mark.server
+FEW = {"before the third batch", "before the second index", "in the switch"}
+EACH_POINT = pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=() if point in FEW else pytest.mark.long) for point in POINTS]
+)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@EACH_POINT
 def test_an_interrupted_run_resumes(things: Lab, point: str) -> None:
     stop_at(things, point)
     assert phase(things) == ("copying" if "batch" in point else "building")
@@ -35,7 +41,7 @@ def test_an_interrupted_run_resumes(things: Lab, point: str) -> None:
     assert len(rows(things, "old_thing")) == ROWS
 
 
-@pytest.mark.parametrize("point", POINTS)
+@EACH_POINT
 def test_an_interrupted_run_is_cancelled_without_a_trace(
     things: Lab, unchanged: Callable[[], None], point: str
 ) -> None:
@@ -117,7 +123,9 @@ def test_another_declaration_starts_over(things: Lab, capfd: pytest.CaptureFixtu
 
 def test_a_trigger_that_goes_before_the_switch_stops_it(things: Lab) -> None:
     with pytest.raises(MoveFailed, match="a trigger that carried writes is missing or disabled. Nothing is switched"):
-        stop_at(things, "after the foreign keys", lambda: things.sql("ALTER TABLE old_thing DISABLE TRIGGER USER"))
+        stop_at(
+            things, "after the foreign keys", lambda: things.sql("ALTER TABLE public.old_thing DISABLE TRIGGER USER")
+        )
 
     things.sql("UPDATE old_thing SET size = 1")
     things.forward(MOVE)
@@ -142,11 +150,32 @@ def test_a_trigger_that_was_away_after_the_comparison_stops_it(things: Lab, open
     assert_live(things)
 
 
+EARLIER = """
+CREATE OR REPLACE FUNCTION {fence}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF current_setting('rehome.leader', true) IS DISTINCT FROM 'source' THEN
+    RAISE object_not_in_prerequisite_state USING MESSAGE = 'not in use yet';
+  END IF;
+  RETURN NULL;
+END $$;
+ALTER FUNCTION {forward}() SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off
+"""
+
+
+def test_a_run_of_an_earlier_version_resumes_with_triggers_of_this_one(things: Lab) -> None:
+    stop_at(things, "before the third batch")
+    pair = things.plan(MOVE).main
+    things.sql(EARLIER.format(fence=trigger_name("fence", pair), forward=trigger_name("forward", pair)))
+    assert sync.state(things.plan(MOVE), copying=True) == "outdated"
+    things.forward(MOVE)
+    assert_live(things)
+
+
 def test_a_difference_cancels_the_move(things: Lab, unchanged: Callable[[], None]) -> None:
     def spoil() -> None:
-        things.sql("SET rehome.leader = 'source'")
-        things.sql("UPDATE new_thing SET size = 77777 WHERE id = 5")
-        things.sql("RESET rehome.leader")
+        setting = pass_of(things.plan(MOVE).main)
+        things.sql(f"SET {setting} = 'on'")
+        things.sql("UPDATE public.new_thing SET size = 77777 WHERE id = 5")
+        things.sql(f"RESET {setting}")
 
     unchanged()
     with pytest.raises(MoveFailed, match="1 different.*new_thing 5: different in size"):
@@ -164,7 +193,7 @@ def test_an_index_that_can_not_be_built_is_built_after_the_rows_are_corrected(la
 
     def spoil(*args: Any) -> Any:
         if not spoilt:
-            spoilt.append(lab.sql("UPDATE old_thing SET code = 'c1' WHERE id = 2"))
+            spoilt.append(lab.sql("UPDATE public.old_thing SET code = 'c1' WHERE id = 2"))
         return build(*args)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from tests.database import psql
 from tests.farm import farm
@@ -81,7 +82,7 @@ def test_the_sql_of_the_way_back_undoes_the_retirement_first(retired: None) -> N
     ],
     ids=["gone", "another", "a rule", "security_invoker", "a privilege", "a privilege on a column"],
 )
-@pytest.mark.parametrize("cure", ["retiremoves", "sqlmove"])
+@pytest.mark.parametrize("cure", ["retiremoves", pytest.param("sqlmove", marks=pytest.mark.long)])
 def test_a_damaged_view_is_reported_and_made_again(retired: None, damage: str, said: str, cure: str) -> None:
     whole = farm.picture()
     farm.sql(damage)
@@ -99,16 +100,15 @@ def test_a_damaged_view_is_reported_and_made_again(retired: None, damage: str, s
     assert call("verifymoves").endswith("\nEqual.\n")
 
 
-@pytest.mark.parametrize("options", [{}, {"drop": True, "interactive": False}], ids=["retiremoves", "--drop"])
-def test_a_view_that_a_newer_server_prints_in_other_words_is_made_again_once(
-    retired: None, options: dict[str, bool]
-) -> None:
+@pytest.mark.long
+@pytest.mark.parametrize("drop", [False, True], ids=["retiremoves", "--drop"])
+def test_a_view_that_a_newer_server_prints_in_other_words_is_made_again_once(retired: None, drop: bool) -> None:
     farm.sql(
         "UPDATE rehome_moverun SET kept = jsonb_set(kept, '{views,public.portal_printer,definition}', "
         """'"SELECT XMLSERIALIZE ( CONTENT id AS text NO INDENT )"') WHERE source_table = 'public.portal_printer'"""
     )
     assert "is not the view" in failed("verifymoves")
-    call("retiremoves", "printers.Printer", **options)
+    call("retiremoves", "printers.Printer", drop=drop, confirm=connection.settings_dict["NAME"])
     assert call("verifymoves").endswith("\nEqual.\n")
 
 
@@ -138,7 +138,7 @@ def test_foreign_keys_that_are_not_valid_are_reported(retired: None) -> None:
 
 
 def test_a_move_that_has_ended_is_no_problem(retired: None) -> None:
-    call("retiremoves", "--drop", interactive=False)
+    call("retiremoves", "--drop", confirm=connection.settings_dict["NAME"])
     farm.sql("DROP VIEW portal_printer")
     assert json.loads(call("showmoves", format="json"))[1]["note"] == ""
     assert call("verifymoves").endswith("\nEqual.\n")

@@ -3,6 +3,7 @@
 import pytest
 
 from rehome.parts.batches import (
+    BESIDE_WRITERS_SECONDS,
     FIRST_BLOCKS,
     LARGEST_GROWTH,
     MOST_BLOCKS,
@@ -40,12 +41,11 @@ def test_it_never_grows_past_its_limits() -> None:
     assert record(BatchSize(1_000), 0.0, 1000).blocks == 5
 
 
-def test_it_shrinks_with_the_slower_of_its_batches() -> None:
-    size = record(BatchSize(HUGE), TARGET_SECONDS / 4, SAMPLES - 2)
-    size.record(TARGET_SECONDS * 2)
-    size.record(TARGET_SECONDS * 2)
+def test_it_shrinks_with_most_of_its_batches_and_not_with_a_few_that_waited() -> None:
+    assert record(BatchSize(HUGE), TARGET_SECONDS * 2).blocks == FIRST_BLOCKS / 2
 
-    assert size.blocks == FIRST_BLOCKS / 2
+    size = record(BatchSize(HUGE), TARGET_SECONDS, SAMPLES - 3)
+    assert record(size, TARGET_SECONDS * 10, 3).blocks == FIRST_BLOCKS
 
 
 def test_it_stays_where_batches_take_the_time_they_should() -> None:
@@ -60,3 +60,14 @@ def test_a_batch_that_was_far_too_long_divides_it_by_ten_and_there_is_always_a_b
     for _ in range(9):
         size.shrink()
     assert size.blocks == 1
+
+
+def test_a_shorter_aim_makes_the_next_batch_smaller_and_a_longer_one_lets_it_grow_by_and_by() -> None:
+    size = BatchSize(HUGE)
+    size.aim(BESIDE_WRITERS_SECONDS)
+    assert size.blocks == int(FIRST_BLOCKS * BESIDE_WRITERS_SECONDS / TARGET_SECONDS)
+    assert record(size, BESIDE_WRITERS_SECONDS, 100).blocks == size.blocks
+    fewer = size.blocks
+    size.aim(TARGET_SECONDS)
+    assert size.blocks == fewer
+    assert record(size, BESIDE_WRITERS_SECONDS).blocks > fewer

@@ -7,9 +7,10 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from rehome import Move
-from rehome.errors import MoveFailed
+from rehome.errors import MoveFailed, RehomeError
+from rehome.moves import runner
 from tests.rehome.support.lab import Lab
-from tests.rehome.support.people import ACTIONS, Everything, grant, label_of, may, permission, register
+from tests.rehome.support.people import ACTIONS, Everything, forget, grant, label_of, may, permission, register
 
 pytestmark = pytest.mark.server
 
@@ -176,7 +177,7 @@ def test_the_source_row_is_gone_when_the_move_goes_back(things: Lab, ann: User) 
     grant(ann, "old.view_thing")
     before = Everything.of(things)
     things.forward(MOVE)
-    ContentType.objects.filter(app_label="old").delete()
+    forget("old")
     assert not things.verify(MOVE).identity_ok
     things.back(MOVE)
     assert Everything.of(things) == before
@@ -260,7 +261,7 @@ def test_generic_rows_that_collide_but_differ_are_refused(things: Lab, tags: typ
     for app_label in ("old", "new"):
         label = ContentType.objects.get(app_label=app_label)
         tags.objects.create(content_type_id=label.pk, object_id=1, label="bright", note=app_label)
-    with pytest.raises(MoveFailed, match=r"label\)=\(\d+, 1, bright\) already exists. Nothing"):
+    with pytest.raises(MoveFailed, match=r"label\)=\(\d+, 1, bright\) already exists. The move is live; nothing"):
         things.back(MOVE)
     assert things.verify(MOVE).ok
     tags.objects.filter(note="old").delete()
@@ -388,3 +389,126 @@ def test_a_model_that_points_at_content_types_itself(lab: Lab) -> None:
         lab.back(MOVE)
         assert lab.sql("SELECT about_id FROM old_thing ORDER BY id") == [(old.pk,), (old.pk,), (other.pk,)]
         assert label_of(old.pk) == "old.thing"
+
+
+def on_both(names: set[str]) -> set[str]:
+    """The same permissions under either label."""
+    return {f"{app}.{name.partition('.')[2]}" for name in names for app in ("old", "new")}
+
+
+@pytest.mark.parametrize("way", ["at once", "in place"])
+def test_rights_that_are_granted_meanwhile_outlast_each_way(things: Lab, ann: User, way: str) -> None:
+    """On either label, before a retirement, during it, and after its undo; the retirement and its undo give them to
+    both.
+    """
+    move = Move("old.Thing", "new.Thing", in_place=way == "in place")
+    register("old", "thing", "polish")
+    group = Group.objects.create(name="polishers")
+    ann.groups.add(group)
+    group.permissions.add(permission("old.polish"))
+    things.forward(move)
+    grant(ann, "old.add_thing", "new.delete_thing")
+    expected = {"old.polish", "new.polish", "old.add_thing", "new.delete_thing"}
+    if way == "at once":
+        things.retire(move)
+        assert may(ann) == (expected := on_both(expected))
+        group.permissions.add(permission("new.view_thing"), permission("old.change_thing"))
+        group.permissions.remove(permission("new.polish"))
+        expected |= {"new.view_thing", "old.change_thing"}
+        expected -= {"new.polish"}
+        assert may(ann) == expected
+        things.unretire(move)
+        expected = on_both(expected) - {"old.polish", "new.polish"}
+    assert may(ann) == expected
+    kept = {f"old.{codename.partition('.')[2]}" for codename in expected}
+    things.back(move)
+    assert may(ann) == kept
+    things.forward(move)
+    assert may(ann) == kept | {f"new.{codename.partition('.')[2]}" for codename in kept}
+
+
+@pytest.mark.parametrize("made", ["nothing", "the label", "the label and its permissions"])
+def test_a_label_that_was_removed_has_revoked_nothing(things: Lab, ann: User, made: str) -> None:
+    """As `remove_stale_contenttypes` of a release without rehome removes it, and old code makes it again."""
+    register("old", "thing", "polish")
+    grant(ann, "old.change_thing", "old.polish")
+    things.forward(MOVE)
+    expected = on_both({"old.change_thing", "old.polish"})
+    for _ in range(2):
+        forget("old")
+        if made == "the label":
+            ContentType.objects.create(app_label="old", model="thing")
+        elif made != "nothing":
+            register("old")
+        runner.repair(MOVE, things.apps, things.connection)
+        assert may(ann) == expected
+        assert things.verify(MOVE).ok
+    ann.user_permissions.remove(permission("old.polish"))
+    runner.repair(MOVE, things.apps, things.connection)
+    assert may(ann) == on_both({"old.change_thing"})
+
+
+@pytest.mark.parametrize("app_label", ["old", "new"])
+def test_no_label_of_a_move_that_stands_is_deleted(things: Lab, ann: User, app_label: str) -> None:
+    other = ContentType.objects.create(app_label="old", model="other")
+    register("old")
+    grant(ann, "old.view_thing")
+    things.forward(MOVE)
+    before = Everything.of(things)
+    with pytest.raises(RehomeError, match=f"The content type {app_label}.thing is not deleted: .* is 'live'"):
+        ContentType.objects.get(app_label=app_label, model="thing").delete()
+    assert Everything.of(things) == before
+    other.delete()
+    things.back(MOVE)
+    ContentType.objects.get(app_label="old", model="thing").delete()
+
+
+def test_what_points_at_a_row_that_was_there_twice_points_at_the_other(things: Lab, tags: type[models.Model]) -> None:
+    """A key that the database follows by itself would delete it with the row."""
+    register("old")
+    things.sql("CREATE TABLE tags_comment (tag_id bigint REFERENCES tags_tag ON DELETE CASCADE, text text)")
+    things.forward(MOVE)
+    for app in ("old", "new"):
+        tags.objects.create(content_type_id=id_of(app), object_id=1, label="red")
+    things.sql("INSERT INTO tags_comment SELECT id, object_id || 'st of ' || content_type_id FROM tags_tag")
+
+    things.back(MOVE)
+
+    (tag,) = tags.objects.all()
+    assert things.sql("SELECT tag_id FROM tags_comment") == [(tag.pk,), (tag.pk,)]
+
+
+def test_rows_that_do_not_collide_are_kept(things: Lab) -> None:
+    """Whose other columns are the primary key, or null where they would have to be unique."""
+    register("old")
+    things.sql(
+        "CREATE TABLE tags_mark (type int REFERENCES django_content_type, object int, PRIMARY KEY (type, object))"
+    )
+    things.sql("CREATE TABLE tags_event (id serial PRIMARY KEY, type int REFERENCES django_content_type, slot int)")
+    things.sql("CREATE UNIQUE INDEX ON tags_event (type, slot)")
+    things.forward(MOVE)
+    old, new = id_of("old"), id_of("new")
+    things.sql("INSERT INTO tags_mark VALUES (%s, 1), (%s, 2)", [old, new])
+    things.sql("INSERT INTO tags_event (type) VALUES (%s), (%s)", [old, new])
+
+    things.back(MOVE)
+
+    assert things.sql("SELECT * FROM tags_mark ORDER BY object") == [(id_of("old"), 1), (id_of("old"), 2)]
+    assert things.sql("SELECT type FROM tags_event") == [(id_of("old"),)] * 2
+
+
+def test_a_key_without_a_constraint_follows(things: Lab) -> None:
+    register("old")
+    content_type = models.ForeignKey("contenttypes.ContentType", models.CASCADE, db_constraint=False)
+    notes = things.model("tags.Note", {"content_type": content_type, "object_id": models.IntegerField()})
+    things.forward(MOVE)
+    for app in ("old", "new"):
+        notes.objects.create(content_type_id=id_of(app), object_id=1)
+
+    things.back(MOVE)
+
+    assert {note.content_type_id for note in notes.objects.all()} == {id_of("old")}
+
+
+def id_of(app: str) -> int:
+    return ContentType.objects.get(app_label=app, model="thing").pk

@@ -1,6 +1,7 @@
 """While both tables live they draw from one sequence; afterwards each has its own kind of column again."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import models
@@ -8,7 +9,7 @@ from django.db import models
 from rehome import Move
 from rehome.verify import comparison
 from tests.database import dump
-from tests.rehome.support.clients import Client
+from tests.rehome.support.clients import Client, outcome
 from tests.rehome.support.lab import Lab
 
 pytestmark = pytest.mark.server
@@ -169,6 +170,54 @@ def test_sessions_never_get_the_same_key(
     assert lab.verify(MOVE).ok
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_repair_gives_no_key_a_second_time_that_others_draw_meanwhile(
+    lab: Lab, things: Callable[..., None], open_client: Callable[..., Client], in_place: bool
+) -> None:
+    """Where a sequence stands is read before it is set, and between both nobody draws."""
+    things()
+    move = Move("old.Thing", "new.Thing", in_place=in_place)
+    lab.forward(move)
+    lab.sql("INSERT INTO new_thing (id) VALUES (50)")
+    client = open_client()
+    drawn: list[Any] = []
+
+    def send(execute: Any, text: str, params: Any, many: bool, context: Any) -> Any:
+        if "setval" in text:
+            drawn.append(client.start_blocked("SELECT nextval('new_thing_id_seq')"))
+        return execute(text, params, many, context)
+
+    with lab.connection.execute_wrapper(send):
+        lab.forward(move)
+
+    ((first,),) = outcome(drawn[0])
+    assert [first, insert(lab, NEW), insert(lab, NEW)] == [51, 52, 53]
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_key_that_is_drawn_while_it_is_looked_for_is_no_defect(
+    lab: Lab, things: Callable[..., None], open_client: Callable[..., Client], in_place: bool
+) -> None:
+    things()
+    move = Move("old.Thing", "new.Thing", in_place=in_place)
+    lab.forward(move)
+    client = open_client()
+    set_to: list[str] = []
+
+    def send(execute: Any, text: str, params: Any, many: bool, context: Any) -> Any:
+        set_to.extend([text] if "setval" in text else [])
+        result = execute(text, params, many, context)
+        if text.startswith("SELECT last_value, is_called"):
+            client.run("INSERT INTO new_thing (name) VALUES ('beside')")
+        return result
+
+    with lab.connection.execute_wrapper(send):
+        lab.forward(move)
+
+    assert set_to == []
+    assert lab.sql("SELECT count(*) > 0 FROM new_thing WHERE name = 'beside'") == [(True,)]
+
+
 @pytest.mark.parametrize("side", ["old", "new"])
 def test_a_column_that_is_always_generated_takes_the_keys_of_a_table_that_numbers_nothing(lab: Lab, side: str) -> None:
     other = {"old": "new", "new": "old"}[side]
@@ -197,6 +246,7 @@ def test_a_move_that_fails_leaves_a_column_always_generated(
     lab.model(f"{side}.Thing", {"name": models.TextField(null=True)})
     lab.model(f"{other}.Thing", {"id": models.BigIntegerField(primary_key=True), "name": models.TextField(null=True)})
     lab.sql(ALWAYS.format(t=f"{side}_thing"))
+    lab.sql(f"INSERT INTO old_thing ({'name' if side == 'old' else 'id'}) VALUES (1)")
     unchanged()
 
     def stop(*args: object) -> None:

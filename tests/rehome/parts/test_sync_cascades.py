@@ -98,6 +98,28 @@ def test_keys_that_cascade_in_the_database(lab: Lab, open_client: Callable[..., 
     assert contents(lab, "old") == contents(lab, "new") == contents(lab, "one")
 
 
+@pytest.mark.parametrize("writer", ["old", "new"])
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+def test_what_cascades_to_an_empty_table_passes_its_fence(
+    lab: Lab, open_client: Callable[..., Client], action: str, writer: str
+) -> None:
+    """Boxes are live, and the things have gone back: their target is empty, and its foreign key finds no row in it."""
+    boxes(lab, dict.fromkeys(("old", "new", "one"), f"ON UPDATE CASCADE ON DELETE {action} {LATER}"))
+    lab.forward(BOXES)
+    lab.forward(MOVE)
+    lab.back(MOVE)
+    script = """
+        DELETE FROM {t}_box WHERE id = 1
+        UPDATE {t}_box SET id = id + 100 WHERE id = 2
+    """
+    client = open_client()
+    assert client.play(script, writer) == client.play(script, "one")
+    assert contents(lab, "old") == contents(lab, "one")
+    for statement in ("DELETE FROM ONLY new_thing WHERE 1 = 1", "UPDATE new_thing SET name = 'x'"):
+        with pytest.raises(Exception, match="public.new_thing is not in use"):
+            client.run(statement)
+
+
 def trees(lab: Lab, action: str) -> None:
     """Forty things in three apps, each with its parent; the first is its own."""
     for app in ("old", "new", "one"):

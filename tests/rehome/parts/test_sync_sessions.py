@@ -9,6 +9,7 @@ from django.db.models import Value
 from django.db.models.functions import Cast, Concat
 
 from rehome import Move
+from rehome.parts import sync
 from tests.rehome.support.clients import Client, outcome
 from tests.rehome.support.lab import Lab
 from tests.rehome.support.trio import ALONE, MOVE, SIDES, Trio
@@ -40,6 +41,8 @@ def test_a_role_that_owns_nothing_and_may_write_to_one_table(
         lab.sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}")
     lab.forward(MOVE)
     lab.sql(f"REVOKE ALL ON new_thing FROM {role}")
+    assert sync.state(lab.plan(MOVE)) == "outdated"
+    lab.forward(MOVE)
     before.reset()
     client = open_client(role=role)
     script = """

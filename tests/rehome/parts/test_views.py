@@ -32,7 +32,7 @@ def stand_in(lab: Lab, move: Move) -> None:
     for pair in plan.pairs:
         lab.sql(f"ALTER TABLE {pair.source.name} RENAME TO aside_{pair.source.name}")
     for pair in plan.pairs:
-        for statement in views.create(pair, plan.search_path):
+        for statement in views.create(pair, plan):
             lab.sql(statement.as_string())
 
 
@@ -257,3 +257,18 @@ def test_policies_of_the_target_hold_for_readers_of_the_view(plain: Lab, make_ro
         plain.sql(f'SET LOCAL ROLE "{reader}"')
         assert plain.sql("SELECT count(*) FROM old_thing") == [(0,)]
         plain.sql("RESET ROLE")
+
+
+@pytest.mark.parametrize("kept", ["UNIQUE (place)", "EXCLUDE USING btree (place WITH =)"])
+def test_values_that_may_change_places_in_one_statement_do_so_through_a_trigger(lab: Lab, kept: str) -> None:
+    lab.twins(lambda app: {"name": text(), "place": models.IntegerField()})
+    for table in ("old_thing", "new_thing"):
+        lab.sql(f"ALTER TABLE {table} ADD {kept} DEFERRABLE INITIALLY IMMEDIATE")
+    lab.sql("INSERT INTO old_thing (name, place) VALUES ('A', 1), ('B', 2)")
+    stand_in(lab, Move("old.Thing", "new.Thing", fields={"name": Lower("name")}, backwards={"name": "name"}))
+
+    lab.sql("UPDATE old_thing SET place = 3 - place")
+
+    assert lab.sql("SELECT name, place FROM new_thing ORDER BY id") == [("a", 2), ("b", 1)]
+    with pytest.raises(IntegrityError):
+        lab.sql("UPDATE old_thing SET place = 1")

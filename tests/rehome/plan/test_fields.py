@@ -388,7 +388,7 @@ def test_without_a_counterpart_a_move_is_irreversible_and_freezes_the_source(
     lab: Lab, unchanged: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lab.twins(lambda app: {"name": text()})
-    move = Move("old.Thing", "new.Thing", fields={"name": Lower("name")})
+    move = Move("old.Thing", "new.Thing", fields={"name": Lower("name")}, irreversible=True)
     old, new = lab.get("old.Thing"), lab.get("new.Thing")
     old.objects.create(name="ABC")
     lab.forward(move)
@@ -545,7 +545,7 @@ def test_a_column_of_the_source_alone_is_refused_unless_discarded(lab: Lab, refu
     message = refused(Move("old.Thing", "new.Thing"))
     assert "new.Thing has no field for old.Thing.legacy" in message
     assert "discard=['legacy']" in message
-    move = Move("old.Thing", "new.Thing", discard=["legacy"])
+    move = Move("old.Thing", "new.Thing", discard=["legacy"], irreversible=True)
     lab.forward(move)
     with pytest.raises(Irreversible, match="old.Thing.legacy has no entry in backwards"):
         lab.back(move)

@@ -1,9 +1,10 @@
 """The record of a move is not taken at its word: the tables have to agree with it."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import pytest
-from django.db import models
+from django.db import models, transaction
 
 from rehome import Move
 from rehome.errors import Refused
@@ -59,8 +60,8 @@ def test_a_record_of_tables_that_were_made_anew_does_not_stop_the_next_move(thin
 def test_a_finished_run_knows_its_tables_whichever_way_it_went(lab: Lab, options: dict[str, bool]) -> None:
     lab.twins(lambda app: {"name": models.TextField(), "tags": models.ManyToManyField("auth.Group")})
     lab.forward(Move("old.Thing", "new.Thing", **options))
-    assert Ledger(lab.alias).names_of("old_thing") == {"old_thing", "new_thing"}
-    assert Ledger(lab.alias).names_of("new_thing_tags") == {"old_thing_tags", "new_thing_tags"}
+    assert Ledger(lab.alias).related_names()("old_thing") == {"old_thing", "new_thing"}
+    assert Ledger(lab.alias).related_names()("new_thing_tags") == {"old_thing_tags", "new_thing_tags"}
 
 
 def test_a_record_of_rows_that_are_gone_is_no_way_back(things: Lab, refused: Refusal) -> None:
@@ -76,3 +77,33 @@ def test_a_record_of_rows_that_are_gone_is_no_way_back(things: Lab, refused: Ref
     assert things.verify(MOVE).ok
     things.back(MOVE)
     assert things.sql("SELECT name FROM old_thing ORDER BY id") == [("lamp",), ("desk",)]
+
+
+MADE_BY_OTHERS = {
+    "a table": "ALTER TABLE rehome_moverun OWNER TO {r}",
+    "a view": "ALTER TABLE rehome_moverun RENAME TO kept; CREATE VIEW rehome_moverun AS SELECT * FROM kept",
+}
+
+
+@pytest.mark.parametrize("kind", MADE_BY_OTHERS)
+def test_a_record_that_somebody_else_has_made(things: Lab, make_role: Callable[[str], str], kind: str) -> None:
+    ledger, mallory = Ledger(things.alias), make_role("mallory")
+    with undone(things.alias):
+        things.sql(MADE_BY_OTHERS[kind].format(r=mallory))
+        for read in (ledger.exists, ledger.all, ledger.make_table, lambda: things.verify(MOVE)):
+            with pytest.raises(Refused, match="rehome_moverun (belongs to 'mallory|is no table).* rehome has not"):
+                read()
+
+
+@contextlib.contextmanager
+def undone(alias: str) -> Iterator[None]:
+    with transaction.atomic(using=alias):
+        yield
+        transaction.set_rollback(True, using=alias)
+
+
+def test_a_record_of_the_owner_of_the_tables(things: Lab, make_role: Callable[[str], str]) -> None:
+    owner = make_role("owner")
+    with undone(things.alias):
+        things.sql(f"ALTER TABLE django_migrations OWNER TO {owner}; ALTER TABLE rehome_moverun OWNER TO {owner}")
+        assert Ledger(things.alias).all()

@@ -4,7 +4,7 @@ import pytest
 
 from rehome.models import MoveRun, Phase
 from rehome.plan.ledger import Ledger
-from rehome.plan.phases import INTERRUPTED, LIVE, PHASES, REPLACED, describe, standing
+from rehome.plan.phases import INTERRUPTED, LIVE, PHASES, REPLACED, TWO_TABLES, describe, standing
 from tests.rehome.support.trio import MOVE, Trio
 
 
@@ -12,12 +12,12 @@ def test_every_phase_has_a_row() -> None:
     assert PHASES.keys() == set(Phase)
 
 
-def test_every_phase_can_be_reached_and_ends_at_back() -> None:
+def test_every_phase_can_be_reached_and_leads_back_or_to_the_end() -> None:
     reached = {Phase.PREPARED}
     while new := {after for phase in reached for after in PHASES[phase].follow} - reached:
         reached |= new
     assert reached == set(Phase)
-    assert [phase for phase in Phase if not PHASES[phase].follow] == [Phase.BACK]
+    assert [phase for phase in Phase if not PHASES[phase].follow] == [Phase.BACK, Phase.ENDED]
 
 
 def test_what_was_interrupted_is_used_by_nobody_and_compared_with_nothing() -> None:
@@ -28,7 +28,9 @@ def test_what_was_interrupted_is_used_by_nobody_and_compared_with_nothing() -> N
 def test_only_what_has_rows_on_both_sides_is_compared() -> None:
     assert {Phase.MOVED, Phase.LIVE} == LIVE
     assert {Phase.IN_PLACE, Phase.RETIRED} == REPLACED
-    assert {phase for phase in Phase if PHASES[phase].compared} == LIVE | REPLACED
+    assert LIVE | {Phase.FROZEN} == TWO_TABLES
+    assert {phase for phase in Phase if PHASES[phase].compared} == TWO_TABLES | REPLACED
+    assert PHASES[Phase.FROZEN].uses == "target"
 
 
 def test_it_is_told_as_part_of_a_sentence() -> None:

@@ -6,7 +6,8 @@ import pytest
 from django.db import ProgrammingError
 
 from rehome.parts import foreign_keys
-from rehome.postgres import catalog
+from rehome.postgres import catalog, sql
+from rehome.postgres.sql import SQL, Identifier
 from rehome.postgres.tables import ForeignKey, Table
 from tests.rehome.support.lab import Lab
 
@@ -111,3 +112,46 @@ def test_a_foreign_key_between_periods_keeps_them(lab: Lab) -> None:
     said, _, _ = says(lab)
     add_again(lab, key)
     assert says(lab) == (said, False, None)
+
+
+# ----- by which operator a key is one
+
+
+NUMBER = """
+CREATE SCHEMA elsewhere;
+CREATE TYPE elsewhere.number;
+CREATE FUNCTION elsewhere.read(cstring) RETURNS elsewhere.number LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION elsewhere.print(elsewhere.number) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE elsewhere.number (INPUT = elsewhere.read, OUTPUT = elsewhere.print, LIKE = int4);
+CREATE FUNCTION elsewhere.same(elsewhere.number, elsewhere.number) RETURNS boolean
+  LANGUAGE internal IMMUTABLE STRICT AS 'int4eq';
+CREATE FUNCTION elsewhere.less(elsewhere.number, elsewhere.number) RETURNS boolean
+  LANGUAGE internal IMMUTABLE STRICT AS 'int4lt';
+CREATE FUNCTION elsewhere.compare(elsewhere.number, elsewhere.number) RETURNS integer
+  LANGUAGE internal IMMUTABLE STRICT AS 'btint4cmp';
+CREATE OPERATOR elsewhere.= (LEFTARG = elsewhere.number, RIGHTARG = elsewhere.number, FUNCTION = elsewhere.same);
+CREATE OPERATOR elsewhere.< (LEFTARG = elsewhere.number, RIGHTARG = elsewhere.number, FUNCTION = elsewhere.less);
+CREATE OPERATOR CLASS elsewhere.numbers DEFAULT FOR TYPE elsewhere.number USING btree AS
+  OPERATOR 1 elsewhere.<, OPERATOR 3 elsewhere.=, FUNCTION 1 elsewhere.compare(elsewhere.number, elsewhere.number);
+CREATE DOMAIN counted AS elsewhere.number;
+CREATE TYPE colour AS ENUM ('red', 'green');
+CREATE TABLE keyed (a int, b varchar(9), c counted, d colour, e int[], f int, PRIMARY KEY (e, c, b, a, d) INCLUDE (f))
+"""
+
+
+def test_keys_are_compared_by_the_operator_of_their_index(lab: Lab) -> None:
+    """Qualified, and where it is an extension's with its own type, so that no other operator is a better match."""
+    lab.sql(NUMBER)
+    columns = read(lab, "keyed").columns
+    own, others = ("OPERATOR(pg_catalog.=)", ""), ("OPERATOR(elsewhere.=)", "elsewhere.number")
+    assert [(c.equals, c.operand) for c in columns] == [own, own, others, own, own, own]
+    lab.sql("INSERT INTO keyed VALUES (1, 'x', '2', 'red', '{3}', 4)")
+    lab.sql("CREATE FUNCTION elsewhere.no(counted, counted) RETURNS boolean LANGUAGE sql AS 'SELECT false'")
+    lab.sql("CREATE OPERATOR elsewhere.= (LEFTARG = counted, RIGHTARG = counted, FUNCTION = elsewhere.no)")
+    same = [
+        sql.same_value(SQL("one.{}").format(n), SQL("two.{}").format(n), c)
+        for c in columns
+        for n in [Identifier(c.name)]
+    ]
+    found = SQL("SELECT 1 FROM keyed AS one, keyed AS two WHERE {}").format(SQL(" AND ").join(same))
+    assert lab.sql(found.as_string()) == [(1,)]

@@ -92,6 +92,7 @@ def test_a_setting_that_is_no_number_is_refused(
 
 def test_a_setting_that_says_neither_yes_nor_no_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.twins(lambda app: {"name": models.TextField()})
+    lab.sql("INSERT INTO old_thing (name) VALUES ('a')")
     monkeypatch.setenv("REHOME_ONLINE", "perhaps")
 
     with pytest.raises(Refused, match="REHOME_ONLINE is 'perhaps', which says neither yes nor no"):
@@ -107,7 +108,7 @@ def test_django_s_settings_come_before_the_environment(
     assert waiting.too_high(session) == ""
 
 
-def test_half_of_the_time_belongs_to_writers(
+def test_a_writer_between_two_transactions_has_half_of_the_time(
     lab: Lab, session: Session, open_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.twins(lambda app: {"name": models.TextField()})
@@ -126,15 +127,52 @@ def test_half_of_the_time_belongs_to_writers(
     assert len(slept) == 1
 
 
+@pytest.mark.parametrize(("writers", "shares"), [(1, 1), (2, 2), (4, 3)])
+def test_the_copy_is_one_writer_among_others(
+    lab: Lab,
+    session: Session,
+    open_client: Callable[..., Client],
+    monkeypatch: pytest.MonkeyPatch,
+    writers: int,
+    shares: int,
+) -> None:
+    """Where one writes, it takes half of the time; a quarter where there are three or more."""
+    lab.twins(lambda app: {"name": models.TextField()})
+    slept: list[float] = []
+    now = [0.0]
+    clients = [open_client() for _ in range(writers)]
+    for client in clients:
+        client.run("BEGIN")
+        client.run("INSERT INTO old_thing (name) VALUES ('a')")
+    with monkeypatch.context() as patch:
+        patch.setattr(waiting.time, "sleep", slept.append)
+        patch.setattr(waiting.time, "monotonic", lambda: now[0])
+        courtesy = waiting.Courtesy(session, [lab.plan(MOVE).main.source.oid])
+        now[0] = 1.0
+        courtesy.pause()
+        courtesy.resume()
+        assert (slept, courtesy.writers) == ([shares * 1.0], shares)
+        for client in clients:
+            client.run("ROLLBACK")
+        now[0] = 2.0
+        courtesy.pause()
+        courtesy.resume()
+        assert slept == [shares * 1.0] * 2, "Of late there were so many."
+        now[0] = 10.0
+        courtesy.pause()
+    assert courtesy.writers < 2, "For seconds there was none."
+
+
 def test_what_was_waited_for_is_not_slept_again(
     lab: Lab, session: Session, open_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.twins(lambda app: {"name": models.TextField()})
     client, slept, clock = open_client(), [], iter([0.0, 600.0, 600.0, 600.5])
+    table = lab.plan(MOVE).main.source.oid
     with monkeypatch.context() as patch:
         patch.setattr(waiting.time, "sleep", slept.append)
         patch.setattr(waiting.time, "monotonic", lambda: next(clock))
-        courtesy = waiting.Courtesy(session, [lab.plan(MOVE).main.source.oid])
+        courtesy = waiting.Courtesy(session, [table])
         courtesy.pause()
         courtesy.resume()
         client.run("INSERT INTO old_thing (name) VALUES ('a')")
@@ -174,6 +212,7 @@ def follow(socket: str, standby: Path) -> None:
         until(lambda: primary.execute(following).rowcount, "the replica does not follow")
 
 
+@pytest.mark.long
 def test_the_copy_waits_for_a_replica_that_has_fallen_behind(
     replicated: tuple[Lab, "psycopg.Connection[Any]"],
     monkeypatch: pytest.MonkeyPatch,

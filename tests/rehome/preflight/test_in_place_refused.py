@@ -161,7 +161,7 @@ def test_a_constraint_that_was_never_checked(things: Lab, refused: Refusal) -> N
 def test_a_sequence_that_is_not_the_columns_own(things: Lab, refused: Refusal, share: str) -> None:
     things.sql("ALTER TABLE old_thing ALTER id DROP IDENTITY; CREATE SEQUENCE counter OWNED BY old_thing.id")
     things.sql(f"ALTER TABLE old_thing ALTER id SET DEFAULT nextval('counter'); {share}")
-    assert "public.old_thing.id draws from the sequence counter, which is not its own alone." in refused(MOVE)
+    assert "public.old_thing.id draws from the sequence public.counter, which is not its own alone." in refused(MOVE)
 
 
 def test_a_trigger_that_reads_a_column_by_its_old_name(lab: Lab, refused: Refusal) -> None:
@@ -187,17 +187,13 @@ def test_a_twin_with_rows(things: Lab, refused: Refusal) -> None:
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
-        ("CREATE VIEW bright AS SELECT * FROM new_thing", "view bright depends on public.new_thing"),
-        ("CREATE FUNCTION f() RETURNS SETOF new_thing LANGUAGE sql AS 'SELECT 1'", "function f() depends on"),
+        ("CREATE VIEW bright AS SELECT * FROM new_thing", "view public.bright depends on public.new_thing"),
+        ("CREATE FUNCTION f() RETURNS SETOF new_thing LANGUAGE sql AS 'SELECT 1'", "function public.f() depends on"),
         ("CREATE POLICY p ON new_thing USING (true)", "policy p depends on public.new_thing"),
         ("CREATE STATISTICS s ON name, size FROM new_thing", "statistics s depends on public.new_thing"),
-        ("CREATE PUBLICATION pub FOR TABLE new_thing", "place in publication pub depends on public.new_thing"),
+        ("CREATE PUBLICATION pub FOR TABLE new_thing", "publication pub sends what is written to public.new_thing"),
         ("CREATE RULE r AS ON DELETE TO new_thing DO INSTEAD NOTHING", "public.new_thing has the rule 'r'"),
         ("ALTER TABLE new_thing ENABLE ROW LEVEL SECURITY", "public.new_thing has row-level security"),
-        (
-            "CREATE TRIGGER t BEFORE UPDATE ON new_thing EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-            "public.new_thing has the trigger 't'",
-        ),
     ],
 )
 def test_what_would_be_gone_with_the_twin(things: Lab, refused: Refusal, statement: str, named: str) -> None:
@@ -205,6 +201,17 @@ def test_what_would_be_gone_with_the_twin(things: Lab, refused: Refusal, stateme
         things.sql("SET check_function_bodies = off")
     things.sql(statement)
     assert named in refused(MOVE)
+
+
+def test_a_trigger_of_one_name_on_both(things: Lab, refused: Refusal) -> None:
+    for table in ("old_thing", "new_thing"):
+        called = "EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+        things.sql(f"CREATE TRIGGER t BEFORE UPDATE ON {table} FOR EACH ROW {called}")
+    message = refused(MOVE)
+    assert message.startswith(
+        "public.old_thing and public.new_thing both have a trigger 't', and a table can have only"
+    )
+    assert "Run DROP TRIGGER t ON public.new_thing first: that of public.old_thing stays with the table." in message
 
 
 # ----- places and rights
@@ -253,7 +260,9 @@ def test_a_model_whose_other_end_has_not_moved(things: Lab, refused: Refusal) ->
 def test_back_with_a_view_that_reads_the_old_name(things: Lab, refused: Refusal) -> None:
     things.forward(MOVE)
     things.sql("CREATE VIEW bright AS SELECT name FROM old_thing")
-    assert refused(MOVE, back=True) == "view bright depends on public.old_thing, which is dropped. Drop it first."
+    assert (
+        refused(MOVE, back=True) == "view public.bright depends on public.old_thing, which is dropped. Drop it first."
+    )
     things.sql("DROP VIEW bright")
     things.back(MOVE)
 
@@ -274,3 +283,33 @@ def test_back_where_the_name_is_taken(things: Lab, refused: Refusal) -> None:
     things.forward(MOVE)
     things.sql("DROP VIEW old_thing; CREATE TABLE old_thing (id bigint PRIMARY KEY, name text, size integer)")
     assert refused(MOVE, back=True).startswith("public.old_thing is no view of public.new_thing")
+
+
+BODIES = {
+    "nothing": ("new.id := new.id", ""),
+    "another table's column": ("PERFORM name FROM (SELECT 1 AS name) AS another", ""),
+    "a column of the row": ("new.name := upper(new.name)", "the column 'name'"),
+    "a column by a text": ("PERFORM to_jsonb(new) ->> 'name'", "the column 'name'"),
+    "the table": ("UPDATE new_thing SET id = id WHERE false", "the table public.new_thing"),
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_back_with_a_trigger_that_was_created_for_the_names_of_now(lab: Lab, refused: Refusal, body: str) -> None:
+    """PostgreSQL itself renames the column in the trigger's condition and in UPDATE OF."""
+    lab.model("old.Thing", {"title": text()})
+    lab.model("new.Thing", {"name": text()})
+    move = Move("old.Thing", "new.Thing", fields={"name": "title"}, in_place=True)
+    lab.forward(move)
+    statement, named = BODIES[body]
+    lab.sql(f"CREATE FUNCTION made() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {statement}; RETURN new; END $$")
+    lab.sql(
+        "CREATE TRIGGER later BEFORE UPDATE OF name ON new_thing FOR EACH ROW WHEN (new.name <> 'x') "
+        "EXECUTE FUNCTION made()"
+    )
+    if named:
+        assert f"The trigger 'later' of public.new_thing names {named} in its function" in refused(move, back=True)
+        lab.sql("DROP TRIGGER later ON new_thing")
+    lab.back(move)
+    lab.sql("INSERT INTO old_thing (title) VALUES ('a'); UPDATE old_thing SET title = 'b'")
+    assert lab.sql("SELECT title FROM old_thing") == [("b",)]

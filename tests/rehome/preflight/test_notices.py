@@ -14,6 +14,7 @@ MOVE = Move("old.Thing", "new.Thing")
 @pytest.fixture
 def things(lab: Lab) -> Lab:
     lab.twins(lambda app: {"name": models.TextField()})
+    lab.sql("INSERT INTO old_thing (name) VALUES ('lamp')")
     return lab
 
 
@@ -37,10 +38,14 @@ def test_what_stays_with_the_old_table_is_named_with_its_remedy(
     assert notes(things, capsys) == [
         f"Note: {text}"
         for text in (
-            "view bright reads public.old_thing; create it again over public.new_thing before the old table goes.",
-            "view counted reads public.old_thing; create it again over public.new_thing before the old table goes.",
-            "function count_all() names public.old_thing; let it name public.new_thing before the old table goes.",
-            "function count_old() names public.old_thing; let it name public.new_thing before the old table goes.",
+            "view public.bright reads public.old_thing; create it again over "
+            "public.new_thing before the old table goes.",
+            "view public.counted reads public.old_thing; create it again over "
+            "public.new_thing before the old table goes.",
+            "function public.count_all() names public.old_thing; let it name "
+            "public.new_thing before the old table goes.",
+            "function public.count_old() names public.old_thing; let it name "
+            "public.new_thing before the old table goes.",
             "publication replica sends what is written to public.old_thing; for subscribers of the new table run "
             "ALTER PUBLICATION replica ADD TABLE public.new_thing.",
             "public.old_thing has REPLICA IDENTITY FULL; give public.new_thing the same with ALTER TABLE.",

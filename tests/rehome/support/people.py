@@ -4,7 +4,9 @@ import dataclasses
 
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
+from django.db.models.signals import pre_delete
 
+from rehome.graph import signals
 from tests.rehome.support.lab import Lab
 
 ACTIONS = ("add", "change", "delete", "view")
@@ -33,6 +35,16 @@ def may(user: User) -> set[str]:
     """Every permission on things, as either code would ask for it."""
     granted = User.objects.get(pk=user.pk).get_all_permissions()
     return {name for name in granted if name.partition(".")[0] in {"old", "new"}}
+
+
+def forget(app_label: str) -> None:
+    """Delete content types with all that names them, as a release without rehome does."""
+    pre_delete.disconnect(signals.before_label_goes, sender=ContentType)
+    try:
+        ContentType.objects.filter(app_label=app_label).delete()
+    finally:
+        pre_delete.connect(signals.before_label_goes, sender=ContentType)
+    ContentType.objects.clear_cache()
 
 
 def label_of(pk: int) -> str:

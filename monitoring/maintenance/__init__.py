@@ -1,0 +1,1 @@
+"""What is done to machines, and when it is due again."""

@@ -1,0 +1,103 @@
+"""Reads what servers send without trusting it: any value may be missing, of another type, or too long."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from printers.clients.base import Temperatures
+
+LONGEST = 1000
+COLD_BY = 10.0
+"""A nozzle this far below its target lays no plastic. Temperature towers and draughts stay within."""
+BEGINNING = 1.0
+"""Per cent of a print in which a cold bed means that it has not begun."""
+
+
+def dig(data: Any, *keys: str) -> Any:
+    """What stands below these keys; None where one is missing or no object has it."""
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def items(data: Any) -> dict[str, Any]:
+    return data if isinstance(data, dict) else {}
+
+
+def rows(data: Any) -> list[dict[str, Any]]:
+    """The objects of a list; what else is in it is passed over."""
+    return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+
+
+def text(value: Any, longest: int = LONGEST) -> str:
+    """One line that PostgreSQL takes: no NUL, no half of a surrogate pair."""
+    if not isinstance(value, str):
+        return ""
+    line = " ".join(value.replace("\0", " ").split())
+    return line.encode("utf-8", "replace").decode("utf-8")[:longest]
+
+
+def number(value: Any) -> float | None:
+    """A finite number; None for anything else, booleans among it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def percent(value: Any) -> float | None:
+    found = number(value)
+    return None if found is None else round(min(max(found, 0.0), 100.0), 1)
+
+
+def moment(value: Any) -> datetime | None:
+    """A moment, from seconds since 1970."""
+    found = number(value)
+    try:
+        return None if found is None else datetime.fromtimestamp(found, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def ends_at(now: datetime, seconds: Any) -> datetime | None:
+    left = number(seconds)
+    if left is None or left < 0:
+        return None
+    try:
+        return (now + timedelta(seconds=left)).replace(microsecond=0)
+    except OverflowError:
+        return None
+
+
+def temperature(actual: Any, target: Any) -> dict[str, float | None]:
+    return {"actual": _rounded(actual), "target": _rounded(target)}
+
+
+def _rounded(value: Any) -> float | None:
+    found = number(value)
+    return None if found is None else round(found, 1)
+
+
+def is_heating(temperatures: Temperatures, progress: float | None) -> bool:
+    """Whether a print that was started lays no plastic yet: no nozzle is warm, or the bed is cold at the beginning."""
+    nozzles = [part for name, part in temperatures.items() if name.startswith("tool") and part["target"]]
+    if nozzles and all(_is_cold(part) for part in nozzles):
+        return True
+    bed = temperatures.get("bed")
+    return bed is not None and _is_cold(bed) and (progress or 0.0) < BEGINNING
+
+
+def _is_cold(part: dict[str, float | None]) -> bool:
+    actual, target = part["actual"], part["target"]
+    return actual is not None and bool(target) and actual < (target or 0.0) - COLD_BY
+
+
+def path_on_machine(path: str) -> list[str]:
+    """The segments of a file's path. Raises ValueError for one that leads out of the folder of files."""
+    segments = path.strip("/").split("/")
+    if any(segment in ("", ".", "..") or not segment.isprintable() for segment in segments):
+        raise ValueError(path)
+    return segments

@@ -1,0 +1,1 @@
+"""Printers to and from files: what a row means, what it would change, and what answers at its address."""

@@ -1,0 +1,48 @@
+"""A command of manage.py that ends when its input does, so with whoever started it, however that ended.
+
+    python -m scripts.leashed runserver --noreload
+    python -m scripts.leashed -- redis-server --port 0     # another program
+
+Ctrl-C on the terminal is left to whoever started it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+
+def main() -> None:
+    if sys.argv[1] == "--":
+        sys.exit(lead(sys.argv[2:]))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "core.settings")
+    threading.Thread(target=end_with_input, daemon=True).start()
+    from django.core.management import execute_from_command_line
+
+    try:
+        execute_from_command_line(["manage.py", *sys.argv[1:]])
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def lead(program: list[str]) -> int:
+    """Until it ends by itself or is told to; its exit code."""
+    child = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    threading.Thread(target=end_with_input, daemon=True).start()
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        child.terminate()
+        return child.wait()
+
+
+def end_with_input() -> None:
+    # Not through sys.stdin, whose lock would keep the interpreter from ending.
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()
