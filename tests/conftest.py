@@ -142,6 +142,7 @@ def _standing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's database has both moves live; nobody asks it again. Tests of other phases say so."""
     known = float("inf"), Phase.LIVE
     monkeypatch.setattr(standing, "_remembered", dict.fromkeys(["portal.Printer", "portal.Profile"], known))
+    monkeypatch.setattr(standing, "_noticed", [])
 
 
 @pytest.fixture(autouse=True)
