@@ -16,7 +16,7 @@ from rehome.errors import Refused
 from rehome.graph.discovery import DeclaredMove, Key, flatten
 from rehome.plan.expressions import compile_expression
 from rehome.plan.plan import Model
-from rehome.postgres import catalog
+from rehome.postgres import asking, catalog
 from rehome.postgres.tables import Column, Table
 from rehome.preflight import questions
 
@@ -123,7 +123,7 @@ def find_values(addition: Addition, connection: BaseDatabaseWrapper) -> tuple[st
         place, key = f"{table}.{column.name}", [str(pk.column) for pk in addition.model._meta.pk_fields]
         untouched = untouched_values(addition, column, connection)
     query = questions.count_values(table, key, column, untouched)
-    ((count, example),) = catalog.query(connection, query.as_string())
+    ((count, example),) = asking.query(connection, query.as_string())
     return (place, count, example) if count else None
 
 

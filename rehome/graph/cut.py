@@ -13,7 +13,7 @@ from django.db.migrations.state import ModelState, ProjectState
 
 from rehome.errors import Refused
 from rehome.graph.discovery import flatten
-from rehome.postgres import catalog
+from rehome.postgres import asking, catalog
 from rehome.preflight import questions
 
 OF_SCHEMA = {models.__name__, fields.__name__}
@@ -66,4 +66,4 @@ def count(model: ModelState, connection: BaseDatabaseWrapper) -> int:
     table = catalog.read_table(connection, connection.ops.quote_name(model.options.get("db_table") or named))
     if table is None or table.kind != "r":
         return 0
-    return int(catalog.value(connection, questions.count_rows(table).as_string()))
+    return int(asking.value(connection, questions.count_rows(table).as_string()))

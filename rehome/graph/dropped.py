@@ -8,7 +8,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from rehome.errors import Refused
 from rehome.graph.discovery import Key, find_moves, flatten
-from rehome.postgres import catalog
+from rehome.postgres import asking, catalog
 from rehome.postgres.tables import Table
 from rehome.preflight import questions
 
@@ -27,7 +27,7 @@ def refuse_dropped(keys: set[Key], loader: MigrationLoader, connection: BaseData
     found = [
         (table, key, count)
         for table, key in tables(applied, targets, loader, connection)
-        if (count := catalog.value(connection, questions.count_rows(table).as_string()))
+        if (count := asking.value(connection, questions.count_rows(table).as_string()))
     ]
     if found:
         named = ", ".join(f"{table} with {count:,} {'row' if count == 1 else 'rows'}" for table, _, count in found)

@@ -10,7 +10,7 @@ from rehome.importing.merging import Counts
 from rehome.importing.plan import ImportPlan
 from rehome.models import ImportRun
 from rehome.plan.ledger import RunLedger, at_home
-from rehome.postgres import catalog
+from rehome.postgres import asking, resolution
 
 
 class ImportLedger(RunLedger[ImportRun]):
@@ -24,7 +24,7 @@ class ImportLedger(RunLedger[ImportRun]):
             SELECT coalesce(bool_and(has_table_privilege(%s::oid, privilege)), has_schema_privilege(%s, 'CREATE'))
               FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege
         """
-        if not catalog.value(self.connection, question, [self.oid, catalog.current_schema(self.connection)]):
+        if not asking.value(self.connection, question, [self.oid, resolution.current_schema(self.connection)]):
             raise Refused(
                 f"This role may not {'write to' if self.exists() else 'create'} {self.table}, which records imports.",
                 f"Run the first import as the tables' owner, and GRANT SELECT, INSERT, UPDATE ON {self.table} to "

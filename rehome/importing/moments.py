@@ -13,7 +13,7 @@ from rehome.importing.local_times import among, shifts
 from rehome.importing.plan import ImportPlan, Taken
 from rehome.importing.sources.reader import Reader
 from rehome.importing.sources.reading import find_times
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 
@@ -128,7 +128,7 @@ def becomes(plan: ImportPlan, taken: Taken) -> str:
 
 def base_type(plan: ImportPlan, kind: str) -> str | None:
     """What a domain is made of; None for another type."""
-    return next((base for (base,) in catalog.query(plan.connection, BASE, [kind])), None)
+    return next((base for (base,) in asking.query(plan.connection, BASE, [kind])), None)
 
 
 @contextlib.contextmanager

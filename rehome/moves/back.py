@@ -10,7 +10,7 @@ from rehome.moves.way import Way
 from rehome.parts import foreign_keys, grants, identity, project_triggers, rows, sequences, sync
 from rehome.plan.plan import Plan
 from rehome.plan.resolve import renew
-from rehome.postgres import catalog, locks, sql
+from rehome.postgres import asking, locks, sql
 from rehome.postgres.session import Group
 from rehome.preflight import checks, fates
 from rehome.verify.comparison import Comparison, compare
@@ -120,7 +120,7 @@ class Back(Way):
 def refuse_emptied_target(plan: Plan) -> None:
     """A table that was emptied behind the triggers looks like one of which new code has deleted every row."""
     source, target = plan.main.source, plan.main.target
-    filled = [catalog.query(plan.connection, sql.has_rows(table).as_string())[0][0] for table in (source, target)]
+    filled = [asking.query(plan.connection, sql.has_rows(table).as_string())[0][0] for table in (source, target)]
     touch = rows.touch(source, [plan.main.forward.key[0][0]])
     if filled == [True, False]:
         raise Refused(

@@ -31,7 +31,7 @@ from rehome.plan import resolve
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Record
 from rehome.plan.resolve import renew
-from rehome.postgres import catalog, locks, sql
+from rehome.postgres import asking, catalog, locks, sql
 from rehome.postgres.session import Group
 from rehome.postgres.sql import Statement
 from rehome.postgres.tables import ForeignKey
@@ -257,7 +257,7 @@ class Unretire(Retiring):
         changed = [*dropped, rows.derive(pair), sql.check_now(), *built]
         yield Group(
             tuple(changed),
-            unless=lambda: bool(catalog.value(self.plan.connection, query)),
+            unless=lambda: bool(asking.value(self.plan.connection, query)),
             note="only where values of the old table have changed",
         )
 

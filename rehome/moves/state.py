@@ -6,7 +6,7 @@ from rehome.plan import resolve
 from rehome.plan.phases import TWO_TABLES
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, sql
 from rehome.preflight import checks
 
 
@@ -23,7 +23,7 @@ def is_live(plan: Plan, run: MoveRun) -> bool:
 
 
 def is_empty(plan: Plan) -> bool:
-    return not any(catalog.query(plan.connection, sql.has_rows(pair.target).as_string())[0][0] for pair in plan.pairs)
+    return not any(asking.query(plan.connection, sql.has_rows(pair.target).as_string())[0][0] for pair in plan.pairs)
 
 
 def has_no_rows(plan: Plan) -> bool:

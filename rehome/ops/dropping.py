@@ -10,7 +10,7 @@ from rehome.graph.ending.found import Ending, read_endings
 from rehome.ops import servers
 from rehome.parts import aside
 from rehome.plan.record import Record
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, catalog, sql
 from rehome.postgres.tables import Table
 
 SIZE = "SELECT pg_total_relation_size(%s::oid)"
@@ -31,7 +31,7 @@ def find(
 def described(found: Iterable[tuple[Ending, list[Table]]], connection: BaseDatabaseWrapper) -> str:
     """What is agreed to."""
     lines = [
-        f"  {table}, {servers.sized(catalog.value(connection, SIZE, [table.oid]))}, of {ending}; {ending.place} ends it"
+        f"  {table}, {servers.sized(asking.value(connection, SIZE, [table.oid]))}, of {ending}; {ending.place} ends it"
         for ending, tables in found
         for table in tables
     ]
@@ -41,4 +41,4 @@ def described(found: Iterable[tuple[Ending, list[Table]]], connection: BaseDatab
 def with_rows(names: Iterable[str], connection: BaseDatabaseWrapper) -> list[Table]:
     """Of the tables of these quoted names, those that are there and not empty."""
     found = filter(None, catalog.read_tables(connection, list(names)))
-    return [table for table in found if catalog.value(connection, sql.has_rows(table).as_string())]
+    return [table for table in found if asking.value(connection, sql.has_rows(table).as_string())]

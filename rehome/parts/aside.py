@@ -14,7 +14,7 @@ from rehome.parts.triggers import trigger_name
 from rehome.plan import resolve
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record, SetAside
-from rehome.postgres import catalog, sql
+from rehome.postgres import resolution, sql
 from rehome.postgres.sql import SQL, Identifier, Statement
 from rehome.postgres.tables import Grant, Table
 
@@ -60,7 +60,7 @@ def places(record: Record) -> list[Identifier]:
 
 def find_defects(record: Record, connection: BaseDatabaseWrapper) -> Iterator[Defect]:
     for old in (record.aside or {}).values():
-        if not catalog.exists(connection, Identifier(old.schema, old.aside).as_string()):
+        if not resolution.exists(connection, Identifier(old.schema, old.aside).as_string()):
             yield Defect(
                 f"The table {old.schema}.{old.aside}, where the rows of {old.name} were set aside, is gone: the move "
                 "can't be unretired.",

@@ -10,7 +10,7 @@ from django.db.models import ForeignKey
 from rehome.parts.triggers import standing
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Model, Plan
-from rehome.postgres import catalog, tables
+from rehome.postgres import asking, catalog, resolution, tables
 from rehome.postgres.sql import EQUAL, SQL, Identifier, Literal, Statement, name
 from rehome.postgres.tables import Constraint, Index, Table
 
@@ -156,7 +156,7 @@ def has_labels(plan: Plan) -> bool:
         return False
     labels = [Label.of(model).matches for model in (plan.source_model, plan.target_model)]
     query = SQL("SELECT EXISTS (SELECT FROM {} WHERE {} OR {})").format(name(content_types), *labels)
-    return bool(catalog.value(plan.connection, query.as_string()))
+    return bool(asking.value(plan.connection, query.as_string()))
 
 
 def find_pointers(
@@ -202,4 +202,4 @@ SELECT oid::bigint FROM near WHERE oid IS NOT NULL
 
 def table_oids(plan: Plan) -> set[int]:
     """Every table whose rows this module may lock: content types and whatever hangs on them."""
-    return set(catalog.column(plan.connection, NEIGHBOURS, [catalog.find(plan.connection, CONTENT_TYPES)]))
+    return set(asking.column(plan.connection, NEIGHBOURS, [resolution.find(plan.connection, CONTENT_TYPES)]))

@@ -8,7 +8,7 @@ from django.db import models
 from rehome.parts import foreign_keys
 from rehome.parts.defect import Defect
 from rehome.plan.plan import Model, Plan, TablePair
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, sql
 from rehome.postgres.session import Group
 from rehome.postgres.sql import SQL, Identifier, place, readable
 from rehome.postgres.tables import ForeignKey, Table
@@ -145,7 +145,7 @@ def oids(plan: Plan) -> dict[str, list[int]]:
 
 
 def not_enforced(plan: Plan) -> Iterator[Defect]:
-    for schema, table, name, is_key in catalog.query(plan.connection, DISABLED, oids(plan)):
+    for schema, table, name, is_key in asking.query(plan.connection, DISABLED, oids(plan)):
         yield Defect(
             f"The constraint {name} of {schema}.{table} is not enforced: its own triggers are disabled.",
             "" if is_key else f"Run ALTER TABLE {readable(schema, table)} ENABLE TRIGGER ALL as a superuser.",
@@ -153,7 +153,7 @@ def not_enforced(plan: Plan) -> Iterator[Defect]:
 
 
 def invalid(plan: Plan) -> Iterator[Defect]:
-    for schema, index, table in catalog.query(plan.connection, INVALID, oids(plan)):
+    for schema, index, table in asking.query(plan.connection, INVALID, oids(plan)):
         yield Defect(
             f"The index {schema}.{index} of {table} is invalid: no query uses it, and it may keep nothing unique."
         )
@@ -165,11 +165,11 @@ def repair(plan: Plan) -> list[Group]:
     """
     rebuilt = [
         Group([SQL("REINDEX INDEX CONCURRENTLY {}").format(Identifier(schema, index))], alone=True)
-        for schema, index, _ in catalog.query(plan.connection, INVALID, oids(plan))
+        for schema, index, _ in asking.query(plan.connection, INVALID, oids(plan))
     ]
     disabled = {
         (schema, table, name)
-        for schema, table, name, is_key in catalog.query(plan.connection, DISABLED, oids(plan))
+        for schema, table, name, is_key in asking.query(plan.connection, DISABLED, oids(plan))
         if is_key
     }
     keys = [key for key in foreign_keys.read(plan) if (key.schema, key.table, key.name) in disabled]

@@ -11,7 +11,7 @@ from rehome.parts import grants
 from rehome.parts.rows import is_cut
 from rehome.plan.expressions import ROW
 from rehome.plan.plan import Assignment, Flow, Plan, TablePair
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, aliased, columns, quoted
 from rehome.postgres.tables import PREFIX, Column, Grant, Table
 
@@ -121,7 +121,7 @@ SELECT pg_catalog.obj_description(oid, 'pg_proc') FROM pg_catalog.pg_proc WHERE 
 def standing(plan: Plan) -> set[str]:
     """The digests of the functions of values that there are, of the owners of the plan's tables."""
     owners = [table.owner for pair in plan.pairs for table in (pair.source, pair.target)]
-    found = catalog.column(plan.connection, STANDING, [f"{PREFIX}value_", owners])
+    found = asking.column(plan.connection, STANDING, [f"{PREFIX}value_", owners])
     return {comment.removeprefix("rehome ") for comment in found if comment}
 
 

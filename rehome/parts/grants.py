@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome.plan import roles as roles_of
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Record
-from rehome.postgres import acl, catalog
+from rehome.postgres import acl, rights
 from rehome.postgres.sql import SQL, Identifier, Statement, name
 from rehome.postgres.tables import Grant, Privilege, Table
 
@@ -128,7 +128,7 @@ def standing(given: Iterable[Grant], held: Iterable[Grant]) -> list[Grant]:
 def of_roles_there(given: Iterable[Grant], connection: BaseDatabaseWrapper) -> list[Grant]:
     """Those of roles that exist: one may have been dropped, or be missing where a dump was restored."""
     listed = list(given)
-    roles = {"", *catalog.find_roles(connection, {one.grantee for one in listed})}
+    roles = {"", *rights.find_roles(connection, {one.grantee for one in listed})}
     return [one for one in listed if one.grantee in roles]
 
 
@@ -137,7 +137,7 @@ def find_gone(record: Record, connection: BaseDatabaseWrapper) -> list[str]:
     named = {one.grantee for one in roles_of.grants_in(record)} - {""}
     return [
         f"The role {role!r} had rights when this move ran and is not on this server: its rights are left out."
-        for role in sorted(named.difference(catalog.find_roles(connection, named)))
+        for role in sorted(named.difference(rights.find_roles(connection, named)))
     ]
 
 

@@ -15,7 +15,7 @@ from rehome.parts.content_types import PERMISSIONS, Label, Pointer, Registry, ha
 from rehome.parts.triggers import standing
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.session import Session
 from rehome.postgres.sql import (
     EQUAL,
@@ -213,7 +213,7 @@ def last_grants(identity: Identity, session: Session) -> dict[str, int]:
 
 def largest_id(table: Table, session: Session) -> int:
     query = SQL("SELECT coalesce(max(id), 0) FROM {}").format(name(table))
-    return int(catalog.value(session.connection, query.as_string()))
+    return int(asking.value(session.connection, query.as_string()))
 
 
 def is_intact(plan: Plan, session: Session, record: Record) -> bool:
@@ -244,7 +244,7 @@ def forget_cached() -> None:
 def find(session: Session, registry: Registry, label: Label) -> int | None:
     """The id of the label's content type."""
     query = SQL("SELECT id FROM {} WHERE {}").format(name(registry.content_types), label.matches)
-    return next(iter(catalog.column(session.connection, query.as_string())), None)
+    return next(iter(asking.column(session.connection, query.as_string())), None)
 
 
 def insert_row(registry: Registry, origin: Label, destination: Label) -> Statement:

@@ -10,7 +10,7 @@ from rehome.models import ImportRun, MoveRun
 from rehome.parts import grants
 from rehome.parts.defect import Defect
 from rehome.plan.plan import Plan
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, catalog, sql
 from rehome.postgres.sql import Statement, place, readable
 from rehome.postgres.tables import Grant, Table
 
@@ -46,7 +46,7 @@ def find(plan: Plan) -> Iterator[tuple[Table, list[Grant]]]:
             beyond = [one for one in table.grants if not one.grantee]
             writing = [one for one in table.grants if one.grantee and one.privilege != "SELECT" and model is MoveRun]
             if writing:
-                members = catalog.column(plan.connection, MEMBERS, [owner])
+                members = asking.column(plan.connection, MEMBERS, [owner])
                 beyond += [one for one in writing if one.grantee not in members]
             if beyond:
                 yield table, beyond

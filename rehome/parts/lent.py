@@ -15,7 +15,7 @@ from rehome.parts import writers
 from rehome.parts.defect import Defect
 from rehome.parts.writers import Lacking
 from rehome.plan.plan import Plan
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.sql import place, readable
 from rehome.postgres.tables import Table
 
@@ -248,7 +248,7 @@ def object_to(table: Table, what: str, cure: str, lacking: Lacking) -> Objection
 
 def find_holders(plan: Plan, table: Table, asked: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(what may not run as the owner, another cure than a grant) for each role that may create triggers."""
-    for role, owns in catalog.query(plan.connection, STRANGERS + TRIGGERING, asked):
+    for role, owns in asking.query(plan.connection, STRANGERS + TRIGGERING, asked):
         revoked = f"REVOKE TRIGGER ON {place(table)} FROM {role if role == EVERYBODY else readable(role)}"
         yield f"triggers that {who(role)} may create", "give both tables one owner" if owns else revoked
 
@@ -273,7 +273,7 @@ def read_reached(
     without a word of its own, and `path` are the schemas in which texts find names.
     """
     start = {"table": oid, "class": f"pg_catalog.{kind}", "what": what, "path": None if path is None else list(path)}
-    rows = catalog.query(plan.connection, strangers + REACHED + FOUND, {**start, "tables": tables})
+    rows = asking.query(plan.connection, strangers + REACHED + FOUND, {**start, "tables": tables})
     return [Reached(*row) for row in rows]
 
 

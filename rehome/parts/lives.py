@@ -13,7 +13,7 @@ from rehome.parts.triggers import Trigger, trigger_name
 from rehome.plan.expressions import ROW
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Record
-from rehome.postgres import catalog, sql
+from rehome.postgres import resolution, sql
 from rehome.postgres.sql import SQL, Identifier, Statement, name, of
 from rehome.postgres.tables import PREFIX, Column, Table
 
@@ -25,7 +25,7 @@ def needed(plan: Plan) -> list[TablePair]:
 
 def noted(plan: Plan) -> list[TablePair]:
     """Those with a table of notes; a retirement by an earlier version has none."""
-    return [pair for pair in needed(plan) if catalog.exists(plan.connection, place(pair).as_string())]
+    return [pair for pair in needed(plan) if resolution.exists(plan.connection, place(pair).as_string())]
 
 
 def place(pair: TablePair) -> Identifier:
@@ -169,7 +169,7 @@ def find_defects(plan: Plan, record: Record) -> list[str]:
 
 def is_followed(pair: TablePair, plan: Plan) -> bool:
     """Without the notes, the triggers make every write fail that deletes a row or changes its key."""
-    there = catalog.exists(plan.connection, place(pair).as_string())
+    there = resolution.exists(plan.connection, place(pair).as_string())
     return there and all(sync.state_of(trigger) != "missing" for trigger in wanted(pair))
 
 

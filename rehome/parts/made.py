@@ -13,7 +13,7 @@ from rehome.parts.defect import Defect
 from rehome.parts.triggers import Trigger
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
-from rehome.postgres import catalog
+from rehome.postgres import catalog, rights
 from rehome.postgres.sql import SQL, Identifier, Statement, name, readable
 from rehome.postgres.tables import OURS, Grant
 
@@ -48,7 +48,7 @@ class Made:
         )
 
     def find_defects(self, plan: Plan) -> Iterator[Defect]:
-        found = catalog.read_rights(plan.connection, self.kind, self.place.as_string())
+        found = rights.read_rights(plan.connection, self.kind, self.place.as_string())
         if found is None:
             yield Defect(f"{self} is gone: every write that uses it fails.")
             return

@@ -10,7 +10,7 @@ from rehome.parts import grants, sequences
 from rehome.parts.defect import Defect
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Record
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.session import Session
 from rehome.postgres.sql import EQUAL, SQL, Identifier, Literal, Statement, name, place
 from rehome.postgres.tables import LARGEST, Grant, Sequence, Table
@@ -63,7 +63,7 @@ def changed_options(sequence: Sequence, pair: TablePair, record: Record) -> Iter
 
 
 def unfit_next_key(sequence: Sequence, pair: TablePair, column: str, session: Session) -> Iterator[Defect]:
-    ((last, called),) = catalog.query(
+    ((last, called),) = asking.query(
         session.connection, SQL("SELECT last_value, is_called FROM {}").format(name(sequence)).as_string()
     )
     following = last + sequence.increment if called else last
@@ -81,7 +81,7 @@ def unfit_next_key(sequence: Sequence, pair: TablePair, column: str, session: Se
     taken = SQL("SELECT FROM {0}, {1} AS numbers WHERE {0}.{2} {5} {3} AND numbers.last_value {5} {4}").format(
         name(pair.target), name(sequence), Identifier(column), Literal(following), Literal(last), EQUAL
     )
-    if following <= LARGEST.get(pair.target.column(column).base_type, following) and catalog.query(
+    if following <= LARGEST.get(pair.target.column(column).base_type, following) and asking.query(
         session.connection, taken.as_string()
     ):
         yield Defect(

@@ -1,7 +1,7 @@
 """SQL of permissions and grants: what may be done with one model's name, may be done with another's."""
 
 from rehome.parts.content_types import PERMISSIONS, GrantTable, Label, Registry
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.session import Session
 from rehome.postgres.sql import EQUAL, SQL, Firing, Identifier, Literal, Statement, lock, name
 from rehome.postgres.tables import Table
@@ -43,7 +43,7 @@ def codenames(session: Session, registry: Registry, label: Label) -> list[str]:
         return []
     query = SQL("SELECT codename FROM {} WHERE content_type_id = {} ORDER BY codename")
     found = query.format(name(registry.permissions), registry.by_label(label))
-    return catalog.column(session.connection, found.as_string())
+    return asking.column(session.connection, found.as_string())
 
 
 def copy_permissions(registry: Registry, origin: Label, destination: Label) -> list[Statement]:

@@ -13,7 +13,7 @@ from rehome.errors import Refused
 from rehome.parts import foreign_keys
 from rehome.plan.ledger import Ledger
 from rehome.plan.record import Record
-from rehome.postgres import catalog, sql
+from rehome.postgres import catalog, resolution, sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 from rehome.postgres.tables import End, Table
 
@@ -82,7 +82,7 @@ def redirect(statement: str, connection: BaseDatabaseWrapper) -> Redirected:
 
 
 def find_view(place: str, connection: BaseDatabaseWrapper) -> Table | None:
-    oid = catalog.find_view(connection, place)
+    oid = resolution.find_view(connection, place)
     return None if oid is None else catalog.read(connection, oid)
 
 

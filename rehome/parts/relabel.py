@@ -10,7 +10,7 @@ from collections.abc import Callable
 from rehome.errors import MoveFailed
 from rehome.parts import identity, permissions, stranded
 from rehome.parts.content_types import Label, Registry, read_registry_of
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Statement, name
 
@@ -58,7 +58,7 @@ def is_pending(registry: Registry, source: Label, target: Label, session: Sessio
         for table, condition in stranded.conditions(registry, source)
     ]
     query = SQL("SELECT {}").format(SQL(" OR ").join(asked))
-    return bool(asked) and bool(catalog.value(session.connection, query.as_string()))
+    return bool(asked) and bool(asking.value(session.connection, query.as_string()))
 
 
 def change(before: Label, after: Label, session: Session, statements: Statements) -> None:

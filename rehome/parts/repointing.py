@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.parts import foreign_keys, references
 from rehome.parts.references import Redirected
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, catalog, sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 from rehome.postgres.tables import ForeignKey, Table
 
@@ -88,8 +88,8 @@ def find_orphans(table: Table, column: str, end: Table, there: str, connection: 
         there=Identifier(there),
         some=Literal(NAMED + 1),
     )
-    return [value for (value,) in catalog.fetch_for_project(connection, query.as_string())]
+    return [value for (value,) in asking.fetch_for_project(connection, query.as_string())]
 
 
 def has_rows(table: Table, connection: BaseDatabaseWrapper) -> bool:
-    return bool(catalog.value(connection, sql.has_rows(table).as_string()))
+    return bool(asking.value(connection, sql.has_rows(table).as_string()))

@@ -9,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome.parts import grants
 from rehome.plan.plan import Assignment, Plan, TablePair
 from rehome.plan.record import Numbered, Record, SharedSequence
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, alter_column, largest_key, name, regclass
 from rehome.postgres.tables import LARGEST, Grant, Sequence, Table
@@ -289,7 +289,7 @@ def is_ahead(session: Session, pair: TablePair) -> bool:
         end = end_of_keys(sequence, pair.source, source_column)
         keys = largest_key(pair.target, target_column, below=end)
         query = SQL("SELECT last_value, is_called, ({}) FROM {}").format(keys, name(sequence))
-        ((last, called, largest),) = catalog.query(session.connection, query.as_string())
+        ((last, called, largest),) = asking.query(session.connection, query.as_string())
         if largest is not None and is_climbing(sequence) and (largest > last or (largest == last and not called)):
             return False
     return True

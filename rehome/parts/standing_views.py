@@ -12,7 +12,7 @@ from rehome.parts import grants, views
 from rehome.plan import resolve
 from rehome.plan.plan import GONE, Plan, TablePair
 from rehome.plan.record import Exchanged, Record, View
-from rehome.postgres import catalog
+from rehome.postgres import asking, catalog
 from rehome.postgres.sql import SQL, Identifier, Statement, name, place, readable
 from rehome.postgres.tables import Grant, Table
 
@@ -72,7 +72,7 @@ class StandingView:
     def find_damage(self, connection: BaseDatabaseWrapper) -> Iterator[str]:
         """What makes it another view, but for rights."""
         view, table = self.view, self.table
-        ((writable, invoker),) = catalog.query(connection, STANDING, [view.oid])
+        ((writable, invoker),) = asking.query(connection, STANDING, [view.oid])
         if not self.is_itself(connection):
             yield f"{view} is not the view of {table} that the move made."
         elif (
@@ -229,7 +229,7 @@ def unqualified(expression: str | None) -> str | None:
 
 
 def read_definition(view: Table, connection: BaseDatabaseWrapper) -> str:
-    return str(catalog.value(connection, "SELECT pg_get_viewdef(%s::oid)", [view.oid]))
+    return str(asking.value(connection, "SELECT pg_get_viewdef(%s::oid)", [view.oid]))
 
 
 def in_short(definition: str) -> str:

@@ -7,7 +7,7 @@ from rehome.parts.content_types import Label, Registry
 from rehome.parts.identity import Identity, read_identity
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.session import Session
 from rehome.postgres.sql import EQUAL, SQL, Identifier, Statement, name, place
 from rehome.postgres.tables import Table
@@ -28,9 +28,9 @@ def count(plan: Plan, session: Session, record: Record) -> Counts:
     found: Counts = {}
     for table, condition in conditions(identity.registry, label_of(identity, record)):
         query = SQL("SELECT count(*) FROM {} AS pointing WHERE {}").format(name(table), condition)
-        if not catalog.value(plan.connection, READABLE, [table.oid]):
+        if not asking.value(plan.connection, READABLE, [table.oid]):
             found[place(table)] = None
-        elif rows := catalog.value(plan.connection, query.as_string()):
+        elif rows := asking.value(plan.connection, query.as_string()):
             found[place(table)] = (found.get(place(table)) or 0) + rows
     return found
 
@@ -65,7 +65,7 @@ def is_pending(plan: Plan, session: Session, record: Record) -> bool:
             for table, condition in conditions(registry, source)
         ]
     either = SQL(" OR ").join(SQL("EXISTS ({})").format(query) for query in asked)
-    return bool(asked) and bool(catalog.value(plan.connection, SQL("SELECT {}").format(either).as_string()))
+    return bool(asked) and bool(asking.value(plan.connection, SQL("SELECT {}").format(either).as_string()))
 
 
 def read_labels(plan: Plan, session: Session, record: Record) -> Identity | None:

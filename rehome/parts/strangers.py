@@ -14,7 +14,7 @@ from rehome.parts.functions import Value
 from rehome.parts.lent import Objection, Reached
 from rehome.plan.expressions import ROW
 from rehome.plan.plan import Plan, TablePair
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Statement, readable
 from rehome.postgres.tables import PREFIX
@@ -61,7 +61,7 @@ def in_open_schemas(plan: Plan) -> Iterator[Objection]:
     """What rehome runs for the tables' owner looks names up there, so nobody else may create what fits better."""
     owners = sorted({table.owner for pair in plan.pairs for table in (pair.source, pair.target)})
     for schema in plan.search_path:
-        for role in catalog.column(plan.connection, CREATORS, {"schema": schema, "owners": owners}):
+        for role in asking.column(plan.connection, CREATORS, {"schema": schema, "owners": owners}):
             who = f"The role {role!r}" if role else "Everybody"
             yield Objection(
                 f"{who} may create objects in schema {schema!r}, where types of {plan.main.source} come from, and "
@@ -97,21 +97,21 @@ def read_calls(value: Value, plan: Plan, computed: str, tables: list[int]) -> li
     """What the expression calls, as PostgreSQL itself understands it: it is asked with a view that is never read. Where
     the connection may create none, that of the function which stands.
     """
-    schema = catalog.value(plan.connection, WHERE, [value.table.schema, value.table.schema])
+    schema = asking.value(plan.connection, WHERE, [value.table.schema, value.table.schema])
     if schema is None:
-        found = catalog.value(plan.connection, "SELECT to_regprocedure(%s)::oid::bigint", [value.signature.as_string()])
+        found = asking.value(plan.connection, "SELECT to_regprocedure(%s)::oid::bigint", [value.signature.as_string()])
         return lent.read_reached(plan, NEITHER_OWNER, "pg_proc", found, tables, computed, value.search_path)
     view = Identifier(schema, f"{PREFIX}asked_{secrets.token_hex(6)}")
     with contextlib.suppress(ProgrammingError, DataError), transaction.atomic(using=plan.connection.alias):
-        Session(plan.connection).execute(sql.Within(asking(view, value), value.search_path))
-        found = catalog.value(plan.connection, "SELECT to_regclass(%s)::oid::bigint", [view.as_string()])
+        Session(plan.connection).execute(sql.Within(question(view, value), value.search_path))
+        found = asking.value(plan.connection, "SELECT to_regclass(%s)::oid::bigint", [view.as_string()])
         calls = lent.read_reached(plan, NEITHER_OWNER, "pg_class", found, tables, computed, value.search_path)
         transaction.set_rollback(True, using=plan.connection.alias)
         return calls
     return []  # What is no expression is refused where its rows are looked at.
 
 
-def asking(view: Identifier, value: Value) -> Statement:
+def question(view: Identifier, value: Value) -> Statement:
     row = sql.aliased((functions.typed_null(column), column.name) for column in value.reads)
     origin = SQL("(SELECT {}) AS {}").format(row, Identifier(ROW))
     return SQL("CREATE VIEW {} AS SELECT ({}) AS value FROM {}").format(view, SQL(value.expression), origin)

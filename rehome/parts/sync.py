@@ -5,7 +5,7 @@ from typing import Literal
 from rehome.parts import agreement, functions, triggers, writers
 from rehome.parts.triggers import Trigger
 from rehome.plan.plan import Plan, TablePair
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, sql
 from rehome.postgres.sql import Statement
 
 State = Literal["installed", "outdated", "missing"]
@@ -140,4 +140,4 @@ SELECT tgrelid::bigint, tgname, xmin::text FROM pg_trigger WHERE tgrelid = ANY(%
 def stamps(plan: Plan) -> list[tuple[int, str, str]]:
     """Equal at two moments if no trigger was created, dropped, disabled or enabled in between."""
     oids = [table.oid for pair in plan.pairs for table in (pair.source, pair.target)]
-    return catalog.query(plan.connection, STAMPS, [oids])
+    return asking.query(plan.connection, STAMPS, [oids])

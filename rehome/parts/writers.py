@@ -3,7 +3,7 @@
 import dataclasses
 
 from rehome.plan.plan import Plan, TablePair
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.sql import readable
 from rehome.postgres.tables import Table
 
@@ -88,7 +88,7 @@ class Lacking:
 
 def named(plan: Plan, pair: TablePair) -> tuple[str, ...]:
     """The owners and the roles that hold a grant to write, an empty name for PUBLIC; members of these write as well."""
-    return tuple(catalog.column(plan.connection, REACHED + NAMED, {"tables": [pair.source.oid, pair.target.oid]}))
+    return tuple(asking.column(plan.connection, REACHED + NAMED, {"tables": [pair.source.oid, pair.target.oid]}))
 
 
 def lacking(plan: Plan, pair: TablePair, *, granting: bool = False, view: Table | None = None) -> list[Lacking]:
@@ -101,7 +101,7 @@ def lacking(plan: Plan, pair: TablePair, *, granting: bool = False, view: Table 
     places = {"tables": tables, "granted": pair.target.oid if granting else 0, "grants": pair.source.oid}
     if view:
         places |= {"granted": pair.source.oid, "grants": view.oid}
-    return [Lacking(*row) for row in catalog.query(plan.connection, REACHED + LACKING, places)]
+    return [Lacking(*row) for row in asking.query(plan.connection, REACHED + LACKING, places)]
 
 
 def users(plan: Plan, pair: TablePair, *, granting: bool = False) -> tuple[str, ...] | None:

@@ -13,7 +13,7 @@ from rehome.models import MoveRun
 from rehome.parts.triggers import WRITERS, trigger_name
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Counted, Record
-from rehome.postgres import acl, catalog
+from rehome.postgres import acl, asking, resolution
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 
@@ -126,21 +126,21 @@ def read(plan: Plan, run: MoveRun) -> Writes:
             for table, now in since_move.items()
         },
         counted_at=last.at if last else None,
-        writers=tuple(Writer(*row) for row in catalog.query(plan.connection, SESSIONS, [WRITERS, sources])),
+        writers=tuple(Writer(*row) for row in asking.query(plan.connection, SESSIONS, [WRITERS, sources])),
     )
 
 
 def release(session: Session, pair: TablePair) -> int:
     """Forget that this session has written through the source; return how many writes it had made that are counted."""
     counted = 0
-    while catalog.query(session.connection, RELEASE, {"group": WRITERS, "table": pair.source.oid}):
+    while asking.query(session.connection, RELEASE, {"group": WRITERS, "table": pair.source.oid}):
         counted += 1
     return counted
 
 
 def count(pair: TablePair, plan: Plan, record: Record) -> int | None:
     """None where there is no counter, as after a move by an older version, or it may not be read."""
-    found = catalog.query(plan.connection, COUNTED, [place(pair).as_string()])
+    found = asking.query(plan.connection, COUNTED, [place(pair).as_string()])
     return found[0][0] - record.probed.get(str(pair.source), 0) if found and found[0][0] >= 0 else None
 
 
@@ -153,7 +153,7 @@ def restart(plan: Plan) -> list[Statement]:
 def close(plan: Plan) -> list[Statement]:
     """Nobody counts while the sources are views."""
     counters = map(place, plan.pairs)
-    there = [one for one in counters if catalog.exists(plan.connection, one.as_string())]
+    there = [one for one in counters if resolution.exists(plan.connection, one.as_string())]
     return [acl.withdraw("SEQUENCE", one) for one in there]
 
 

@@ -23,7 +23,7 @@ from rehome.plan.historical import (
     repointed,
 )
 from rehome.plan.plan import Assignment, Field, Flow, LostColumn, Model, Reference, TablePair, read_column
-from rehome.postgres import catalog
+from rehome.postgres import resolution
 from rehome.postgres.tables import Column, Table
 
 
@@ -122,7 +122,7 @@ class FieldMapping:
         """A value that reads columns must be the same each time: the triggers and the comparison compute it again."""
         for place, expressions in (("fields", self.computed), ("backwards", self.computed_back)):
             for name, compiled in expressions.items():
-                changing = catalog.changing_functions(self.connection, compiled.functions) if compiled.reads else []
+                changing = resolution.changing_functions(self.connection, compiled.functions) if compiled.reads else []
                 if changing:
                     raise Refused(
                         f"{place}[{name!r}] has another value at each call, because of {changing[0]}(), but it "

@@ -12,7 +12,7 @@ from django.db.migrations.state import ProjectState
 from rehome.errors import Refused
 from rehome.plan.declaration import Declaration
 from rehome.plan.plan import Field, Model
-from rehome.postgres import catalog, sql
+from rehome.postgres import catalog, resolution, sql
 from rehome.postgres.tables import Column, End, ForeignKey, Table
 
 UNKNOWN = (
@@ -48,7 +48,7 @@ def as_migrated(apps: Apps, *labels: str) -> Apps:
 def is_never_made(model: Model, connection: BaseDatabaseWrapper) -> bool:
     """Whether a new database has no table of it, as Django makes none, and this is one."""
     made = model._meta.managed and not model._meta.swapped
-    return not made and catalog.find(connection, connection.ops.quote_name(model._meta.db_table)) is None
+    return not made and resolution.find(connection, connection.ops.quote_name(model._meta.db_table)) is None
 
 
 def with_rows(model: Model) -> Model:
@@ -111,10 +111,10 @@ def find_dropped(connection: BaseDatabaseWrapper, model: Model, table: Table) ->
         column = str(field.column)
         if not getattr(field, "db_constraint", False) or any(key.columns == (column,) for key in table.foreign_keys):
             continue
-        parent = catalog.find(connection, connection.ops.quote_name(field.remote_field.model._meta.db_table))
+        parent = resolution.find(connection, connection.ops.quote_name(field.remote_field.model._meta.db_table))
         if parent is None:
             continue
-        end = End(*catalog.place_of(connection, parent), (str(field.target_field.column),))
+        end = End(*resolution.place_of(connection, parent), (str(field.target_field.column),))
         yield dataclasses.replace(sql.foreign_key(table, column, end), referenced_oid=parent)
 
 

@@ -20,7 +20,7 @@ from rehome.plan import edits, roles
 from rehome.plan.phases import REPLACED, standing
 from rehome.plan.plan import Plan
 from rehome.plan.record import Counted, Record
-from rehome.postgres import acl, catalog, settings, sql
+from rehome.postgres import acl, catalog, resolution, rights, settings, sql
 from rehome.postgres.sql import Identifier
 from rehome.postgres.tables import ColumnIndex, ForeignKey
 
@@ -82,9 +82,9 @@ class RunLedger(Generic[Run]):
 
     def place(self) -> str:
         """Where the project's search path has the table, or would have it."""
-        schema, name = catalog.current_schema(self.connection), self.table
+        schema, name = resolution.current_schema(self.connection), self.table
         if (oid := self.oid) is not None:
-            schema, name = catalog.place_of(self.connection, oid)
+            schema, name = resolution.place_of(self.connection, oid)
         return Identifier(*filter(None, [schema]), name).as_string()
 
     def exists(self) -> bool:
@@ -95,17 +95,17 @@ class RunLedger(Generic[Run]):
         """Raises Refused where somebody else has made what is there under the name: reading and writing it would run
         his code.
         """
-        oid = self.found or catalog.find(self.connection, self.table)
+        oid = self.found or resolution.find(self.connection, self.table)
         if oid is not None and oid != self.found:
             self.refuse_strange(oid)
         return oid
 
     def refuse_strange(self, oid: int) -> None:
-        maker = catalog.read_maker(self.connection, oid, ())
+        maker = rights.read_maker(self.connection, oid, ())
         if not maker.trusted:
             models: list[type[Model]] = [MigrationRecorder.Migration, *apps.get_models(include_auto_created=True)]
             known = [self.connection.ops.quote_name(model._meta.db_table) for model in models]
-            maker = catalog.read_maker(self.connection, oid, filter(None, catalog.find_all(self.connection, known)))
+            maker = rights.read_maker(self.connection, oid, filter(None, resolution.find_all(self.connection, known)))
         if not (maker.is_table and maker.trusted):
             wrong = (
                 f"belongs to {maker.owner!r}, who owns none of the project's tables"
@@ -143,7 +143,7 @@ class RunLedger(Generic[Run]):
     def is_writable(self) -> bool:
         """Whether this connection may record anything: no standby, no read-only role or setting."""
         oid = self.oid
-        return oid is not None and catalog.is_writable(self.connection, oid)
+        return oid is not None and rights.is_writable(self.connection, oid)
 
     @at_home
     def record_verification(self, run: Run, report: dict[str, Any]) -> None:
@@ -236,8 +236,8 @@ class Ledger(RunLedger[MoveRun]):
         keys = tuple(
             dataclasses.replace(
                 key,
-                opclass=catalog.qualify(self.connection, "opclass", index.method, key.opclass),
-                collation=catalog.qualify(self.connection, "collation", index.method, key.collation),
+                opclass=resolution.qualify(self.connection, "opclass", index.method, key.opclass),
+                collation=resolution.qualify(self.connection, "collation", index.method, key.collation),
             )
             for key in index.keys
         )

@@ -22,7 +22,7 @@ from rehome.plan.historical import (
 from rehome.plan.ledger import Ledger
 from rehome.plan.plan import GONE, Plan, TablePair
 from rehome.plan.record import Record, SetAside
-from rehome.postgres import catalog
+from rehome.postgres import catalog, resolution
 from rehome.postgres.sql import Identifier
 from rehome.postgres.tables import Column, Table
 
@@ -104,7 +104,7 @@ def find_schemas(connection: BaseDatabaseWrapper, pairs: list[TablePair], *, has
     """Schemas other than pg_catalog whose types, operators and functions the two tables use."""
     schemas = {column.type_schema for pair in pairs for table in (pair.source, pair.target) for column in table.columns}
     if has_expressions:
-        schemas |= catalog.extension_schemas(connection)
+        schemas |= resolution.extension_schemas(connection)
     return tuple(sorted(schemas - {"pg_catalog"}))
 
 

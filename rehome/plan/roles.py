@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.plan.record import Record
-from rehome.postgres import catalog
+from rehome.postgres import rights
 from rehome.postgres.tables import Grant
 
 FIELDS = {"grantee", "grantor", "owner"}
@@ -24,7 +24,7 @@ def identified(record: Record, connection: BaseDatabaseWrapper) -> Record:
     names = {name for name in named_in(record) if name}
     if not names:
         return record
-    server, found = catalog.read_roles(connection, names)
+    server, found = rights.read_roles(connection, names)
     before = record.roles if record.server == server else {}
     known = {**before, **{name: oid for oid, name in found.items()}}
     return record.keeping(server=server, roles={name: known[name] for name in sorted(names & known.keys())})
@@ -34,7 +34,7 @@ def renamed(record: Record, connection: BaseDatabaseWrapper) -> Record:
     """With the names that its roles have by now, and without the rights of one whose name is another's by now."""
     if not record.roles:
         return record
-    server, found = catalog.read_roles(connection, record.roles, record.roles.values())
+    server, found = rights.read_roles(connection, record.roles, record.roles.values())
     if server != record.server:
         return record
     names = {before: found[oid] for before, oid in record.roles.items() if found.get(oid, before) != before}

@@ -2,7 +2,7 @@
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.tables import Anatomy, Table
 
 COMMENTS = """
@@ -35,10 +35,10 @@ SELECT DISTINCT a.attname, s.oid::regclass::text
 
 
 def read_anatomy(table: Table, connection: BaseDatabaseWrapper) -> Anatomy:
-    comments, not_nulls = (dict(catalog.query(connection, query, [table.oid])) for query in (COMMENTS, NOT_NULLS))
+    comments, not_nulls = (dict(asking.query(connection, query, [table.oid])) for query in (COMMENTS, NOT_NULLS))
     return Anatomy(table, comments, not_nulls)
 
 
 def find_borrowed(table: Table, connection: BaseDatabaseWrapper) -> list[tuple[str, str]]:
     """(column, sequence) of each default that draws from a sequence which is not the column's alone."""
-    return [(column, sequence) for column, sequence in catalog.query(connection, BORROWED, [table.oid])]
+    return [(column, sequence) for column, sequence in asking.query(connection, BORROWED, [table.oid])]

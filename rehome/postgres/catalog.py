@@ -1,16 +1,13 @@
-"""Reads pg_catalog into frozen dataclasses; the only module that knows its tables, and it never writes."""
+"""Reads tables from pg_catalog into frozen dataclasses, and never writes."""
 
-import collections
 import dataclasses
 import json
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.postgres import settings
-from rehome.postgres.sql import inlined
+from rehome.postgres import asking, resolution, rights, settings
 from rehome.postgres.tables import (
     Action,
     Column,
@@ -26,28 +23,6 @@ from rehome.postgres.tables import (
     Terms,
     Trigger,
 )
-
-MEANT = "SELECT pg_catalog.to_regclass(%s)::pg_catalog.oid::pg_catalog.int8"
-
-VIEW_MEANT = """
-SELECT c.oid::pg_catalog.int8 FROM pg_catalog.pg_class c
- WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s) AND c.relkind OPERATOR(pg_catalog.=) 'v'
-"""
-
-ALL_MEANT = """
-SELECT pg_catalog.to_regclass(name)::pg_catalog.oid::pg_catalog.int8
-  FROM pg_catalog.unnest(%s::pg_catalog.text[]) WITH ORDINALITY AS asked (name, number)
- ORDER BY number
-"""
-
-MAKER = """
-SELECT format('%%I.%%I', n.nspname, c.relname), c.relkind = 'r', r.rolname,
-       r.rolsuper OR r.oid = me.oid OR NOT me.rolsuper AND pg_has_role(me.oid, r.oid, 'MEMBER')
-       OR EXISTS (SELECT FROM pg_class t WHERE t.oid = ANY(%(tables)s) AND t.relname <> c.relname
-                     AND pg_has_role(r.oid, t.relowner, 'MEMBER'))
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON r.oid = c.relowner, pg_roles me
- WHERE c.oid = %(oid)s AND me.rolname = current_user
-"""
 
 TABLE = """
 SELECT c.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
@@ -159,21 +134,6 @@ SELECT x.indisvalid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
  WHERE x.indrelid = %s AND i.relname = %s
 """
 
-NAMED = {
-    "opclass": """
-SELECT n.nspname, o.opcname
-  FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace JOIN pg_am a ON a.oid = o.opcmethod
- WHERE o.opcname = %(name)s AND a.amname = %(method)s AND n.nspname = ANY(%(schemas)s)
- ORDER BY array_position(%(schemas)s, n.nspname::text) LIMIT 1
-""",
-    "collation": """
-SELECT n.nspname, c.collname
-  FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
- WHERE c.collname = %(name)s AND n.nspname = ANY(%(schemas)s)
- ORDER BY array_position(%(schemas)s, n.nspname::text) LIMIT 1
-""",
-}
-
 OWNED = """
 SELECT a.attname, n.nspname, s.relname
   FROM pg_depend d JOIN pg_class s ON d.classid = 'pg_class'::regclass AND s.oid = d.objid AND s.relkind = 'S'
@@ -238,32 +198,6 @@ SELECT t.tgrelid::bigint, t.tgname, n.nspname, p.proname, p.prosrc, t.tgenabled 
  ORDER BY t.tgname
 """
 
-GRANTS = """
-SELECT c.oid::bigint, coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, granted.on_column,
-       CASE WHEN g.grantor = c.relowner THEN '' ELSE pg_get_userbyid(g.grantor) END
-  FROM pg_class c,
-       LATERAL (SELECT c.relacl, '' UNION ALL
-                SELECT a.attacl, a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped)
-       AS granted (list, on_column), aclexplode(granted.list) g LEFT JOIN pg_roles r ON r.oid = g.grantee
- WHERE c.oid = ANY(%(oids)s) AND g.grantee <> c.relowner
- ORDER BY 5, 2, 3, 6
-"""
-
-ROUTINE_GRANTS = """
-SELECT p.oid::bigint, coalesce(r.rolname, ''), g.privilege_type, g.is_grantable, '',
-       CASE WHEN g.grantor = p.proowner THEN '' ELSE pg_get_userbyid(g.grantor) END
-  FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g
-  LEFT JOIN pg_roles r ON r.oid = g.grantee
- WHERE p.oid = ANY(%(oids)s) AND g.grantee <> p.proowner
- ORDER BY 2, 6
-"""
-
-OWNERS = {
-    "FUNCTION": "SELECT oid::bigint, pg_get_userbyid(proowner) FROM pg_proc WHERE oid = to_regprocedure(%s)",
-    "SEQUENCE": "SELECT oid::bigint, pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%s)",
-    "TABLE": "SELECT oid::bigint, pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%s)",
-}
-
 # In two branches, each of which finds its rows of pg_depend by an index.
 SEQUENCES = """
 SELECT drawn.relation::bigint, c.oid::bigint, drawn.attname, n.nspname, c.relname, format_type(s.seqtypid, NULL),
@@ -291,11 +225,6 @@ SELECT pg_catalog.format('SELECT set_config(%L, %L, false);', name, setting) FRO
  ORDER BY name
 """
 
-CHANGING = """
-SELECT DISTINCT proname FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace
- WHERE proname = ANY(%s) AND nspname = ANY(%s) AND (provolatile = 'v' OR provolatile = 's' AND pronargs = 0)
-"""
-
 UNCALLED = """
 SELECT n.nspname, p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE p.proname ~ %s AND p.prorettype = 'trigger'::regtype AND pg_has_role(p.proowner, 'USAGE')
@@ -304,55 +233,6 @@ SELECT n.nspname, p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pron
 
 ACTIONS: dict[str, Action] = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 """Of a foreign key, as pg_constraint has them."""
-COLLATED = re.compile(r'\s+COLLATE\s+(?:"(?:[^"]|"")+"|[\w$]+)(?:\.(?:"(?:[^"]|"")+"|[\w$]+))?', re.IGNORECASE)
-"""What the type of a column may be followed by; a column's collation is another matter."""
-
-
-def query(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
-    """Run one reading statement of rehome's own and return all of its rows, whatever schemas are looked in just now."""
-    with settings.own(connection):
-        return fetch(connection, statement, params)
-
-
-def fetch(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
-    """The same for a statement whose names mean what they mean just now."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, params)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
-
-
-def fetch_each(connection: BaseDatabaseWrapper, statements: Iterable[tuple[str, Any]]) -> list[list[tuple[Any, ...]]]:
-    """The rows of each of several statements with their parameters, in one message to the server."""
-    text = ";".join(inlined(connection, statement, params) for statement, params in statements)
-    with connection.wrap_database_errors:
-        # A project may have its connections prepare what they repeat, which several statements can't be.
-        cursor = connection.connection.execute(text, prepare=False)
-        found = [cursor.fetchall()]
-        while cursor.nextset():
-            found.append(cursor.fetchall())
-    return found
-
-
-def fetch_for_project(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[tuple[Any, ...]]:
-    """The rows of a statement whose names mean what they mean to the project."""
-    if not settings.is_own(connection):
-        return fetch(connection, statement, params)
-    paths = settings.paths_of(connection)
-    there, back = ((settings.LOOK_IN, [path, connection.in_atomic_block]) for path in (paths[0], paths[-1]))
-    _, rows, _ = fetch_each(connection, [there, (statement, params), back])
-    return rows
-
-
-def column(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> list[Any]:
-    """The one column of `query`."""
-    return [found for (found,) in query(connection, statement, params)]
-
-
-def value(connection: BaseDatabaseWrapper, statement: str, params: Any = None) -> Any:
-    """The one value of `query`."""
-    (found,) = column(connection, statement, params)
-    return found
 
 
 def frozen(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -360,43 +240,15 @@ def frozen(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(tuple(value) if isinstance(value, list) else value for value in row)
 
 
-def find(connection: BaseDatabaseWrapper, quoted_name: str) -> int | None:
-    """The oid of the table (or view) that `quoted_name` means to the project; None when there is none.
-
-    The only place where a table is found by a name that may lack its schema.
-    """
-    oid: int | None = fetch_for_project(connection, MEANT, [quoted_name])[0][0]
-    return oid
-
-
-def find_all(connection: BaseDatabaseWrapper, quoted_names: Iterable[str]) -> list[int | None]:
-    """The same of several, in their order."""
-    return [oid for (oid,) in fetch_for_project(connection, ALL_MEANT, [list(quoted_names)])]
-
-
-class Maker(NamedTuple):
-    place: str
-    is_table: bool
-    """Whether it is a plain one."""
-    owner: str
-    trusted: bool
-    """Whether the owner is a superuser, the connection's role, or an owner of one of the project's tables."""
-
-
-def read_maker(connection: BaseDatabaseWrapper, oid: int, tables: Iterable[int]) -> Maker:
-    """Whose a table or view is; `tables` are those of the project."""
-    return Maker(*query(connection, MAKER, {"oid": oid, "tables": list(tables)})[0])
-
-
 def read_table(connection: BaseDatabaseWrapper, quoted_name: str) -> Table | None:
     """The table (or view) that `quoted_name` means to the project; None when there is none."""
-    oid = find(connection, quoted_name)
+    oid = resolution.find(connection, quoted_name)
     return None if oid is None else read(connection, oid)
 
 
 def read_tables(connection: BaseDatabaseWrapper, quoted_names: Iterable[str]) -> list[Table | None]:
     """The same of several, in their order; what `read_table` would ask for each is asked once."""
-    oids = find_all(connection, quoted_names)
+    oids = resolution.find_all(connection, quoted_names)
     found = {table.oid: table for table in read_all(connection, {oid for oid in oids if oid is not None})}
     return [oid and found.get(oid) or None for oid in oids]
 
@@ -411,9 +263,9 @@ def read_all(connection: BaseDatabaseWrapper, oids: Iterable[int]) -> list[Table
     asked = list(oids)
     parts = (TABLE, RULES, COLUMNS, CONSTRAINTS, FOREIGN_KEYS, INDEXES, TRIGGERS, SEQUENCES)
     with settings.guarded(connection):
-        tables, *found = map(by_oid, fetch_each(connection, [(part, {"oids": asked}) for part in parts]))
+        tables, *found = map(asking.by_oid, asking.fetch_each(connection, [(part, {"oids": asked}) for part in parts]))
         sequences = [sequence for rows in found[-1].values() for sequence, *_ in rows]
-        grants = read_grants(connection, [*asked, *sequences])
+        grants = rights.read_grants(connection, [*asked, *sequences])
         return [
             make_table(connection, tables[oid][0], [rows[oid] for rows in found], grants.get(oid, ()), grants)
             for oid in asked
@@ -443,28 +295,20 @@ def make_table(
     return Table(*facts, *made)
 
 
-def by_oid(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
-    """Rows without their first value, under that value."""
-    found = collections.defaultdict(list)
-    for oid, *row in rows:
-        found[oid].append(tuple(row))
-    return found
-
-
 def read_columns(connection: BaseDatabaseWrapper, oid: int) -> tuple[Column, ...]:
-    return make_columns(connection, by_oid(query(connection, COLUMNS, {"oids": [oid]}))[oid])
+    return make_columns(connection, asking.by_oid(asking.query(connection, COLUMNS, {"oids": [oid]}))[oid])
 
 
 def make_columns(connection: BaseDatabaseWrapper, rows: list[tuple[Any, ...]]) -> tuple[Column, ...]:
     """A key whose operator class came with PostgreSQL is compared by PostgreSQL's own `=`."""
     others = [one for *_, one in rows if one and one >= FIRST_OWN_OID]
-    equalities = {one: names for one, *names in query(connection, EQUALITIES, [others])} if others else {}
+    equalities = {one: names for one, *names in asking.query(connection, EQUALITIES, [others])} if others else {}
     return tuple(Column(*row, *equalities.get(one, ())) for *row, one in rows)
 
 
 def read_foreign_keys(connection: BaseDatabaseWrapper, oid: int) -> Iterable[tuple[ForeignKey, ...]]:
     """Those of a table, and those of others that point at it."""
-    return make_foreign_keys(by_oid(query(connection, FOREIGN_KEYS, {"oids": [oid]}))[oid])
+    return make_foreign_keys(asking.by_oid(asking.query(connection, FOREIGN_KEYS, {"oids": [oid]}))[oid])
 
 
 def make_foreign_keys(rows: list[tuple[Any, ...]]) -> Iterable[tuple[ForeignKey, ...]]:
@@ -482,7 +326,7 @@ def make_foreign_key(
 
 def read_column_indexes(connection: BaseDatabaseWrapper, table: Table) -> dict[str, ColumnIndex]:
     """By name, the indexes of a table over columns alone, those of its constraints too."""
-    rows = query(connection, COLUMN_INDEXES, [table.oid])
+    rows = asking.query(connection, COLUMN_INDEXES, [table.oid])
     found = (make_column_index(table, *row) for row in rows)
     return {index.name: index for index in found}
 
@@ -513,132 +357,32 @@ def is_validated(connection: BaseDatabaseWrapper, schema: str, table: str, const
         "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) "
         "AND conname = %s"
     )
-    return next(iter(column(connection, question, [schema, table, constraint])), None)
-
-
-def find_view(connection: BaseDatabaseWrapper, quoted_name: str) -> int | None:
-    """The oid of the view that `quoted_name` means to the project, by one cheap question; None where it means none."""
-    found = fetch_for_project(connection, VIEW_MEANT, [quoted_name])
-    return found[0][0] if found else None
+    return next(iter(asking.column(connection, question, [schema, table, constraint])), None)
 
 
 def read_base(connection: BaseDatabaseWrapper, view: Table) -> tuple[str, str] | None:
     """Schema and name of the one table or view that a view reads; None where it reads none or several."""
-    found = query(connection, BASE, [view.oid])
+    found = asking.query(connection, BASE, [view.oid])
     return found[0] if len(found) == 1 else None
 
 
 def read_owned_sequences(connection: BaseDatabaseWrapper, table: Table) -> set[tuple[str, str, str]]:
     """(column, schema, name) of each sequence that goes with a column of the table."""
-    return set(query(connection, OWNED, [table.oid]))
-
-
-def read_grants(connection: BaseDatabaseWrapper, oids: Iterable[int]) -> dict[int, tuple[Grant, ...]]:
-    """By table or sequence, what roles other than the owner may do with it."""
-    rows = query(connection, GRANTS, {"oids": list(oids)})
-    return {oid: tuple(Grant(*row) for row in granted) for oid, granted in by_oid(rows).items()}
-
-
-def read_rights(connection: BaseDatabaseWrapper, kind: str, place: str) -> tuple[str, tuple[Grant, ...]] | None:
-    """(owner, what roles other than the owner may do); None where there is nothing of that kind and name."""
-    for oid, owner in query(connection, OWNERS[kind], [place]):
-        granted = query(connection, ROUTINE_GRANTS if kind == "FUNCTION" else GRANTS, {"oids": [oid]})
-        return owner, tuple(Grant(*row) for _, *row in granted)
-    return None
+    return set(asking.query(connection, OWNED, [table.oid]))
 
 
 def find_uncalled(connection: BaseDatabaseWrapper, names: str) -> list[tuple[str, str]]:
     """Schema and name of each trigger function, called like this regular expression, that no trigger calls any more and
     that this connection's role may drop.
     """
-    return fetch(connection, UNCALLED, [names])
-
-
-def find_roles(connection: BaseDatabaseWrapper, names: Iterable[str]) -> list[str]:
-    """Those that are there."""
-    return column(connection, "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) ORDER BY 1", [list(names)])
-
-
-def read_roles(
-    connection: BaseDatabaseWrapper, names: Iterable[str], oids: Iterable[int] = ()
-) -> tuple[str, dict[int, str]]:
-    """What tells the server from others, and by oid the names of those roles that are there."""
-    server = value(connection, "SELECT system_identifier::text FROM pg_control_system()")
-    known = "SELECT oid::bigint, rolname FROM pg_roles WHERE rolname = ANY(%s) OR oid::bigint = ANY(%s)"
-    return server, dict(query(connection, known, [list(names), list(oids)]))
-
-
-def exists(connection: BaseDatabaseWrapper, name: str) -> bool:
-    """Whether `name` means a table or view to the project."""
-    return find(connection, name) is not None
-
-
-def current_schema(connection: BaseDatabaseWrapper) -> str | None:
-    """Where the project creates tables; None where its search path names no schema that is there."""
-    found: str | None = fetch_for_project(connection, "SELECT pg_catalog.current_schema()::pg_catalog.text")[0][0]
-    return found
-
-
-def place_of(connection: BaseDatabaseWrapper, oid: int) -> tuple[str, str]:
-    """(schema, name) of a table or view."""
-    question = "SELECT nspname, relname FROM pg_namespace n JOIN pg_class c ON relnamespace = n.oid WHERE c.oid = %s"
-    ((schema, name),) = query(connection, question, [oid])
-    return schema, name
-
-
-def is_writable(connection: BaseDatabaseWrapper, table: int) -> bool:
-    """Whether this connection may change rows of `table`: no standby, no read-only role or setting."""
-    question = "SELECT NOT current_setting('transaction_read_only')::boolean AND has_table_privilege(%s::oid, 'UPDATE')"
-    return bool(value(connection, question, [table]))
-
-
-def extension_schemas(connection: BaseDatabaseWrapper) -> set[str]:
-    """Schemas that hold the types, operators and functions of extensions."""
-    schemas = "SELECT DISTINCT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
-    return set(column(connection, schemas))
+    return asking.fetch(connection, UNCALLED, [names])
 
 
 def own_settings(connection: BaseDatabaseWrapper) -> list[str]:
     """Statements that set in another session what this one has set for itself, before rehome sets anything."""
-    return [statement for (statement,) in fetch(connection, OWN_SETTINGS)]
+    return [statement for (statement,) in asking.fetch(connection, OWN_SETTINGS)]
 
 
 def read_validity(connection: BaseDatabaseWrapper, table: Table, index: str) -> bool | None:
     """Whether an index is valid, unlike what a failed concurrent build leaves; None where there is none."""
-    return next(iter(column(connection, INDEX, [table.oid, index])), None)
-
-
-def qualify(connection: BaseDatabaseWrapper, kind: str, method: str, name: tuple[str, ...]) -> tuple[str, ...]:
-    """With the schema, of the operator class or collation that the name means to the project."""
-    if len(name) != 1:
-        return name
-    asked = {"name": name[0], "method": method, "schemas": search_path(connection)}
-    found = query(connection, NAMED[kind], asked)
-    return found[0] if found else name
-
-
-def changing_functions(connection: BaseDatabaseWrapper, names: Iterable[str]) -> list[str]:
-    """Those of the functions that may give another value for the same arguments, within a second or a day."""
-    places = [*search_path(connection), *extension_schemas(connection)]
-    return sorted(column(connection, CHANGING, [list(names), places]))
-
-
-def search_path(connection: BaseDatabaseWrapper) -> list[str]:
-    """The schemas where the project finds names, `pg_catalog` among them."""
-    ((schemas,),) = fetch_for_project(connection, "SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]")
-    return list(schemas)
-
-
-def canonical_type(connection: BaseDatabaseWrapper, declared: str) -> str | None:
-    """`varchar(200)` as PostgreSQL prints it, `character varying(200)`; None when there is no such type."""
-    declared = COLLATED.sub("", declared)
-    modifiers = "".join(re.findall(r"\([^)]*\)", declared)).replace(" ", "")
-    array = "[]" if declared.rstrip().endswith("]") else ""
-    bare = re.sub(r"\([^)]*\)|\[\d*\]", "", declared).strip()
-    type_oid = "SELECT pg_catalog.to_regtype(%s)::pg_catalog.oid::pg_catalog.int8"
-    ((oid,),) = fetch_for_project(connection, type_oid, [bare])
-    if oid is None:
-        return None
-    printed = value(connection, "SELECT format_type(%s::oid, NULL)", [oid])
-    head, space, tail = printed.partition(" with")
-    return f"{head}{modifiers}{space}{tail}{array}"
+    return next(iter(asking.column(connection, INDEX, [table.oid, index])), None)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.postgres import catalog
+from rehome.postgres import asking
 
 # A role that isn't a monitor sees of another role's session the pid, the user and the application alone. The locks of a
 # prepared transaction are told by the one on its own number: they may stand under the number that its session had.
@@ -54,14 +54,14 @@ SELECT format('%%s uses %%s', who, string_agg(DISTINCT relation::regclass::text,
 
 def of_tables(connection: BaseDatabaseWrapper, tables: Collection[int]) -> str:
     """The first three that hold a lock of any of `tables`; empty where nobody does."""
-    return "; ".join(catalog.column(connection, HELD + OF_TABLES, [list(tables)]))
+    return "; ".join(asking.column(connection, HELD + OF_TABLES, [list(tables)]))
 
 
 def exclusive(connection: BaseDatabaseWrapper) -> str:
     """The first three that let nobody read some table; empty where nobody does."""
-    return "; ".join(catalog.column(connection, HELD + EXCLUSIVE, []))
+    return "; ".join(asking.column(connection, HELD + EXCLUSIVE, []))
 
 
 def blocking(connection: BaseDatabaseWrapper, pid: int) -> str:
     """Those that the session `pid` waits for; empty where it waits for nobody."""
-    return "; ".join(catalog.column(connection, HELD + BLOCKING, {"pid": pid}))
+    return "; ".join(asking.column(connection, HELD + BLOCKING, {"pid": pid}))

@@ -15,7 +15,7 @@ from psycopg import Error as DriverError
 from psycopg.pq import TransactionStatus
 
 from rehome.errors import LockNotObtained, Refused
-from rehome.postgres import catalog, conf, holders, settings, sql
+from rehome.postgres import asking, conf, holders, settings, sql
 from rehome.postgres.locks import PATIENT_MS
 from rehome.postgres.sql import Statement
 from rehome.postgres.states import RETRIED, TOO_LONG, state_of
@@ -97,7 +97,7 @@ class Session:
         # In the transaction of a migration, it is that transaction's.
         within = self.connection.in_atomic_block
         lock = "pg_try_advisory_xact_lock" if within else "pg_try_advisory_lock"
-        if not catalog.value(self.connection, f"SELECT {lock}(%s)", [ONE_MOVE]):
+        if not asking.value(self.connection, f"SELECT {lock}(%s)", [ONE_MOVE]):
             raise self.another_runs()
         if within:
             yield
@@ -109,18 +109,18 @@ class Session:
                 yield
         finally:
             if self.connection.is_usable():
-                catalog.query(self.connection, "SELECT pg_advisory_unlock(%s)", [ONE_MOVE])
+                asking.query(self.connection, "SELECT pg_advisory_unlock(%s)", [ONE_MOVE])
 
     def running_move(self) -> str | None:
         """Which session is at work on a move of this database now, and since when; None where there is none."""
-        holder = catalog.query(self.connection, RUNNING, [ONE_MOVE])
+        holder = asking.query(self.connection, RUNNING, [ONE_MOVE])
         return holder[0][1] if holder else None
 
     def another_runs(self) -> Refused:
         """Whoever may connect can take the lock, as PostgreSQL gives nobody a right to one: so it tells how to end
         that.
         """
-        for pid, who in catalog.query(self.connection, RUNNING, [ONE_MOVE]):
+        for pid, who in asking.query(self.connection, RUNNING, [ONE_MOVE]):
             return Refused(
                 f"Another move is running in this database: {who}.",
                 f"Wait until it has ended; if it is no move, run SELECT pg_terminate_backend({pid}) as that role or as "
@@ -217,9 +217,9 @@ class Session:
     def rows(self, statement: str | Statement, params: Any = None) -> list[tuple[Any, ...]]:
         """The rows of one statement as it is."""
         if isinstance(statement, str):
-            return catalog.fetch(self.connection, statement, params)
+            return asking.fetch(self.connection, statement, params)
         with sql.meaning(statement, self.connection):
-            return catalog.fetch(self.connection, statement.as_string(), params)
+            return asking.fetch(self.connection, statement.as_string(), params)
 
     def run(self, *statements: Statement) -> int:
         """Run statements as `attempt` runs a group; return the number of rows that they touched."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.tables import OURS, Table
 
 
@@ -180,7 +180,7 @@ def read(tables: Iterable[Table], connection: BaseDatabaseWrapper, plans: Iterab
     """
     oids = [table.oid for table in tables]
     found: dict[int, list[Tie]] = {oid: [] for oid in oids}
-    rows = catalog.query(connection, TIES, {"oids": oids, "plans": list(plans), "ours": f"^{OURS.pattern}$"})
+    rows = asking.query(connection, TIES, {"oids": oids, "plans": list(plans), "ours": f"^{OURS.pattern}$"})
     for oid, kind, *rest in rows:
         found[oid].append(Tie(Kind(kind), *rest))
     return found

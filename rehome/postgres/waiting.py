@@ -10,7 +10,7 @@ from django.db import DatabaseError, DataError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import Refused
-from rehome.postgres import catalog, conf, holders, settings
+from rehome.postgres import asking, conf, holders, settings
 from rehome.postgres.session import Session
 
 POLL_S = 1.0
@@ -123,7 +123,7 @@ def too_much_lag(session: Session) -> str:
 @contextlib.contextmanager
 def watched(connection: BaseDatabaseWrapper, say: Callable[[str], object]) -> Iterator[None]:
     """Until the block ends, call `say` with the sessions that the statement of `connection` waits for."""
-    pid = catalog.value(connection, "SELECT pg_backend_pid()")
+    pid = asking.value(connection, "SELECT pg_backend_pid()")
     ended = threading.Event()
     watcher = threading.Thread(target=watch, args=(connection, pid, say, ended), daemon=True)
     watcher.start()

@@ -14,7 +14,7 @@ from rehome.plan.ledger import Ledger
 from rehome.plan.phases import LIVE, describe
 from rehome.plan.plan import GONE, Plan
 from rehome.plan.record import Record
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, sql
 from rehome.postgres.sql import SQL, Identifier
 from rehome.postgres.tables import Table
 from rehome.preflight import leftovers, names, questions, records, rights, rows, tables, triggers, writers
@@ -38,13 +38,13 @@ def refuse_open_transaction(plan: Plan) -> None:
     filled = [table for table in tables if table.kind == "r" and table.owned and has_rows(table, plan)]
     if filled:
         raise Refused(f"{plan} has rows in {filled[0]}, and its migration runs in one transaction.", cure)
-    level = catalog.value(plan.connection, "SELECT pg_catalog.current_setting('transaction_isolation')")
+    level = asking.value(plan.connection, "SELECT pg_catalog.current_setting('transaction_isolation')")
     if level != "read committed":
         raise Refused(f"{plan} runs in the transaction of its migration, which is {level.upper()}.", cure)
 
 
 def has_rows(table: Table, plan: Plan) -> bool:
-    return table.oid != GONE and bool(catalog.value(plan.connection, sql.has_rows(table).as_string()))
+    return table.oid != GONE and bool(asking.value(plan.connection, sql.has_rows(table).as_string()))
 
 
 def check_server(connection: BaseDatabaseWrapper) -> None:
@@ -138,7 +138,7 @@ def check_rights(plan: Plan) -> None:
 
 def check_target_empty(plan: Plan) -> None:
     for pair in plan.pairs:
-        if catalog.value(plan.connection, sql.has_rows(pair.target).as_string()):
+        if asking.value(plan.connection, sql.has_rows(pair.target).as_string()):
             raise Refused(
                 f"{pair.target} is not empty.",
                 f"Move or delete its rows first: after the move its rows are those of {pair.source}.",
@@ -222,7 +222,7 @@ def check_live(plan: Plan, ledger: Ledger) -> MoveRun:
 def refuse_ended(move: Declaration, apps: Apps, connection: BaseDatabaseWrapper) -> None:
     """Where nothing is left of the source, only a target without rows goes back."""
     table = get_table(connection, get_model(apps, move.target))
-    if catalog.value(connection, sql.has_rows(table).as_string()):
+    if asking.value(connection, sql.has_rows(table).as_string()):
         raise Irreversible(
             f"{move} has ended on database {connection.alias!r}: there is no table to which the rows of {table} could "
             "go back.",

@@ -8,7 +8,7 @@ from rehome.plan import resolve
 from rehome.plan.phases import INTERRUPTED, LIVE, describe
 from rehome.plan.plan import Plan, TablePair
 from rehome.plan.record import Record
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.sql import readable
 from rehome.preflight import leftovers
 from rehome.preflight.fates import Fate, Way
@@ -52,7 +52,7 @@ def find_uses(pair: TablePair, plan: Plan) -> Iterator[str]:
     tied = leftovers.read(plan)
     for tie in leftovers.find(Way.UNRETIRE, Fate.REFUSED, pair, tied):
         yield f"{tie.name} uses {view}" if tie.name else f"{tie.kind} of {view}"
-    for function in catalog.column(plan.connection, FUNCTIONS, naming(view)):
+    for function in asking.column(plan.connection, FUNCTIONS, naming(view)):
         yield f"function {function} names {view}"
 
 

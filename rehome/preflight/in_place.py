@@ -12,7 +12,7 @@ from rehome.parts.project_triggers import has_word
 from rehome.plan.historical import implicit_many_to_many
 from rehome.plan.plan import GONE, Plan, TablePair
 from rehome.plan.record import InPlace, Record
-from rehome.postgres import anatomy, catalog
+from rehome.postgres import anatomy, asking
 from rehome.postgres.sql import place, readable
 from rehome.postgres.tables import Column, Table, Trigger
 from rehome.preflight import checks, leftovers, rights, tables, writers
@@ -50,7 +50,7 @@ def check_rights(plan: Plan) -> None:
 def refuse_closed_to_owner(table: Table, plan: Plan) -> None:
     """A view or a table can be given only to a role that could have made it."""
     question = "SELECT has_schema_privilege(%s, %s, 'CREATE')"
-    if not catalog.value(plan.connection, question, [table.owner, table.schema]):
+    if not asking.value(plan.connection, question, [table.owner, table.schema]):
         raise Refused(
             f"The owner {table.owner!r} of {table} may not create views in schema {table.schema}.",
             f"Run GRANT CREATE ON SCHEMA {readable(table.schema)} TO {readable(table.owner)}.",

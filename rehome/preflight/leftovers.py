@@ -11,7 +11,7 @@ from rehome.errors import Refused
 from rehome.parts import matching
 from rehome.plan.historical import column_of, concrete_fields
 from rehome.plan.plan import Model, Plan, TablePair
-from rehome.postgres import catalog, ties
+from rehome.postgres import asking, catalog, ties
 from rehome.postgres.sql import place, readable
 from rehome.postgres.tables import Column, Constraint, Index, Table
 from rehome.postgres.ties import Kind, Tie
@@ -213,7 +213,7 @@ def count_values(table: Table, column: Column, plan: Plan) -> tuple[int, str] | 
     fallback = column.fallback
     untouched = ["NULL", *([fallback] if fallback and LITERAL.fullmatch(fallback) else [])]
     query = questions.count_values(table, key, column, untouched)
-    ((count, example),) = catalog.query(plan.connection, query.as_string())
+    ((count, example),) = asking.query(plan.connection, query.as_string())
     return (count, example) if count else None
 
 

@@ -7,7 +7,7 @@ from rehome.parts import lives, made, sync
 from rehome.parts.made import Made
 from rehome.parts.triggers import trigger_name
 from rehome.plan.plan import Plan
-from rehome.postgres import catalog
+from rehome.postgres import asking, rights
 from rehome.postgres.sql import Identifier, Statement
 from rehome.postgres.tables import Table
 
@@ -24,15 +24,15 @@ def refuse_of_retirement(plan: Plan) -> None:
     refuse_taken(plan, needed_to_retire(plan))
     for pair in plan.pairs:
         aside = Identifier(pair.source.schema, trigger_name("aside", pair))
-        if found := catalog.read_rights(plan.connection, "TABLE", aside.as_string()):
+        if found := rights.read_rights(plan.connection, "TABLE", aside.as_string()):
             raise taken(aside, found[0])
 
 
 def refuse_adopted(plan: Plan, used: Iterable[Made]) -> None:
     """Before a repair: what it would use as it finds it."""
     for one in used:
-        found = None if one.is_made_anew else catalog.read_rights(plan.connection, one.kind, one.place.as_string())
-        if found and not catalog.value(plan.connection, HAS_ITS_RIGHTS, [found[0], one.owner]):
+        found = None if one.is_made_anew else rights.read_rights(plan.connection, one.kind, one.place.as_string())
+        if found and not asking.value(plan.connection, HAS_ITS_RIGHTS, [found[0], one.owner]):
             raise Refused(f"{one} belongs to {found[0]!r}, and not to {one.owner!r}.", one.cure_of_owner)
 
 
@@ -50,9 +50,9 @@ def relation(table: Table, name: str) -> Made:
 def refuse_taken(plan: Plan, needed: Iterable[Made]) -> None:
     """What is there already is made anew, or used, as long as it belongs to whoever has the owner's rights anyway."""
     for one in needed:
-        if found := catalog.read_rights(plan.connection, one.kind, one.place.as_string()):
+        if found := rights.read_rights(plan.connection, one.kind, one.place.as_string()):
             owner, _ = found
-            if not catalog.value(plan.connection, HAS_ITS_RIGHTS, [owner, one.owner]):
+            if not asking.value(plan.connection, HAS_ITS_RIGHTS, [owner, one.owner]):
                 raise taken(one.place, owner)
 
 

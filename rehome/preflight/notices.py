@@ -8,7 +8,7 @@ from rehome.parts import grants, project_triggers
 from rehome.parts.matching import Counterparts
 from rehome.parts.triggers import trigger_name
 from rehome.plan.plan import Plan, TablePair
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.sql import place, readable
 from rehome.postgres.tables import PREFIX, Table
 from rehome.postgres.ties import Kind, Tie
@@ -58,7 +58,7 @@ def find_in(way: Way, pair: TablePair, plan: Plan, tied: leftovers.Tied) -> Iter
         if tie.kind in READERS:
             yield f"{tie.name} reads {gone}; create it again over {other}{WHY[way]}."
     if way in {Way.FORWARD, Way.BACK}:
-        functions = catalog.column(plan.connection, FUNCTIONS, naming(gone))
+        functions = asking.column(plan.connection, FUNCTIONS, naming(gone))
         named = {tie.name for tie in found if tie.kind is Kind.FUNCTION} | {f"function {name}" for name in functions}
         for function in sorted(named):
             yield f"{function} names {gone}; let it name {other}{WHY[way]}."
@@ -105,7 +105,7 @@ def naming(table: Table) -> list[str]:
 
 
 def renamed_publications(table: Table, named: Table, plan: Plan) -> Iterator[str]:
-    for publication in catalog.column(plan.connection, PUBLISHED, [table.oid]):
+    for publication in asking.column(plan.connection, PUBLISHED, [table.oid]):
         yield (
             f"publication {publication} sends what is written to {table} under the name {named} by now; rename the "
             "table of each subscriber too."
@@ -195,7 +195,7 @@ def find_in_place(pair: TablePair, found: Counterparts, plan: Plan) -> Iterator[
     yield from more_rights(source, target, {here: [there] for here, there in found.renaming.columns.items()})
     for part in found.own:
         yield f"{part} of {source} stays under its name, for {target} had no such definition."
-    for function in catalog.column(plan.connection, FUNCTIONS, naming(source)):
+    for function in asking.column(plan.connection, FUNCTIONS, naming(source)):
         yield f"function {function} names {source}, a view by now; let it name {target} before the view goes."
     yield from renamed_publications(source, target, plan)
     yield from find_in(Way.IN_PLACE, pair, plan, leftovers.read(plan))

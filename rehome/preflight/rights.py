@@ -8,7 +8,7 @@ from rehome.models import ImportRun, MoveRun
 from rehome.parts import strangers
 from rehome.parts.content_types import read_registry
 from rehome.plan.plan import Plan
-from rehome.postgres import catalog
+from rehome.postgres import asking, catalog, resolution, rights
 from rehome.postgres.sql import Identifier, place, readable
 from rehome.postgres.tables import ForeignKey, Table
 
@@ -24,7 +24,7 @@ WRITING = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 def current_role(connection: BaseDatabaseWrapper) -> str:
-    return str(catalog.value(connection, "SELECT current_user"))
+    return str(asking.value(connection, "SELECT current_user"))
 
 
 def refuse_closed_ledger(connection: BaseDatabaseWrapper) -> None:
@@ -32,7 +32,7 @@ def refuse_closed_ledger(connection: BaseDatabaseWrapper) -> None:
     if ledger := catalog.read_table(connection, MoveRun._meta.db_table):
         refuse_lacking(connection, [(place(ledger), right) for right in WRITING])
     else:
-        refuse_closed_schema(connection, catalog.current_schema(connection), "tables")
+        refuse_closed_schema(connection, resolution.current_schema(connection), "tables")
 
 
 def refuse_unreadable_records(connection: BaseDatabaseWrapper) -> None:
@@ -64,7 +64,7 @@ def refuse_strangers_table(table: Table, connection: BaseDatabaseWrapper) -> Non
 
 
 def refuse_read_only(table: Table, connection: BaseDatabaseWrapper) -> None:
-    if not catalog.is_writable(connection, table.oid):
+    if not rights.is_writable(connection, table.oid):
         raise Refused(
             f"This connection may not write to {table}, so no write can be tried.",
             "Run the command without --probe, or on the primary server without default_transaction_read_only.",
@@ -77,7 +77,7 @@ def refuse_closed_schema(connection: BaseDatabaseWrapper, schema: str | None, wh
             f"The search_path of role {current_role(connection)!r} names no schema, so nothing can be created.",
             "Set it with ALTER ROLE ... SET search_path = public.",
         )
-    if not catalog.value(connection, "SELECT has_schema_privilege(%s, 'CREATE')", [schema]):
+    if not asking.value(connection, "SELECT has_schema_privilege(%s, 'CREATE')", [schema]):
         role = current_role(connection)
         raise Refused(
             f"The role {role!r} may not create {what} in schema {schema}.",
@@ -127,7 +127,7 @@ def refuse_strangers_key(key: ForeignKey, plan: Plan) -> None:
 
 def refuse_lacking(connection: BaseDatabaseWrapper, needed: list[tuple[str, str]]) -> None:
     """The first (table or sequence, privilege) that the role lacks."""
-    found = catalog.query(connection, LACKING, [[name for name, _ in needed], [right for _, right in needed]])
+    found = asking.query(connection, LACKING, [[name for name, _ in needed], [right for _, right in needed]])
     for name, right in found:
         role = current_role(connection)
         kind = "SEQUENCE " if right == "USAGE" else ""

@@ -6,7 +6,7 @@ from django.db import DataError
 
 from rehome.errors import Refused, one_line
 from rehome.plan.plan import Plan, TablePair
-from rehome.postgres import catalog, settings, sql
+from rehome.postgres import asking, settings, sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 from rehome.postgres.tables import ForeignKey, Table
 from rehome.preflight import questions
@@ -23,7 +23,7 @@ def refuse_rows(plan: Plan, query: Statement, problem: str, hint: str, schemas: 
     """
     first = SQL("SELECT * FROM ({}) AS found LIMIT {}").format(query, Literal(NAMED + 1))
     with settings.own(plan.connection, *dict.fromkeys([*plan.search_path, *schemas])):
-        found = [str(row) for (row,) in catalog.fetch(plan.connection, first.as_string())]
+        found = [str(row) for (row,) in asking.fetch(plan.connection, first.as_string())]
     if found:
         named = ", ".join([*found[:NAMED], *(["..."] if len(found) > NAMED else [])])
         # No str.format: definitions that are quoted in the problem have braces of their own.
@@ -34,7 +34,7 @@ def refuse_uncomputable(pair: TablePair, plan: Plan) -> None:
     for assignment in (a for a in pair.forward.carried if not a.plain):
         try:
             with settings.own(plan.connection, *plan.search_path):
-                catalog.fetch(plan.connection, questions.evaluated(pair.forward, assignment).as_string())
+                asking.fetch(plan.connection, questions.evaluated(pair.forward, assignment).as_string())
         except DataError as error:
             raise Refused(
                 f"{pair.target}.{assignment.column.name} can't be computed for every row of {pair.source}: "
@@ -72,7 +72,7 @@ def refuse_long_values(pair: TablePair, plan: Plan) -> None:
 def refuse_violations(pair: TablePair, plan: Plan) -> None:
     known = {c.expression for c in pair.source.constraints if c.kind == "c" and c.validated}
     unchanged = {target.name for source, target in pair.plain_columns if source.name == target.name}
-    schemas = [schema for (schema,) in catalog.fetch_for_project(plan.connection, SCHEMAS)]
+    schemas = [schema for (schema,) in asking.fetch_for_project(plan.connection, SCHEMAS)]
     for check in pair.target.constraints:
         if check.kind != "c" or check.expression is None:
             continue

@@ -6,7 +6,7 @@ from rehome.errors import Refused
 from rehome.parts import foreign_keys, triggers
 from rehome.plan.historical import column_of, concrete_fields
 from rehome.plan.plan import Field, Model, Plan, TablePair
-from rehome.postgres import catalog
+from rehome.postgres import resolution
 from rehome.postgres.sql import place, readable
 from rehome.postgres.tables import Column, Table, without_schema
 from rehome.postgres.widths import accepts
@@ -155,7 +155,7 @@ def refuse_drift(model: Model, table: Table, connection: BaseDatabaseWrapper, *,
                 "Add the field to the model by a migration, or drop the column.",
             )
         declared = field.db_parameters(connection)["type"]
-        expected = catalog.canonical_type(connection, declared) if declared else column.type
+        expected = resolution.canonical_type(connection, declared) if declared else column.type
         if expected != column.type and not (
             is_unmanaged_key(model, field, column) or (wide and accepts(column.type, str(expected)))
         ):

@@ -6,7 +6,7 @@ from rehome.errors import Refused
 from rehome.parts import lent, writers
 from rehome.parts.writers import Lacking
 from rehome.plan.plan import GONE, Plan, TablePair
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.sql import place, readable
 from rehome.postgres.tables import Table
 
@@ -38,8 +38,8 @@ def refuse_unfit_owners(plan: Plan) -> None:
 
 
 def refuse_unfit_owner(table: Table, plan: Plan) -> None:
-    [(owner, _, creates)] = catalog.query(plan.connection, OWNERS, [table.oid])
-    [(role, is_super, gives)] = catalog.query(plan.connection, MAY_GIVE, [owner])
+    [(owner, _, creates)] = asking.query(plan.connection, OWNERS, [table.oid])
+    [(role, is_super, gives)] = asking.query(plan.connection, MAY_GIVE, [owner])
     if not (creates or is_super):
         raise Refused(
             f"The functions of triggers belong to the owner of {table}, {owner!r}, who may not create functions in "
@@ -72,7 +72,7 @@ def refuse_strange_owners(pair: TablePair, lacking: list[Lacking], plan: Plan) -
     if not lacking:
         return
     for table in owners.values():
-        [(owner, is_super, _)] = catalog.query(plan.connection, OWNERS, [table.oid])
+        [(owner, is_super, _)] = asking.query(plan.connection, OWNERS, [table.oid])
         if is_super:
             raise Refused(
                 f"{table} belongs to the superuser {owner!r}, whose rights the triggers would lend to "

@@ -15,7 +15,7 @@ from rehome.errors import one_line
 from rehome.parts import carry
 from rehome.plan.plan import TablePair
 from rehome.plan.record import SharedSequence
-from rehome.postgres import catalog, settings
+from rehome.postgres import asking, settings
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Statement, name
 from rehome.postgres.states import NOT_ALLOWED, RETRIED, TOO_LONG, state_of
@@ -91,10 +91,10 @@ def read_tables(
         (old, place, is_view, guarded)
         for old, place in ((True, name(pair.source).as_string()), (False, name(pair.target).as_string()))
         if not old or views or reversible
-        for is_view, guarded in catalog.query(session.connection, FACTS, [place])
+        for is_view, guarded in asking.query(session.connection, FACTS, [place])
     ]
     places = [place for _, place, _, _ in found]
-    waiting = catalog.column(session.connection, WAITING, [places])
+    waiting = asking.column(session.connection, WAITING, [places])
     return Tables(
         pair=pair,
         names=tuple(attempts.read_name(pair, old=old, is_view=is_view) for old, _, is_view, _ in found),
@@ -311,7 +311,7 @@ def are_to_blame(
     diagnosis = diagnosis_of(error)
     where = Identifier(diagnosis.schema_name or "", diagnosis.table_name or "").as_string()
     if write.drawn and state_of(error) == DUPLICATE and where in tables.places:
-        return diagnosis.constraint_name not in catalog.column(session.connection, KEYS, [where])
+        return diagnosis.constraint_name not in asking.column(session.connection, KEYS, [where])
     if not write.known:
         return True
     # What a row has already fits its own table, and the other one as well.

@@ -15,7 +15,7 @@ from rehome.errors import one_line
 from rehome.parts import sequences, strangers, writes
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
-from rehome.postgres import catalog, conf, settings, sql
+from rehome.postgres import asking, conf, settings, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL
 from rehome.postgres.states import RETRIED, state_of
@@ -294,7 +294,7 @@ class Trying:
     def needed(self, writer: Writer, one: Name, rights: Rights) -> Iterator[Need]:
         """What its writes need beside the right to them."""
         kinds = [kind for kind in rights.kinds(one.key) if kind != KEY]
-        ((asks_writer, by_trigger),) = catalog.query(self.session.connection, ASKS_WRITER, [one.place])
+        ((asks_writer, by_trigger),) = asking.query(self.session.connection, ASKS_WRITER, [one.place])
         places = self.tables.places
         if asks_writer and kinds and by_trigger:
             yield from ((place, right, "") for place in places for right in WRITING)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Literal, Statement
 
@@ -108,21 +108,21 @@ def find_writers(session: Session, names: list[str]) -> list[Writer]:
     # Since version 16 a membership says by itself whether SET ROLE is allowed.
     return [
         Writer(*row)
-        for row in catalog.query(session.connection, WRITERS, {"names": names, "become": "SET" if modern else "MEMBER"})
+        for row in asking.query(session.connection, WRITERS, {"names": names, "become": "SET" if modern else "MEMBER"})
     ]
 
 
 def read_rights(session: Session, role: str, name: str) -> Rights:
     as_named = "public" if role == PUBLIC else role
-    ((schema, delete, *columns),) = catalog.query(session.connection, RIGHTS, {"role": as_named, "name": name})
+    ((schema, delete, *columns),) = asking.query(session.connection, RIGHTS, {"role": as_named, "name": name})
     return Rights(schema, delete, *map(frozenset, columns))
 
 
 def with_settings(session: Session, writer: Writer) -> Writer:
     """With what its sessions begin with: a search path of its own leads what a write fires elsewhere."""
-    settings = tuple(catalog.query(session.connection, SETTINGS, [writer.role]))
+    settings = tuple(asking.query(session.connection, SETTINGS, [writer.role]))
     return dataclasses.replace(
-        writer, settings=settings, before=catalog.value(session.connection, "SELECT current_setting('role')")
+        writer, settings=settings, before=asking.value(session.connection, "SELECT current_setting('role')")
     )
 
 
@@ -134,11 +134,11 @@ def set_config(setting: str, value: str) -> Statement:
 def is_member(session: Session, role: str, grantees: list[str]) -> bool:
     """Whether the role has what is granted to one of `grantees`, of which an empty one is PUBLIC."""
     of_public = "" in grantees
-    return of_public or (role != PUBLIC and bool(catalog.query(session.connection, IS_MEMBER, [role, grantees])))
+    return of_public or (role != PUBLIC and bool(asking.query(session.connection, IS_MEMBER, [role, grantees])))
 
 
 def find_lacking(session: Session, role: str, needed: list[Need]) -> list[str]:
     """Those that a role lacks, as `INSERT on public.thing` or `INSERT (name) on public.thing`."""
     places, privileges, columns = ([one[part] for one in needed] for part in range(3))
     asked = {"role": "public" if role == PUBLIC else role, "places": places}
-    return catalog.column(session.connection, LACKING, {**asked, "privileges": privileges, "columns": columns})
+    return asking.column(session.connection, LACKING, {**asked, "privileges": privileges, "columns": columns})

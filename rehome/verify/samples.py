@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 
 from rehome.plan.plan import TablePair
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, name
 from rehome.postgres.tables import ForeignKey, Table
@@ -73,7 +73,7 @@ class Type:
 
 def read_types(session: Session, table: Table) -> dict[str, Type]:
     """By column."""
-    found = catalog.query(session.connection, TYPES, [name(table).as_string()])
+    found = asking.query(session.connection, TYPES, [name(table).as_string()])
     return {column: Type(category, tuple(labels or ())) for column, category, labels in found}
 
 

@@ -171,7 +171,7 @@ def test_sql_is_written_where_the_tables_are_known() -> None:
         'SQL("{} = {}")',
         'sql.SQL(", ")',
         'cursor.execute("BEGIN")',
-        'catalog.query(connection, "SELECT 1")',
+        'asking.query(connection, "SELECT 1")',
         'session.rows(f"{what}")',
         'QUESTION = """\nSELECT name FROM pg_settings\n"""',
         'statement = f"DROP TABLE {table}"',
@@ -188,7 +188,7 @@ def test_no_spelling_of_sql_escapes(source: str) -> None:
         '"""SELECT in a docstring."""',
         'print("Set it to 1.")',
         'help = "Drop what was set aside."',
-        "catalog.query(connection, text)",
+        "asking.query(connection, text)",
         "cursor.execute(sql.lock(tables).as_string())",
     ],
 )

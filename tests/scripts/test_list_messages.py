@@ -13,7 +13,7 @@ SELECT relname FROM pg_class
 """
 def f(x):
     """What it does, in a sentence."""
-    catalog.query(connection, "SHOW all the rows of it")
+    asking.query(connection, "SHOW all the rows of it")
     SQL("some words of a statement").format(x)
     raise Refused(f"{x.name!r} is not " "here.", hint="Look somewhere else.")
 '''

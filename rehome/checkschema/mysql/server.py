@@ -18,7 +18,7 @@ from rehome.checkschema.server import Server
 from rehome.checkschema.shape import Part, Shape
 from rehome.checkschema.twins import Twin, foreign_keys
 from rehome.errors import Refused, one_line
-from rehome.postgres import catalog
+from rehome.postgres import asking
 
 NO_SUCH_TABLE = 1146
 LACKING = {1115, 1273, 1064, 4161}
@@ -87,7 +87,7 @@ class MySQL(Server):
 
     def table_options(self, twin: Twin) -> str:
         """A column without a collation gets its table's, one added later too."""
-        collations = catalog.fetch(self.connection, COLLATIONS, definitions.split(self.quoted(None, twin.live_name)))
+        collations = asking.fetch(self.connection, COLLATIONS, definitions.split(self.quoted(None, twin.live_name)))
         return f" COLLATE {collations[0][0]}" if collations and collations[0][0] else ""
 
     def simplified(self, definition: str) -> str:
@@ -122,7 +122,7 @@ class MySQL(Server):
                 yield Part("foreign key", found[1], show_create.IDLE.sub("", found[2]), (field.column,))
 
     def foreign_keys(self) -> Iterator[Key]:
-        rows = catalog.fetch(self.connection, FOREIGN_KEYS)
+        rows = asking.fetch(self.connection, FOREIGN_KEYS)
         for (schema, table, name), columns in itertools.groupby(rows, key=lambda row: row[:3]):
             place = self.quoted(schema, table)
             pairs = tuple(((place, own), (self.quoted(far, other), column)) for *_, own, far, other, column in columns)
@@ -142,13 +142,13 @@ class MySQL(Server):
     def describe(self, place: str) -> Shape | None:
         """A table by its name in a statement."""
         try:
-            ((name, statement, *others),) = catalog.fetch(self.connection, f"SHOW CREATE TABLE {place}")
+            ((name, statement, *others),) = asking.fetch(self.connection, f"SHOW CREATE TABLE {place}")
         except DatabaseError as error:
             if error.args[0] == NO_SUCH_TABLE:
                 return None
             raise
         there = [definitions.split(place)[0], name]
-        described = catalog.fetch(self.connection, f"SHOW FULL COLUMNS FROM {place}")
+        described = asking.fetch(self.connection, f"SHOW FULL COLUMNS FROM {place}")
         collations = {column: collation or "" for column, _, collation, *_ in described}
         if others:
             return self.describe_view(place, described)
@@ -161,7 +161,7 @@ class MySQL(Server):
             parts=tuple(without_saying(list(show_create.parts(statement)))),
             comment=show_create.comment(statement),
             notes=tuple(self.notes_on(there, place, statement)),
-            incoming=tuple(catalog.fetch(self.connection, INCOMING, there)),
+            incoming=tuple(asking.fetch(self.connection, INCOMING, there)),
             engine=show_create.engine(statement),
             before=(KEEP_HISTORY,) if show_create.has_history(statement) else (),
         )
@@ -191,10 +191,10 @@ class MySQL(Server):
         for column in show_create.columns(statement, {}):
             if "COMPRESSED" in column.definition.split():
                 yield f"Column {column.name} is compressed: altering it keeps that only where it is said again."
-        for own, usual in catalog.fetch(self.connection, COLLATIONS, there):
+        for own, usual in asking.fetch(self.connection, COLLATIONS, there):
             if own != usual:
                 yield f"Its collation is {own}, and new tables get {usual}: no foreign key can join the two."
-        for trigger, when, event in catalog.fetch(self.connection, TRIGGERS, there):
+        for trigger, when, event in asking.fetch(self.connection, TRIGGERS, there):
             yield f"Trigger {trigger} runs {when} {event}."
 
 

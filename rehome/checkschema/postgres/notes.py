@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rehome.postgres import catalog, ties
+from rehome.postgres import asking, ties
 from rehome.postgres.sql import readable
 from rehome.postgres.tables import Table
 from rehome.postgres.ties import Kind
@@ -30,7 +30,7 @@ SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH
 
 
 def find_in_database(connection: BaseDatabaseWrapper) -> Iterator[str]:
-    if (encoding := catalog.value(connection, "SHOW server_encoding")) != "UTF8":
+    if (encoding := asking.value(connection, "SHOW server_encoding")) != "UTF8":
         yield f"Its encoding is {encoding}: a text with other characters is refused."
 
 
@@ -46,7 +46,7 @@ def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[
         yield "It is unlogged: after a crash of the server it is empty."
     if table.inherits:
         yield "It has partitions or child tables, or is one itself."
-    if catalog.value(connection, DISABLED, [table.oid]):
+    if asking.value(connection, DISABLED, [table.oid]):
         yield f"Triggers of its foreign keys are disabled; ALTER TABLE {place} ENABLE TRIGGER ALL."
     tied = ties.read([table], connection)[table.oid]
     for tie in tied:
@@ -60,10 +60,10 @@ def find(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[
 
 
 def find_lacking_rights(table: Table, place: str, connection: BaseDatabaseWrapper) -> Iterator[str]:
-    role = catalog.value(connection, "SELECT current_user")
-    if rights := ", ".join(catalog.column(connection, LACKING, [table.oid])):
+    role = asking.value(connection, "SELECT current_user")
+    if rights := ", ".join(asking.column(connection, LACKING, [table.oid])):
         yield f"The role {role!r} lacks {rights}; GRANT {rights} ON {place} TO {readable(role)}."
-    for sequence in catalog.column(connection, SEQUENCES, [table.oid]):
+    for sequence in asking.column(connection, SEQUENCES, [table.oid]):
         yield f"The role {role!r} lacks USAGE; GRANT USAGE ON SEQUENCE {sequence} TO {readable(role)}."
     if not table.owned:
         yield f"It belongs to {table.owner!r}: migrations of role {role!r} can't alter it."

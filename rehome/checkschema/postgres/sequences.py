@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.checkschema.shape import NUMBERED
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, sql
 from rehome.postgres.sql import Identifier, Literal
 from rehome.postgres.tables import LARGEST, Column, Sequence, Table
 
@@ -52,7 +52,7 @@ def find_flaws(
     if table.persistence == "t":
         return
     parameters = {"table": place, "column": column.name, "sequence": name}
-    ((owned, shared, readable),) = catalog.query(connection, STANDING, parameters)
+    ((owned, shared, readable),) = asking.query(connection, STANDING, parameters)
     if not owned and not shared:
         yield (
             f"numbered by {name}, which belongs to no column: sqlsequencereset and loaddata don't find it",
@@ -62,9 +62,9 @@ def find_flaws(
     if readable and any(c.kind in "pu" and c.columns[0] == column.name for c in table.constraints):
         # A row may have the very last key on purpose; a sequence set to it would refuse every insert.
         limit = min(sequence.maximum, largest)
-        highest = catalog.value(connection, sql.largest_key(table, column.name, below=limit).as_string())
+        highest = asking.value(connection, sql.largest_key(table, column.name, below=limit).as_string())
         # Read after the keys: a concurrent insert advances the sequence before its key is visible.
-        last = catalog.value(connection, LAST, [name, sequence.start - 1])
+        last = asking.value(connection, LAST, [name, sequence.start - 1])
         if last >= limit:
             yield (
                 f"numbered by {name}, which is exhausted at {last}",

@@ -15,7 +15,7 @@ from rehome.checkschema.shape import Column, Part, Shape
 from rehome.checkschema.twins import Twin
 from rehome.errors import Refused
 from rehome.plan import historical
-from rehome.postgres import anatomy, catalog, sql, states, tables
+from rehome.postgres import anatomy, asking, catalog, resolution, sql, states, tables
 from rehome.postgres.tables import Anatomy, Constraint, ForeignKey, Table
 
 KINDS = {"p": "primary key", "u": "unique", "x": "exclusion", "c": "check"}
@@ -86,7 +86,7 @@ class PostgreSQL(Server):
             transaction.set_rollback(True, using=self.connection.alias)
 
     def refuse_without_temporary_tables(self) -> None:
-        ((standby, allowed),) = catalog.query(self.connection, MAY_MAKE_TABLES)
+        ((standby, allowed),) = asking.query(self.connection, MAY_MAKE_TABLES)
         if standby or not allowed:
             raise Refused(
                 f"This connection to database {self.connection.alias!r} can make no temporary tables, which "
@@ -99,16 +99,16 @@ class PostgreSQL(Server):
 
     def stand_for(self, name: str, live_name: str) -> None:
         quote = self.connection.ops.quote_name
-        stand_in, live = (catalog.find(self.connection, quote(table)) for table in (name, live_name))
+        stand_in, live = (resolution.find(self.connection, quote(table)) for table in (name, live_name))
         assert stand_in is not None  # noqa: S101  It has just been made.
-        found = catalog.query(self.connection, PLACE, [live])
+        found = asking.query(self.connection, PLACE, [live])
         self.places[stand_in] = sql.readable(*found[0]) if found else quote(live_name)
 
     def lacks(self, error: BaseException) -> bool:
         return states.state_of(error) in states.UNKNOWN - states.NOT_THERE
 
     def foreign_keys(self) -> Iterator[Key]:
-        for table, name, definition, own, other, referenced in catalog.query(self.connection, FOREIGN_KEYS):
+        for table, name, definition, own, other, referenced in asking.query(self.connection, FOREIGN_KEYS):
             pairs = (((table, here), (other, there)) for here, there in zip(own, referenced, strict=True))
             yield Key(table, name, definition, tuple(pairs))
 
@@ -127,8 +127,8 @@ class PostgreSQL(Server):
 
     def describe(self, table: Table) -> Shape:
         whole = anatomy.read_anatomy(table, self.connection)
-        invalid = set(catalog.column(self.connection, INVALID, [table.oid]))
-        place = catalog.value(self.connection, QUOTED_NAME, [table.schema, table.name])
+        invalid = set(asking.column(self.connection, INVALID, [table.oid]))
+        place = asking.value(self.connection, QUOTED_NAME, [table.schema, table.name])
         return Shape(
             place=place,
             schema=table.schema,
@@ -146,7 +146,7 @@ class PostgreSQL(Server):
     def columns(self, whole: Anatomy) -> Iterator[Column]:
         numbered_columns = sequences.read(whole.table, self.connection)
         following = {name: sql.name(one).as_string() for name, one in whole.table.sequences.items()}
-        unproved = set(catalog.column(self.connection, UNPROVED, [whole.table.oid]))
+        unproved = set(asking.column(self.connection, UNPROVED, [whole.table.oid]))
         for column in whole.table.columns:
             numbered, cure = numbered_columns.get(column.name, ("", ()))
             yield Column(

@@ -14,7 +14,7 @@ from rehome.models import MoveRun, Phase
 from rehome.parts.ending import MARK, read_tables
 from rehome.plan.ledger import Ledger
 from rehome.plan.phases import LIVE, standing
-from rehome.postgres import catalog, sql
+from rehome.postgres import asking, catalog, sql
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +158,7 @@ def refuse_early(keys: Collection[Key], loader: MigrationLoader, connection: Bas
             raise Refused(f"{ending} can't end here.", f"{ending.note} Nothing has been applied.")
         tables = catalog.read_tables(connection, ending.tables) if ending.run is None else []
         for table in filter(None, tables):
-            if table.kind == "r" and table.owned and catalog.value(connection, sql.has_rows(table).as_string()):
+            if table.kind == "r" and table.owned and asking.value(connection, sql.has_rows(table).as_string()):
                 raise Refused(
                     f"{ending.place} ends {ending}, which has not run on this database, and {table} has rows.",
                     f"Run `manage.py migrate` and `manage.py retiremoves {ending.target}` with the release before it. "

@@ -6,7 +6,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 
 from rehome.parts.ending import Tables
-from rehome.postgres import catalog
+from rehome.postgres import resolution
 
 
 def find_contradiction(tables: Tables, loader: MigrationLoader, connection: BaseDatabaseWrapper) -> str:
@@ -26,7 +26,7 @@ def find_contradiction(tables: Tables, loader: MigrationLoader, connection: Base
 
 
 def present(names: tuple[str, ...], connection: BaseDatabaseWrapper) -> set[str]:
-    oids = catalog.find_all(connection, names)
+    oids = resolution.find_all(connection, names)
     return {name for name, oid in zip(names, oids, strict=True) if oid is not None}
 
 

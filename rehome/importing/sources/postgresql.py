@@ -15,7 +15,7 @@ from rehome.importing.sources import keys
 from rehome.importing.sources.broken_text import replace_broken
 from rehome.importing.sources.postgresql_values import Values
 from rehome.importing.sources.reader import BLOCK_SIZE, Block, Report
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.postgres.session import Session
 from rehome.postgres.sql import Literal, inlined
 
@@ -52,8 +52,8 @@ class PostgreSQLReader:
         with transaction.atomic(using=self.connection.alias):
             with self.connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            catalog.fetch(self.connection, FAITHFULLY)
-            catalog.fetch(self.connection, NOTICE)
+            asking.fetch(self.connection, FAITHFULLY)
+            asking.fetch(self.connection, NOTICE)
             try:
                 yield
             finally:
@@ -131,7 +131,7 @@ class PostgreSQLReader:
     @contextlib.contextmanager
     def unconverted(self) -> Iterator[str]:
         """The server sends its bytes unconverted; yields Python's name of their encoding."""
-        ((held,),) = catalog.fetch(self.connection, "SHOW server_encoding")
+        ((held,),) = asking.fetch(self.connection, "SHOW server_encoding")
         with Session(self.connection).settings(client_encoding=held):
             encoding: str = self.connection.connection.info.encoding
             # SQL_ASCII means that the server does not know what its bytes are.

@@ -17,7 +17,7 @@ from rehome.ops.rehearsal.report import MARGIN, Report, Stage, Step
 from rehome.ops.rehearsal.reports import Kept
 from rehome.ops.servers import Server
 from rehome.plan.ledger import Ledger
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.terminal import OBSERVER, SECONDS_BETWEEN_LINES, Observer, Progress, observed
 
 EVERY_S = 0.5
@@ -94,7 +94,7 @@ class Comparing(Recorder):
 
     def find(self) -> tuple[Store | None, Kept | None]:
         """A database of which nothing is kept leaves no report either."""
-        ((server, database),) = catalog.query(self.connection, SERVER)
+        ((server, database),) = asking.query(self.connection, SERVER)
         store = Store.default()
         if not reports.is_known(store, server, database):
             return None, None

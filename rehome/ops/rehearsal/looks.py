@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import one_line
 from rehome.ops.rehearsal.report import Lock
-from rehome.postgres import catalog, holders, settings
+from rehome.postgres import asking, holders, settings
 
 EVERY_S = 0.1
 SLOWER = 1000
@@ -97,7 +97,7 @@ class Onlooker:
         self.own = self.connection.copy()  # Here, for Django lets the thread alone use it that made it.
         try:
             with contextlib.closing(self.own), settings.own(self.own, held=True):
-                self.known = frozenset(catalog.column(self.own, KNOWN))
+                self.known = frozenset(asking.column(self.own, KNOWN))
                 while not self.ended.wait(max(self.every_s, (time.monotonic() - self.began) / SLOWER)):
                     if (pid := self.pid) is not None:
                         self.looks.append(self.look(pid))
@@ -107,11 +107,11 @@ class Onlooker:
             self.problem = one_line(error)
 
     def look(self, pid: int) -> Look:
-        held = catalog.query(self.own, HELD, [pid])
-        found = catalog.query(self.own, DOING, [pid])
+        held = asking.query(self.own, HELD, [pid])
+        found = asking.query(self.own, DOING, [pid])
         state, kind, event, waited = found[0] if found else ("", "", "", 0.0)
         doing = "Client ClientRead" if state.startswith("idle") else f"{kind} {event}".strip()
-        size = catalog.value(self.own, SIZE) if self.sizes else 0
+        size = asking.value(self.own, SIZE) if self.sizes else 0
         # Whoever keeps readers out keeps writers out, too.
         keys = {(table, one) for table, closed in held if table in self.known for one in (False, closed)}
         return Look(time.monotonic(), frozenset(keys), waited, doing, size)

@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rehome.ops.rehearsal import looks
 from rehome.ops.rehearsal.looks import Onlooker
 from rehome.ops.rehearsal.report import Stage, Step
-from rehome.postgres import catalog
+from rehome.postgres import asking
 from rehome.terminal import Observer, Progress
 
 WHOLE = "everything"
@@ -76,7 +76,7 @@ class Recorder(Observer):
 
     def ask(self, question: str) -> int:
         """0 of a connection that was lost."""
-        return int(catalog.value(self.connection, question)) if self.connection.is_usable() else 0
+        return int(asking.value(self.connection, question)) if self.connection.is_usable() else 0
 
     # ----- what is observed
 

@@ -24,7 +24,7 @@ from rehome.ops.rehearsal.redirecting import reading_alone, redirected
 from rehome.ops.rehearsal.report import Report, Stage
 from rehome.ops.servers import Server, Where
 from rehome.plan.historical import get_model
-from rehome.postgres import catalog
+from rehome.postgres import resolution
 from rehome.postgres.sql import Identifier
 
 ROOM = 2.5
@@ -122,8 +122,8 @@ def find_pairs(moves: list[DeclaredMove], connection: BaseDatabaseWrapper) -> li
     """Source and target of each table that moves, qualified and quoted; a target that is not there is empty."""
 
     def place(table: str) -> str:
-        oid = catalog.find(connection, connection.ops.quote_name(table))
-        return Identifier(*catalog.place_of(connection, oid)).as_string() if oid else ""
+        oid = resolution.find(connection, connection.ops.quote_name(table))
+        return Identifier(*resolution.place_of(connection, oid)).as_string() if oid else ""
 
     found = []
     for declared in moves:

@@ -10,7 +10,7 @@ from rehome.models import MoveRun
 from rehome.plan.phases import standing
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
-from rehome.postgres import catalog, settings, sql
+from rehome.postgres import asking, settings, sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL
 from rehome.verify import outcomes, roles, samples
@@ -62,7 +62,7 @@ def candidates(session: Session, tables: Tables, one: Name, kind: str) -> Iterat
         sample = samples.find(session, tables.pair, live=tables.live)
         if sample is None:
             return
-        rights = roles.read_rights(session, catalog.value(session.connection, "SELECT current_user"), one.place)
+        rights = roles.read_rights(session, asking.value(session.connection, "SELECT current_user"), one.place)
         types = samples.read_types(session, one.table)
         values = samples.read_values(session, one.table, one.key, sample.key)
         neighbours = samples.read_neighbours(session, one.table)

@@ -3,7 +3,7 @@
 import pytest
 from django.db import models
 
-from rehome.postgres import catalog, ties
+from rehome.postgres import asking, catalog, ties
 from rehome.postgres.ties import Kind
 from tests.rehome.support.attachments import CATALOGS, MADE
 from tests.rehome.support.lab import Lab
@@ -43,4 +43,4 @@ def test_one_of_each_kind_is_read(lab: Lab) -> None:
 
 def test_every_catalog_of_objects_has_been_thought_of(lab: Lab) -> None:
     """A catalog that a later PostgreSQL adds must be given the kind that its objects are of."""
-    assert set(catalog.column(lab.connection, OBJECTS)) <= CATALOGS.keys()
+    assert set(asking.column(lab.connection, OBJECTS)) <= CATALOGS.keys()
