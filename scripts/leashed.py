@@ -14,13 +14,16 @@ import threading
 
 
 def main() -> None:
+    # Also where whoever started it ignores Ctrl-C, as a shell does for what it runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.argv[1] == "--":
         sys.exit(lead(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "core.settings")
-    threading.Thread(target=end_with_input, daemon=True).start()
-    from django.core.management import execute_from_command_line
-
     try:
+        threading.Thread(target=end_with_input, daemon=True).start()
+        # Takes a while, in which the input may end as well.
+        from django.core.management import execute_from_command_line
+
         execute_from_command_line(["manage.py", *sys.argv[1:]])
     except KeyboardInterrupt:
         sys.exit(130)
@@ -29,8 +32,8 @@ def main() -> None:
 def lead(program: list[str]) -> int:
     """Until it ends by itself or is told to; its exit code."""
     child = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-    threading.Thread(target=end_with_input, daemon=True).start()
     try:
+        threading.Thread(target=end_with_input, daemon=True).start()
         return child.wait()
     except KeyboardInterrupt:
         child.terminate()
