@@ -48,7 +48,7 @@ def made(
     server: Server, purpose: str, *, template: str = "template0", options: sql.Composable = NO_OPTIONS
 ) -> Iterator[Server]:
     """A database beside `server`'s own, made from `template`, and dropped when the block ends, unless it has another
-    name by then.
+    name by then. Sessions in it set off no event trigger of what is restored there, where the role may say so.
     """
     name = f"{MARK}_{datetime.datetime.now(datetime.UTC):%Y%m%d_%H%M%S}_{secrets.token_hex(3)}"
     with server.outside() as session:
@@ -59,7 +59,7 @@ def made(
             # While it is empty: whoever may not connect to the project's database may not read a copy of it either.
             servers.close_to_public(session, name)
             servers.comment(session, name, describe(purpose))
-            yield server.on(name)
+            yield dataclasses.replace(server.on(name), quiet=servers.may_be_quiet(session))
         finally:
             end(server, session, name)
 

@@ -27,6 +27,10 @@ SECRET = re.compile(r"password|secret|^scram_.*_key$")
 OUTSIDE = ("postgres", "template1")
 """Databases to connect to while another is made, renamed or dropped; where there is neither, the own one."""
 LONGEST_NAME = 63
+WITH_SWITCH = 17
+"""The first major that has event triggers on login, and a setting that turns all of them off."""
+QUIET = "-c event_triggers=off"
+"""Before the first statement: a trigger on login fires as the session begins."""
 Session = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -39,6 +43,8 @@ class Server:
     database: str
     role: str = ""
     """The role to act as, where it is not the one that logs in."""
+    quiet: bool = False
+    """Whether its sessions, and those of programs, set off no event trigger."""
 
     @classmethod
     def of(cls, connection: BaseDatabaseWrapper) -> "Server":
@@ -67,11 +73,19 @@ class Server:
         """The same server, with another of its databases."""
         return dataclasses.replace(self, database=database)
 
+    @property
+    def known(self) -> Mapping[str, str]:
+        """The parameters, with what keeps event triggers off."""
+        if not self.quiet:
+            return self.parameters
+        options = self.parameters.get("options", os.environ.get("PGOPTIONS", ""))
+        return {**self.parameters, "options": f"{options} {QUIET}".strip()}
+
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
         """A session of its own in the database, outside of any transaction, in which names are PostgreSQL's own."""
         # Names of a database without an encoding come as bytes, unless one is asked for.
-        conninfo = make_conninfo("", **self.parameters, dbname=self.database, client_encoding="UTF8")
+        conninfo = make_conninfo("", **{**self.known, "dbname": self.database, "client_encoding": "UTF8"})
         with psycopg.connect(conninfo, autocommit=True) as session:
             if self.role:
                 session.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self.role)))
@@ -102,7 +116,7 @@ class Server:
 
     def environment(self) -> dict[str, str]:
         """For a program that connects to the database; no password is among what others see of it."""
-        given = {KEYWORDS[name]: value for name, value in self.parameters.items() if KEYWORDS[name]}
+        given = {KEYWORDS[name]: value for name, value in self.known.items() if KEYWORDS[name]}
         return {**os.environ, **given, "PGDATABASE": self.database}
 
     def arguments(self) -> list[str]:
@@ -266,6 +280,14 @@ def acts_as_another(session: Session) -> bool:
     """Whether the role is not the one that has logged in."""
     ((acts,),) = session.execute("SELECT session_user <> current_user").fetchall()
     return bool(acts)
+
+
+def may_be_quiet(session: Session) -> bool:
+    """Whether the role that logs in may turn event triggers off."""
+    if session.info.server_version < WITH_SWITCH * 10_000:
+        return False
+    ((may,),) = session.execute("SELECT has_parameter_privilege(session_user, 'event_triggers', 'SET')").fetchall()
+    return bool(may)
 
 
 def drop(session: Session, name: str) -> None:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from psycopg import sql
+
 from rehome.errors import Refused
 from rehome.ops import clients, fingerprints, properties, scratch, space
 from rehome.ops.backups.dumping import Step
@@ -13,6 +15,10 @@ from rehome.ops.servers import Server, sized
 
 JOBS = 2
 """Sessions that restore at the same time."""
+# Servers before 17 have no such column.
+ON_LOGIN = """
+SELECT session_user FROM pg_database d WHERE datname = %s AND (to_jsonb(d) ->> 'dathasloginevt')::boolean
+"""
 
 
 def refuse_unfit(manifest: Manifest, server: Server) -> int:
@@ -55,6 +61,7 @@ def try_out(manifest: Manifest, archive: Path, database: Server, step: Step) -> 
     began = time.monotonic()
     with step("restore it into a database of its own"):
         restore(archive, manifest, database)
+    refuse_trigger_on_login(database)
     restored = time.monotonic()
     with step("compare every table"):
         found = compare(manifest, database)
@@ -78,6 +85,20 @@ def restore(archive: Path, manifest: Manifest, database: Server) -> None:
         client = clients.to_restore(session.info.server_version // 10_000, manifest.client)
     options = ["--exit-on-error", f"--jobs={JOBS}", *database.arguments(), str(archive)]
     client.run(options, database.environment())
+
+
+def refuse_trigger_on_login(database: Server) -> None:
+    """Whoever connects sets it off, and it may write before anything is compared: so it is asked from outside."""
+    if database.quiet:
+        return
+    with database.outside() as session:
+        for (role,) in session.execute(ON_LOGIN, [database.database]):
+            raise Refused(
+                "The backup has an event trigger on login, which would change what was restored before it is compared: "
+                f"the role {role!r} may not turn it off.",
+                f"Let it: GRANT SET ON PARAMETER event_triggers TO {sql.Identifier(role).as_string()}; or connect as a "
+                "superuser.",
+            )
 
 
 def compare(manifest: Manifest, database: Server) -> Iterable[str]:

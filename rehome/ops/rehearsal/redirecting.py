@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.apps import apps
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from rehome.errors import Refused
+from rehome.errors import Refused, one_line
 from rehome.ops import servers
 from rehome.ops.rehearsal.sampling import READ_ONLY
 from rehome.ops.servers import KEYWORDS, Server
@@ -98,9 +98,16 @@ def refuse_elsewhere(connection: BaseDatabaseWrapper, copy: Server) -> None:
     with copy.session() as session:
         wanted = servers.look(session)
     question = "SELECT pg_catalog.current_database(), (pg_catalog.pg_control_system()).system_identifier::text"
-    with connection.cursor() as cursor:
-        cursor.execute(question)
-        found = cursor.fetchone()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(question)
+            found = cursor.fetchone()
+    except OperationalError as error:
+        raise Refused(
+            f"The project can't connect to the copy as it connects to its own database: {one_line(error)}.",
+            "Nothing has been rehearsed. An event trigger on login, a setting of the role or of the database, a "
+            "limit or pg_hba.conf refuses it: correct that.",
+        ) from error
     if found != (wanted.database, wanted.system_identifier):
         raise Refused(
             f"Database {connection.alias!r} leads to {found[0]!r} although its settings name the copy "
