@@ -27,12 +27,18 @@ BEFORE, UNDONE = "before", "undone"
 KEPT = re.compile(rf"_({BEFORE}|{UNDONE})_\d{{8}}_\d{{6}}$")
 TRIES, PAUSE_S = 10, 0.05
 OTHERS = """
-SELECT pid, coalesce(nullif(application_name, ''), backend_type), coalesce(usename, '')
-  FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() ORDER BY pid
+SELECT format('pid %%s (%%s, %%s)', pid, coalesce(nullif(application_name, ''), backend_type), usename)
+  FROM pg_stat_activity WHERE datname = %(name)s AND pid <> pg_backend_pid()
+ UNION ALL SELECT format('the prepared transaction %%L (%%s)', gid, owner) FROM pg_prepared_xacts
+     WHERE database = %(name)s
+ ORDER BY 1
 """
 THEIRS = "SELECT pid FROM pg_stat_activity WHERE datname = ANY(%s)"
 END = "SELECT pg_terminate_backend(%s)"
-PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = %s ORDER BY prepared"
+PREPARED = """
+SELECT database, string_agg(format('%%L', gid), ', ' ORDER BY prepared) FROM pg_prepared_xacts
+ WHERE database = ANY(%s) GROUP BY database
+"""
 FOLLOWERS = """
 SELECT 'replication slot ' || slot_name FROM pg_replication_slots WHERE database = %(name)s
  UNION ALL SELECT 'subscription ' || subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
@@ -92,12 +98,16 @@ def refuse_unable(server: Server) -> None:
                 "could be renamed.",
                 f"Let it connect to {servers.OUTSIDE[0]!r}.",
             )
-        if prepared := [gid for (gid,) in session.execute(PREPARED, [server.database])]:
-            raise Refused(
-                f"{server.database!r} has prepared transactions, with which it can't be renamed: "
-                f"{', '.join(map(repr, prepared))}.",
-                "COMMIT PREPARED or ROLLBACK PREPARED each first.",
-            )
+        refuse_prepared(session, server.database)
+
+
+def refuse_prepared(session: Session, *databases: str) -> None:
+    """Raises Refused where a database has prepared transactions: they stay when everybody is disconnected."""
+    for database, prepared in session.execute(PREPARED, [list(databases)]):
+        raise Refused(
+            f"{database!r} has prepared transactions, with which it can't be renamed: {prepared}.",
+            "Connect to it, and COMMIT PREPARED or ROLLBACK PREPARED each first. Nothing is changed.",
+        )
 
 
 def refuse_other(manifest: Manifest, where: Where) -> None:
@@ -143,10 +153,11 @@ def swap(server: Server, new: str, what: str = BEFORE) -> Swapped:
     """Give the database `new` the name of the server's own, which is kept under a dated one; both or neither.
 
     Whoever is connected is disconnected; whoever connects meanwhile waits, and is told that the database was renamed.
-    Raises BackupFailed where others can't be disconnected.
+    Raises BackupFailed where others can't be disconnected, and Refused, before anybody is, for prepared transactions.
     """
     with server.outside() as session, server.outside() as ending:
         present = servers.names(session)
+        refuse_prepared(session, server.database, new)
         if server.database not in present:
             rename(session, {new: server.database}, {server.database: None})
             return Swapped(server.database, "")
@@ -225,9 +236,9 @@ def rename(session: Session, names: dict[str, str], comments: dict[str, str | No
 
 
 def others(session: Session, database: str) -> str:
-    """Who is connected to a database, as part of a sentence."""
-    found = session.execute(OTHERS, [database]).fetchall()
-    return ", ".join(f"pid {pid} ({name}, {user})" for pid, name, user in found) or "nobody"
+    """Who is connected to a database or has prepared something in it, as part of a sentence."""
+    found = session.execute(OTHERS, {"name": database}).fetchall()
+    return ", ".join(who for (who,) in found) or "nobody"
 
 
 def followers(session: Session, database: str) -> str:
