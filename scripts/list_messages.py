@@ -25,7 +25,7 @@ SQL_CALLS = {"SQL", "query", "rows", "execute", "compile"}
 SQL_TEXT = re.compile(
     r"\s*(DECLARE|SELECT|INSERT|UPDATE|DELETE|SHOW|WITH|CASE|CAST|COPY|COMMENT ON|CREATE|ADD|MODIFY)\s"
 )
-PYTHON_TEXT = re.compile(r"[\w.]*\[\w+, |.*[\\|]\(|from \w+")
+PYTHON_TEXT = re.compile(r"[\w.]*\[\w+, |.*[\\|]\(|from \w+|\s*def \w+\(")
 """Types, patterns and templates."""
 
 

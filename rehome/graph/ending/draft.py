@@ -107,7 +107,7 @@ class Drafting:
             migration.operations = [RunSQL(ending.statement(plan, last=last))]
             migration.dependencies = list(self.dependencies(declared, app_label, loader, before))
             path = Path(MigrationWriter(migration).path)
-            yield Written(path, ending_text(migration).encode(), new=True)
+            yield Written(path, ending_text(migration, str(declared)).encode(), new=True)
             loader = loader.with_([migration])
             before.append((app_label, name))
         yield from self.endings_of_labels(loader, before)

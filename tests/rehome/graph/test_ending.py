@@ -5,15 +5,18 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from django.core.management import CommandError
 from django.db import connection, migrations, models
 from django.db.migrations import Migration
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
+from django.db.migrations.writer import MigrationWriter
 
 from rehome import Move
 from rehome.errors import Refused
 from rehome.graph.ending.rewriting import Rewriting
 from rehome.graph.ending.source import Source
+from rehome.graph.ending.text import ending_text
 
 BOTH = ("old.Thing", "new.Thing")
 
@@ -259,3 +262,40 @@ def test_a_statement_that_shares_its_line_leaves_the_others() -> None:
 
 def test_a_declared_move_is_what_the_test_says() -> None:
     assert str(Move(*BOTH)) == "old.Thing -> new.Thing"
+
+
+# ----- the ending itself
+
+
+def ending(*, move: str = " -> ".join(BOTH), **options: object) -> Migration:
+    """As it is read from the file that is written of it."""
+    made = Migration("0003_end_thing", "old")
+    made.operations = [migrations.RunSQL('-- a \\ "quoted" end', **options)]
+    return load(ending_text(made, move))
+
+
+def test_an_ending_says_in_a_sentence_that_nothing_undoes_it_before_anything_is_undone() -> None:
+    found = ending()
+    state = ProjectState()
+    with pytest.raises(
+        CommandError, match="has ended old.Thing -> new.Thing, and nothing undoes that. Restore a backup"
+    ):
+        found.unapply(state, None)
+    assert not found.operations[0].reversible
+
+
+def test_an_ending_of_a_label_is_unapplied() -> None:
+    found = ending(move="", reverse_sql=migrations.RunSQL.noop)
+    assert type(found).unapply is Migration.unapply
+    assert found.operations[0].reversible
+
+
+def test_a_squash_over_an_ending_has_nothing_to_port_by_hand() -> None:
+    squashed = Migration("0001_squashed_0003_end_thing", "old")
+    squashed.operations = ending().operations
+    writer = MigrationWriter(squashed)
+    (operation,) = load(writer.as_string()).operations
+    assert isinstance(operation, migrations.RunSQL)
+    assert operation.sql == ending().operations[0].sql
+    assert not writer.needs_manual_porting
+    assert not operation.reversible

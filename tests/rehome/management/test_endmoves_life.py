@@ -113,7 +113,8 @@ class Bare:
         project.write("manage.py", MANAGE)
         project.write("writes.py", f"import django\n\ndjango.setup()\n{WRITES}")
 
-    def python(self, *arguments: str) -> str:
+    def python(self, *arguments: str, code: int = 0) -> str:
+        """What it says, on both streams where it fails."""
         apps = [*(app for app in DJANGO if app != "rehome"), *self.project.apps]
         own = {"APPS": json.dumps(apps), "PYTHONPATH": str(self.project.folder), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
@@ -124,11 +125,22 @@ class Bare:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + (done.stderr if code else "")
 
-    def run(self, *commands: str) -> str:
-        return self.python("manage.py", json.dumps([command.split() for command in commands]))
+    def run(self, *commands: str, code: int = 0) -> str:
+        return self.python("manage.py", json.dumps([command.split() for command in commands]), code=code)
+
+    def cannot_go_back(self) -> None:
+        """It is a sentence, and nothing is undone but the end of a label, which comes after it and does nothing."""
+        before, schema = self.run("showmigrations"), self.project.sql(SCHEMA)
+        for back in ("migrate portal 0003", "migrate printers 0001", "sqlmigrate portal 0004 --backwards"):
+            said = self.run(back, code=1)
+            assert "and nothing undoes that. Restore a backup from before it" in said
+            assert "Traceback" not in said
+        assert all(f"[X] 000{number}_end_{name}" in self.run("showmigrations") for number, name in ENDINGS)
+        self.run("migrate -v0")
+        assert (self.run("showmigrations"), self.project.sql(SCHEMA)) == (before, schema)
 
     def write(self) -> None:
         """New code writes to every model, and deletes again what it has written."""
@@ -177,6 +189,7 @@ def test_from_the_first_edit_to_the_last_trace(project: Project, way) -> None:  
     tried = "try: import rehome\nexcept ImportError as error: print(error)"
     assert bare.python("-c", tried) == "No module named 'rehome'\n"
     bare.run(*CHECKS, "migrate -v0", "migrate --check")
+    bare.cannot_go_back()
     bare.write()
     schema = project.sql(SCHEMA)
     with database(f"test_ended_new_{WORKER}") as name:
