@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -17,6 +19,8 @@ import pytest
 
 from core.embedded import server
 from tests.conftest import ROOT
+from tests.servers.plugin import refuse
+from tests.servers.starting import NotInstalled
 from tests.waiting import LIMIT_S, until
 
 pytestmark = pytest.mark.long
@@ -47,7 +51,12 @@ class Up:
     def until_up(self) -> None:
         until(lambda: "Ctrl-C ends everything" in self.said() or self.started.poll() is not None, "It never came up.")
         assert self.started.poll() is None, self.said()
+        self.meet()
+
+    def meet(self) -> list[str]:
+        """Know every process that it has now, and say what each was started as."""
         self.family = [self.process, *self.process.children(recursive=True)]
+        return [" ".join(process.cmdline()) for process in self.family]
 
     def end(self, how: signal.Signals) -> int:
         self.started.send_signal(how)
@@ -79,14 +88,28 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture
-def up(folder: Path) -> Iterator[Up]:
-    run = Up(folder)
+@contextmanager
+def started(folder: Path, **more: str) -> Iterator[Up]:
+    run = Up(folder, **more)
     try:
         yield run
     finally:
         run.started.kill()
         run.started.wait()
+
+
+@pytest.fixture
+def up(folder: Path) -> Iterator[Up]:
+    with started(folder) as run:
+        yield run
+
+
+@pytest.fixture
+def with_workers(folder: Path) -> Iterator[Up]:
+    if shutil.which("redis-server") is None:
+        refuse(NotInstalled("redis-server"))
+    with started(folder, CELERY="1") as run:
+        yield run
 
 
 def states(up: Up) -> dict[str, str]:
@@ -145,6 +168,26 @@ def test_it_ends_while_it_starts(up: Up) -> None:
     assert up.end(signal.SIGTERM) == 0
     until(lambda: not up.left(), f"They live on: {up.left()}")
     assert up.said().endswith("Ended.\n")
+
+
+def test_workers_of_celery_poll_the_samples_and_end_with_the_farm(with_workers: Up) -> None:
+    up = with_workers
+    up.until_up()
+    assert states(up) == STATES
+    # As if nobody had asked: no process but a worker will.
+    up.ask("DELETE FROM fleet_lastseen WHERE state = 'printing' RETURNING printer_id")
+    until(lambda: states(up) == STATES, "No worker asked the printers.")
+    assert set(up.ask("SELECT holder FROM monitoring_lease")) == {("celery",)}
+    assert up.ask("SELECT count(*) > 0 FROM monitoring_shard") == [(True,)]
+    commands = up.meet()
+    assert [one for one in commands if "redis-server" in one]
+    assert [one for one in commands if "celery -A core worker" in one]
+    assert not [one for one in commands if "poll_printers" in one]
+
+    assert up.end(signal.SIGINT) == 0
+    assert up.left() == []
+    assert not (up.data / "postmaster.pid").exists()
+    assert "Traceback" not in up.said()
 
 
 def test_samples_outside_the_farms_networks_are_refused(folder: Path) -> None:
