@@ -23,19 +23,21 @@ class Kept:
 
 
 def save(store: Store, written: Report) -> str:
-    """Its name in the storage, by server, database and moment; the migrations are in it."""
-    name = f"{folder(written)}/{quote(written.source.database, safe='')}-{stamp(written)}{ENDINGS[written.kind]}"
+    """Its name in the storage, by server, database and moment; the migrations are in it. One that began in the same
+    second keeps its own, and this one has a later one.
+    """
+    moment = datetime.datetime.fromisoformat(written.began)
+    while store.has(name := named(written, moment)):
+        moment += datetime.timedelta(seconds=1)
     store.save_text(name.removesuffix(".json") + PAGE, page.markdown(written))
     store.save_text(name, report.write(written))
     return name
 
 
-def folder(written: Report) -> str:
-    return written.source.system_identifier
-
-
-def stamp(written: Report) -> str:
-    return f"{datetime.datetime.fromisoformat(written.began):%Y%m%dT%H%M%S}Z"
+def named(written: Report, moment: datetime.datetime) -> str:
+    source = written.source
+    start = f"{source.system_identifier}/{quote(source.database, safe='')}"
+    return f"{start}-{moment:%Y%m%dT%H%M%S}Z{ENDINGS[written.kind]}"
 
 
 def of(store: Store, system_identifier: str, database: str, kind: report.Kind) -> Iterator[Kept]:

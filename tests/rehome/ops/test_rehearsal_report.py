@@ -1,11 +1,13 @@
 """What a report computes from what was seen, and how it is written and read again."""
 
+import dataclasses
 import json
 
 import pytest
 
 from rehome.errors import Refused
-from rehome.ops.rehearsal import facts, looks, page, report
+from rehome.ops.backups.store import Store
+from rehome.ops.rehearsal import facts, looks, page, report, reports
 from rehome.ops.rehearsal.looks import Look
 from rehome.ops.rehearsal.report import Blocker, Follower, Lock, Program, Report, Seen, Server, Stage, Step
 
@@ -90,6 +92,17 @@ def test_a_report_is_read_as_it_was_written() -> None:
 def test_what_is_no_report_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="farm.json is no report of a rehearsal"):
         report.read(text, "farm.json")
+
+
+def test_reports_that_began_in_the_same_second_are_both_kept(store: Store) -> None:
+    runs = [dataclasses.replace(WORKED, kind="move", origin=name) for name in ("forward", "back")]
+    for one in runs:
+        reports.save(store, one)
+
+    found = list(reports.of(store, SOURCE.system_identifier, SOURCE.database, "move"))
+
+    assert [one.report.origin for one in found] == ["back", "forward"]
+    assert all(store.has(one.name.replace(".json", ".md")) for one in found)
 
 
 def test_a_report_of_a_later_version_is_refused() -> None:
