@@ -14,6 +14,7 @@ from django.db.migrations.writer import MigrationWriter
 
 from rehome import Move
 from rehome.errors import Refused
+from rehome.graph.ending.found import statements_of
 from rehome.graph.ending.rewriting import Rewriting
 from rehome.graph.ending.source import Source
 from rehome.graph.ending.text import ending_text
@@ -267,10 +268,13 @@ def test_a_declared_move_is_what_the_test_says() -> None:
 # ----- the ending itself
 
 
+SAID = "-- The end of old.Thing -> new.Thing\nSELECT 'a \\ \"quoted\"'"
+
+
 def ending(*, move: str = " -> ".join(BOTH), **options: object) -> Migration:
     """As it is read from the file that is written of it."""
     made = Migration("0003_end_thing", "old")
-    made.operations = [migrations.RunSQL('-- a \\ "quoted" end', **options)]
+    made.operations = [migrations.RunSQL(SAID, **options)]
     return load(ending_text(made, move))
 
 
@@ -282,6 +286,12 @@ def test_an_ending_says_in_a_sentence_that_nothing_undoes_it_before_anything_is_
     ):
         found.unapply(state, None)
     assert not found.operations[0].reversible
+
+
+@pytest.mark.parametrize("move", ["", " -> ".join(BOTH)], ids=["of an earlier version", "of this one"])
+def test_an_ending_is_known_by_its_sql(move: str) -> None:
+    [(name, text)] = statements_of(ending(move=move))
+    assert (name, text.strip()) == (" -> ".join(BOTH), SAID)
 
 
 def test_an_ending_of_a_label_is_unapplied() -> None:
