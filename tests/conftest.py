@@ -20,7 +20,7 @@ from monitoring.dashboard import numbers
 from rehome.models import Phase
 from tests import emptying, houses
 
-pytest_plugins = ["tests.servers.plugin"]
+pytest_plugins = ["tests.servers.plugin", "tests.farm.plugin"]
 
 ROOT = Path(__file__).parent.parent
 CONTRIB = ["citext", "hstore"]

@@ -7,7 +7,7 @@ from django.db import connection
 
 from scripts import seeding
 from tests.farm import farm
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 
 PROFILES, PRINTERS = 20, 50
 

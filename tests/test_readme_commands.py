@@ -11,7 +11,6 @@ from tests.apart import server_apart
 from tests.conftest import ROOT
 from tests.database import url
 from tests.deploy.link import Link
-from tests.farm.conftest import *  # noqa: F403  Its databases.
 from tests.manage import manage
 from tests.pages import blocks, checkout, reading
 

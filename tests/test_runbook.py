@@ -15,7 +15,6 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.database import url
-from tests.farm.conftest import *  # noqa: F403  Its databases.
 from tests.waiting import until
 
 NOT_READY = "CommandError: Not ready: keys, settings.\n"

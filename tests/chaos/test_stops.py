@@ -19,7 +19,7 @@ from tests.chaos import stage
 from tests.chaos.crew import at_work
 from tests.chaos.migrating import RUNNING, WAYS, await_answer, check, resume
 from tests.farm import farm
-from tests.farm.conftest import connected_to
+from tests.farm.databases import connected_to
 from tests.manage import command, manage
 
 LONGEST_S = 2.0

@@ -13,7 +13,7 @@ from pytest_django import DjangoDbBlocker
 
 from core.database import database_config
 from tests.farm import farm
-from tests.farm.conftest import WORKER
+from tests.farm.databases import WORKER
 from tests.pages import blocks, checkout, reading
 
 PAGE = "docs/managed-postgresql.md"

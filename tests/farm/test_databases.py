@@ -11,7 +11,7 @@ from printers.models import Printer
 from scripts import seeding
 from tests.database import dump
 from tests.farm import farm
-from tests.farm.conftest import Owned, connected_to
+from tests.farm.databases import Owned, connected_to
 
 
 @pytest.mark.long

@@ -23,7 +23,7 @@ from printers.models import Printer
 from scripts import seeding
 from tests.database import dump, psql
 from tests.farm import farm
-from tests.farm.conftest import WORKER, Owned, connected_to, database
+from tests.farm.databases import WORKER, Owned, connected_to, database
 from tests.farm.test_faults import Migration
 
 pytestmark = pytest.mark.server

@@ -137,7 +137,7 @@ def test_an_ordinary_role_is_enough(owned: Any) -> None:
     from django.db import connection
 
     from scripts import seeding
-    from tests.farm.conftest import connected_to
+    from tests.farm.databases import connected_to
 
     with connected_to(owned.name, USER=owned.owner, PASSWORD="secret"):
         farm.build_monolith()

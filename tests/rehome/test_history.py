@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError
 from pytest_django import DjangoDbBlocker
 
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.farm.farm import sql
 from tests.rehome.support.disk import Project
 

@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.farm.farm import sql
 from tests.pages import commands
 from tests.rehome.support.old_shop import EXAMPLES, PAGE, WORK, Log, Project, old_application

@@ -20,7 +20,7 @@ from scripts import bench_imports, bench_writers, benching
 from tests.conftest import ROOT
 from tests.database import url_of
 from tests.farm import farm
-from tests.farm.conftest import WORKER, database
+from tests.farm.databases import WORKER, database
 from tests.servers import mariadb
 from tests.servers.plugin import refuse
 from tests.servers.starting import NotInstalled

@@ -17,7 +17,7 @@ from pytest_django import DjangoDbBlocker
 
 from rehome.errors import RehomeError
 from rehome.graph import signals, system_checks
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.rehome.support.project import Project, installed, sql, template
 
 LONGER = 'migrations.AlterField("Book", "title", models.CharField(max_length=80))'

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.commands.migrate import Command as DjangoMigrate
 
 from rehome.errors import Refused
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.farm.farm import picture, sql
 
 # One wrong column each, in six tables that Django would know by their names.

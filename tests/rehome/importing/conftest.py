@@ -4,7 +4,7 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from tests.farm import farm
-from tests.farm.conftest import WORKER, connected_to, database, owned  # noqa: F401  A fixture.
+from tests.farm.databases import WORKER, connected_to, database
 from tests.rehome.importing.workshop import OLDER, Workshop, connect
 from tests.servers.mariadb import ENGINE, MariaDB
 

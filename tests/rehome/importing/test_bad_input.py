@@ -13,7 +13,7 @@ from rehome.errors import ImportFailed, Refused
 from rehome.importing import running
 from rehome.importing.running import Options
 from tests.farm import farm
-from tests.farm.conftest import WORKER
+from tests.farm.databases import WORKER
 from tests.rehome.importing.test_rejects import make, rejected, simple
 from tests.rehome.importing.test_rejects_one_by_one import contents, fill
 from tests.rehome.importing.workshop import OLDER, Workshop, connect

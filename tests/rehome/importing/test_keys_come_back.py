@@ -30,7 +30,7 @@ from django.db.models import (
 from pytest_django import DjangoDbBlocker
 
 from rehome import Import
-from tests.farm.conftest import connected_to
+from tests.farm.databases import connected_to
 from tests.rehome.importing.workshop import OLDER, Workshop
 from tests.servers.postgis import PLAIN_ENGINE
 

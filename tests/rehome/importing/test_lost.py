@@ -21,7 +21,7 @@ from rehome.importing import merging, running, staging
 from rehome.importing.rejected import skipping, text_staging
 from rehome.importing.sources import postgresql
 from tests.farm import farm
-from tests.farm.conftest import WORKER
+from tests.farm.databases import WORKER
 from tests.rehome.importing.test_rejects import make, simple
 from tests.rehome.importing.test_rejects_one_by_one import contents
 from tests.rehome.importing.test_skip_bad import call

@@ -21,7 +21,7 @@ from rehome.importing import running
 from rehome.importing.merging import Counts
 from rehome.importing.running import Options
 from rehome.importing.verifying import find_runs, verify
-from tests.farm.conftest import Owned
+from tests.farm.databases import Owned
 from tests.rehome.importing.workshop import OLDER, Workshop, connect
 
 

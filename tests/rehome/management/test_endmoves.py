@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from pytest_django import DjangoDbBlocker
 
 from rehome.errors import Refused
-from tests.farm.conftest import WORKER, database
+from tests.farm.databases import WORKER, database
 from tests.rehome.support.disk import Project
 
 pytestmark = pytest.mark.timeout(900)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.farm.conftest import WORKER, database
+from tests.farm.databases import WORKER, database
 from tests.rehome.support import printers
 from tests.rehome.support.disk import DJANGO, Project
 from tests.rehome.support.printers import COMMAND

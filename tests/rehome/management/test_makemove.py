@@ -29,7 +29,7 @@ from rehome.graph.drafting.stages import Stages
 from rehome.graph.status import read_statuses
 from rehome.management.commands.makemove import KINDS
 from tests.conftest import ROOT
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.rehome.support.graph import graph_of
 
 # ----- the migration of a move

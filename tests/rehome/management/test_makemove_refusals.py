@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.farm.conftest import WORKER, database
+from tests.farm.databases import WORKER, database
 from tests.rehome.support.disk import Project
 
 THING = """

@@ -14,7 +14,7 @@ from rehome.errors import Stopped
 from rehome.parts import batches
 from tests.database import url_of
 from tests.farm import farm
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.farm.test_locks import other_session
 from tests.manage import manage
 from tests.waiting import NO_WAIT

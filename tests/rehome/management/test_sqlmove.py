@@ -12,7 +12,7 @@ from rehome.models import Phase
 from rehome.plan.phases import INTERRUPTED
 from tests.database import psql
 from tests.farm import farm
-from tests.farm.conftest import connected_to, database
+from tests.farm.databases import connected_to, database
 
 pytestmark = pytest.mark.server
 

@@ -18,7 +18,7 @@ from rehome.models import MoveRun
 from rehome.verify.problems import find_problems
 from tests.database import psql, url
 from tests.farm import farm
-from tests.farm.conftest import database
+from tests.farm.databases import database
 from tests.manage import command
 from tests.rehome.support.lab import Lab
 from tests.waiting import LIMIT_S, until

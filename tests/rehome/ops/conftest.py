@@ -13,7 +13,7 @@ from rehome.ops.backups import restoring
 from rehome.ops.backups.store import Store
 from rehome.ops.servers import Server
 from tests.farm import farm
-from tests.farm.conftest import WORKER, connected_to, database, empty, owned  # noqa: F401  Fixtures.
+from tests.farm.databases import WORKER, connected_to, database
 
 ITEM = '"Odd ""item"'
 SCHEMA = """

@@ -20,7 +20,7 @@ from rehome.ops.backups.manifest import Manifest
 from rehome.ops.backups.store import Backup, Store
 from rehome.ops.servers import Server
 from tests.farm import farm
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.rehome.ops.conftest import ITEM
 from tests.rehome.support.backups import databases, doomed, made, place_of, rows, run
 from tests.waiting import until

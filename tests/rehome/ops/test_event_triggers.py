@@ -9,7 +9,7 @@ from rehome.ops.backups.store import Store
 from rehome.ops.rehearsal import redirecting
 from rehome.ops.servers import Server
 from tests.farm import farm
-from tests.farm.conftest import Owned, connected_to
+from tests.farm.databases import Owned, connected_to
 from tests.rehome.support.backups import databases, made, rows, run
 
 pytestmark = [pytest.mark.server, pytest.mark.since(17)]

@@ -15,7 +15,7 @@ from rehome.ops.servers import Server
 from tests.apart import server_apart
 from tests.database import dump
 from tests.farm import farm
-from tests.farm.conftest import WORKER, connected_to
+from tests.farm.databases import WORKER, connected_to
 from tests.rehome.product import phases
 from tests.rehome.support import backups, rehearsals
 from tests.rehome.support.rehearsals import failed, rehearse, stage

@@ -23,7 +23,7 @@ from rehome.ops.backups import store as storing
 from rehome.ops.backups.store import Store
 from rehome.ops.servers import Server
 from tests.farm import farm
-from tests.farm.conftest import WORKER, Owned, connected_to, database
+from tests.farm.databases import WORKER, Owned, connected_to, database
 from tests.farm.test_locks import other_session
 from tests.rehome.ops.conftest import ITEM
 from tests.rehome.support.backups import databases, doomed, made, rows, run

@@ -21,7 +21,7 @@ from rehome.ops.backups.store import Store
 from rehome.ops.servers import KEYWORDS, Server
 from rehome.postgres.settings import FORMATS
 from tests.farm import farm
-from tests.farm.conftest import WORKER, Owned, connected_to, database
+from tests.farm.databases import WORKER, Owned, connected_to, database
 from tests.rehome.support.backups import databases, made, rows, run
 from tests.waiting import until
 

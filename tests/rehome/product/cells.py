@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.db.utils import Error
 
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.rehome.product.damages import Damage, another
 
 NAME = f"test_product_cell_{WORKER}"

@@ -14,7 +14,7 @@ from django.test import override_settings
 
 from rehome.models import Phase
 from rehome.postgres.session import ONE_MOVE
-from tests.farm.conftest import WORKER
+from tests.farm.databases import WORKER
 from tests.rehome.product import phases
 from tests.rehome.product.phases import MOVE, NEVER
 from tests.waiting import LIMIT_S

@@ -17,7 +17,7 @@ from rehome.models import Phase
 from rehome.moves import resume
 from rehome.parts import batches, ending, indexes, rows
 from rehome.plan.resolve import make_plan
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 
 APPS = ["django.contrib.contenttypes", "django.contrib.auth", "rehome"]
 OWN = [f"tests.rehome.product.{label}" for label in ("warehouse", "shop")]

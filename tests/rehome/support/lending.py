@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection
 from django.test import override_settings
 
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.farm.farm import sql
 
 LABELS = ("old", "other", "new")

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from tests.database import dump
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.rehome.support import printers
 from tests.rehome.support.disk import Project
 

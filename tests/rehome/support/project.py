@@ -15,7 +15,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import StateApps
 from django.test import override_settings
 
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 
 APPS = ["django.contrib.contenttypes", "django.contrib.auth", "rehome"]
 OWN = ("vault", "annex", "basket")

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management import CommandError, call_command
 
 from tests.farm import farm
-from tests.farm.conftest import connected_to, database
+from tests.farm.databases import connected_to, database
 from tests.rehome.product import phases
 
 MIGRATION = "shop.0002_migrate_item_data"

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 
 from tests.database import environment
-from tests.farm.conftest import WORKER, connected_to, database
+from tests.farm.databases import WORKER, connected_to, database
 from tests.rehome.support.manage import Said, manage
 
 SETTINGS = """\

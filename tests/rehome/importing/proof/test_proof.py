@@ -15,7 +15,7 @@ from rehome import Import, Lookup
 from rehome.importing.proof import jsonb, locating, proving, rows
 from rehome.importing.proof.rows import Row
 from rehome.importing.verifying import Verification, find_runs, verify
-from tests.farm.conftest import WORKER
+from tests.farm.databases import WORKER
 from tests.rehome.importing.workshop import OLDER, Workshop, connect
 
 

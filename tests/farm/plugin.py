@@ -1,44 +1,17 @@
-"""Databases of the farm's own: the monolith as it stood is built and filled once, and cloned for each test."""
+"""The farm's databases as fixtures: the monolith as it stood is built and filled once, and cloned for each test.
 
-import dataclasses
-import os
+A plugin, for tests everywhere ask for them, and each is to be there once.
+"""
+
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from django.contrib.contenttypes.models import ContentType
 from django.db import connection, connections
 from pytest_django import DjangoDbBlocker
 
 from scripts import seeding
 from tests.farm import farm
-
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
-
-
-@contextmanager
-def connected_to(name: str, **settings: str) -> Iterator[None]:
-    """The default connection leads to another database of the same server, and may be another role's."""
-    before = dict(connection.settings_dict)
-    connection.close()
-    ContentType.objects.clear_cache()
-    connection.settings_dict.update(NAME=name, **settings)
-    try:
-        yield
-    finally:
-        connection.close()
-        ContentType.objects.clear_cache()
-        connection.settings_dict.update(before)
-
-
-@contextmanager
-def database(name: str, *, template: str = "template1") -> Iterator[str]:
-    """A database that is gone afterwards."""
-    farm.on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    try:
-        yield name
-    finally:
-        farm.on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
+from tests.farm.databases import WORKER, Owned, connected_to, database
 
 
 @pytest.fixture(scope="session")
@@ -63,15 +36,6 @@ def empty(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
     """The default connection leads to a database without any table."""
     with django_db_blocker.unblock(), database(f"test_empty_{WORKER}") as name, connected_to(name):
         yield
-
-
-@dataclasses.dataclass(frozen=True)
-class Owned:
-    """An empty database, the role it belongs to, and another that may do nothing yet; neither is a superuser."""
-
-    name: str
-    owner: str
-    clerk: str
 
 
 @pytest.fixture
