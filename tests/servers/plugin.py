@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from tests.servers import mariadb as mariadb_server
 from tests.servers import mysql as mysql_server
 from tests.servers import postgis as postgis_server
+from tests.servers import starting
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgis import PostGIS
 from tests.servers.starting import NotInstalled
@@ -55,6 +56,15 @@ def mysql() -> Iterator[MariaDB]:
 def refuse(missing: NotInstalled) -> None:
     """Skip the test; fail it when REQUIRE_LEGACY_SERVERS=1."""
     (pytest.fail if os.environ.get("REQUIRE_LEGACY_SERVERS") == "1" else pytest.skip)(f"{WITHOUT}{missing}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the log of a server that is gone: it names the statement that a server crashed on."""
+    report = yield
+    if report.failed:
+        report.sections += [(server.end, server.said) for server in starting.STARTED if server.died]
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

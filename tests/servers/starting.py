@@ -22,6 +22,9 @@ from tests.waiting import until
 HOST = "127.0.0.1"
 USER = "legacy"
 
+SHOWN = 8_000
+"""How many characters of a log are shown: a MariaDB that crashes writes where it was, the statement, and its limits."""
+
 # Below those that the kernel hands out for outgoing connections, so that none of them is in the way.
 PORTS = range(15_000, 32_000)
 
@@ -32,6 +35,33 @@ class NotInstalled(Exception):
 
 class Failed(Exception):
     """A server ended while it was starting; the message is the end of its log."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Started:
+    """A server that the tests have started, and have not stopped yet."""
+
+    process: subprocess.Popen[bytes]
+    program: Path
+    log: Path
+
+    @property
+    def said(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-SHOWN:]
+
+    @property
+    def died(self) -> bool:
+        return self.process.poll() is not None
+
+    @property
+    def end(self) -> str:
+        """How it ended."""
+        code = self.process.returncode
+        return f"{self.program.name} ended {f'by {signal.Signals(-code).name}' if code < 0 else f'with {code}'}"
+
+
+STARTED: list[Started] = []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,12 +186,16 @@ def running(*command: str | Path, cwd: Path, connects: Callable[[], bool]) -> It
             # Ctrl-C is for this process, which still needs the server to clean up.
             process_group=0,
         )
+    server = Started(process, Path(command[0]), log)
     try:
-        until(lambda: process.poll() is not None or connects(), f"{command[0]} lets nobody in")
+        until(lambda: server.died or connects(), f"{command[0]} lets nobody in")
         if process.returncode is not None:
-            raise Failed(log.read_text(errors="replace")[-2000:])
+            raise Failed(server.said)
+        STARTED.append(server)
         yield process
     finally:
+        if server in STARTED:
+            STARTED.remove(server)
         process.send_signal(signal.SIGQUIT)
         try:
             process.wait(10)

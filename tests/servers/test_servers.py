@@ -90,11 +90,8 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(required: st
         "def programs(): raise NotInstalled('mariadb-server')\n"
         "mariadb.programs = programs\n"
     )
-    (tmp_path / "test_it.py").write_text("def test_one(mariadb): pass\ndef test_two(mariadb): pass\n")
-    ini = tmp_path / "pytest.ini"
-    ini.write_text("[pytest]\n")
-    options = ["-p", "tests.servers.plugin", "-p", "no:django", "-p", "no:cacheprovider", "-c", ini, tmp_path]
-    with python("-m", "pytest", *options, REQUIRE_LEGACY_SERVERS=required) as tests:
+    two = "def test_one(mariadb): pass\ndef test_two(mariadb): pass\n"
+    with run_plugin(tmp_path, two, REQUIRE_LEGACY_SERVERS=required) as tests:
         out = tests.communicate()[0]
     if required == "1":
         assert tests.returncode == pytest.ExitCode.TESTS_FAILED
@@ -104,6 +101,41 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(required: st
         assert tests.returncode == pytest.ExitCode.OK
         assert "Not run: 2 tests, because this machine lacks mariadb-server." in out
         assert "make servers (apt-get install postgresql postgresql-postgis mariadb-server " in out
+
+
+CRASHES = """
+import pytest
+from tests.servers import starting
+
+@pytest.fixture
+def server():
+    crash = "echo 'Query (0x7f): SELECT 1'; kill -SEGV $$"
+    with (
+        starting.folder("crash") as folder,
+        starting.running("/bin/sh", "-c", crash, cwd=folder, connects=lambda: True) as process,
+    ):
+        yield process
+
+def test_one(server):
+    server.wait()
+    raise AssertionError("Lost connection")
+"""
+
+
+def test_a_test_that_fails_shows_what_a_server_said_before_it_crashed(tmp_path: Path) -> None:
+    with run_plugin(tmp_path, CRASHES) as tests:
+        out = tests.communicate()[0]
+    assert "sh ended by SIGSEGV" in out
+    assert "Query (0x7f): SELECT 1" in out.partition("sh ended by SIGSEGV")[2]
+
+
+def run_plugin(folder: Path, test: str, **environment: str) -> subprocess.Popen[str]:
+    """These fixtures, for tests of a file of its own."""
+    (folder / "test_it.py").write_text(test)
+    ini = folder / "pytest.ini"
+    ini.write_text("[pytest]\n")
+    options = ["-p", "tests.servers.plugin", "-p", "no:django", "-p", "no:cacheprovider", "-c", ini, folder]
+    return python("-m", "pytest", *options, **environment)
 
 
 def python(*arguments: object, **environment: str) -> subprocess.Popen[str]:
