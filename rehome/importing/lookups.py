@@ -16,6 +16,7 @@ from rehome.importing.plan import ImportPlan, Taken, find_model
 from rehome.plan.expressions import ROW
 from rehome.plan.historical import get_table
 from rehome.plan.plan import Model
+from rehome.postgres import sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, inlined
 
 BOOLEANS = {True: ["t", "1"], False: ["f", "0"]}
@@ -73,11 +74,26 @@ def among(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
     """Each different natural key once, with its value and its number of values. Values are compared as they are, nulls
     and arrays too, which no aggregate takes whole.
     """
-    relation = (among_values if isinstance(lookup.among, Mapping) else among_rows)(plan, taken, lookup)
     return SQL(
         'SELECT DISTINCT ON ("natural") "natural", value, count(*) OVER (PARTITION BY "natural") AS hits '
         'FROM (SELECT DISTINCT * FROM ({}) AS known ("natural", value)) AS known'
-    ).format(relation)
+    ).format(known(plan, taken, lookup))
+
+
+def known(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
+    """A relation of (natural, value) of all that a value is looked up in."""
+    return (among_values if isinstance(lookup.among, Mapping) else among_rows)(plan, taken, lookup)
+
+
+def fault(plan: ImportPlan, taken: Taken) -> Identifier:
+    """The function that says why a lookup's `normalise` does not take a text; the session has it while the rows of an
+    import are looked at one by one.
+    """
+    return sql.temporary(f"rehome_fault_{plan.number}_{plan.taken.index(taken)}")
+
+
+def drop_fault(plan: ImportPlan, taken: Taken) -> Statement:
+    return SQL("DROP FUNCTION IF EXISTS {} (text)").format(fault(plan, taken))
 
 
 def constant(plan: ImportPlan, taken: Taken) -> Statement:

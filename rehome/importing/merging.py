@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from rehome.errors import DoubtfulRows
@@ -119,10 +120,14 @@ def look_up(plan: ImportPlan, session: Session) -> Flow:
     if not plan.lookups:
         return plan.flow(read_temporary(plan, "read"))
     found = temporary(plan, "found")
-    # What is looked up arrived in this format, and times in this zone.
-    with session.settings(datestyle="ISO, YMD", TimeZone=plan.source.timezone_name):
+    with as_it_arrived(plan, session):
         session.execute_all([tables.drop(found), tables.create_found(plan, lookups.find(plan)), tables.analyze(found)])
     return plan.flow(read_temporary(plan, "found"))
+
+
+def as_it_arrived(plan: ImportPlan, session: Session) -> AbstractContextManager[None]:
+    """What is looked up arrived in this format, and times in this zone."""
+    return session.settings(datestyle="ISO, YMD", TimeZone=plan.source.timezone_name)
 
 
 def read_temporary(plan: ImportPlan, name: Temporary) -> Table:

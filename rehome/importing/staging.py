@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 
 from rehome.errors import DoubtfulRows
-from rehome.importing import moments, tables
+from rehome.importing import lookups, moments, tables
 from rehome.importing.moments import Doubtful
 from rehome.importing.plan import ImportPlan
 from rehome.importing.sources.reader import Block, Reader
@@ -68,7 +68,7 @@ def watched(blocks: Iterable[Block], total: int, report: Callable[[str], None]) 
 
 @contextlib.contextmanager
 def cleared(plans: list[ImportPlan], session: Session) -> Iterator[None]:
-    """Drop the temporary tables in the end, unless they went with their connection."""
+    """Drop the temporary tables and functions in the end, unless they went with their connection."""
     try:
         yield
     finally:
@@ -77,3 +77,4 @@ def cleared(plans: list[ImportPlan], session: Session) -> Iterator[None]:
         elif not session.connection.in_atomic_block:
             for plan in plans:
                 session.execute_all(tables.drop(tables.temporary(plan, name)) for name in ("read", "text", "rejects"))
+                session.execute_all(lookups.drop_fault(plan, taken) for taken in plan.lookups)

@@ -145,11 +145,20 @@ def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Stat
 
 
 def unanswered_keys(plan: ImportPlan) -> dict[str, Statement]:
-    """By column of the key, whether row `origin` has a value for it that no lookup, or more than one row, answers."""
-    unanswered = SQL("({} IS NULL AND {} IS NOT NULL)")
+    """By column of the key, whether row `origin` of `left` has a value for it that no lookup answers, or more than one
+    row of it, or that a lookup does not take.
+    """
+    unanswered = SQL(
+        "({0} IS NULL AND ({1} IS NOT NULL OR EXISTS (SELECT FROM {2} AS bad WHERE bad.{3} = origin.{3} "
+        'AND bad."column" = {4} AND bad.value IS NOT NULL)))'
+    )
     return {
         taken.column.name: unanswered.format(
-            Identifier("origin", taken.column.name), Identifier("origin", taken.arrives_in)
+            Identifier("origin", taken.column.name),
+            Identifier("origin", taken.arrives_in),
+            temporary(plan, "rejects"),
+            Identifier(LINE),
+            Literal(taken.column.name),
         )
         for taken in plan.lookups
         if taken.column.name in plan.key

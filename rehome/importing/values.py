@@ -6,14 +6,13 @@ in the target, under the name `projected`.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rehome.importing import lookups, unreadable
+from rehome.importing import unreadable
 from rehome.importing.lookups import Found
 from rehome.importing.plan import ImportPlan
 from rehome.importing.tables import LINE, temporary
 from rehome.importing.uniques import find_uniques
 from rehome.parts import rows
 from rehome.plan.expressions import ROW
-from rehome.plan.historical import column_of, concrete_fields
 from rehome.plan.plan import Flow
 from rehome.postgres import sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
@@ -150,29 +149,4 @@ def any_doubt(plan: ImportPlan, flow: Flow, named: Iterable[Found]) -> Statement
 def key_twice(plan: ImportPlan, flow: Flow) -> Statement:
     return SQL("SELECT EXISTS (SELECT FROM {} GROUP BY {} HAVING count(*) > 1)").format(
         sql.name(flow.origin), sql.columns(plan.key)
-    )
-
-
-def blame(found: Found, plan: ImportPlan, other: ImportPlan, flow: Flow) -> Statement | None:
-    """Changes the reason of values that are found in a row which cannot be imported itself; None where that is unknown.
-
-    `flow` is that of `other`, an import into the model that was looked in.
-    """
-    lookup = found.taken.lookup
-    field = concrete_fields(other.target_model).get(str(lookup.by)) if lookup else None
-    if not lookup or not field or str(lookup.among).lower() != other.target_model._meta.label_lower:
-        return None
-    if column_of(field) not in {a.column.name for a in flow.carried}:
-        return None
-    by = SQL("{}::text").format(Identifier("parent", column_of(field)))
-    return SQL(
-        'UPDATE {rejects} AS rejected SET reason = {reason} WHERE "column" = {column} AND EXISTS '
-        "(SELECT FROM {left} AS parent WHERE {natural} = {given})"
-    ).format(
-        rejects=temporary(plan, "rejects"),
-        reason=Literal(f"refers to a row of {other.target} that cannot be imported itself"),
-        column=Literal(found.taken.column.name),
-        left=temporary(other, "left"),
-        natural=SQL(lookups.as_looked_up(other, lookup, by)),
-        given=SQL(lookups.as_looked_up(plan, lookup, Identifier("rejected", "value"))),
     )

@@ -11,6 +11,7 @@ from django.db.models.functions import Cast
 from rehome.importing.declaration import Lookup
 from rehome.importing.proof.claims import Claim
 from rehome.importing.proof.dialects import NOT_TAKEN
+from rehome.importing.proof.halving import by_halves
 from rehome.plan.plan import Model
 from rehome.postgres import sql
 from rehome.postgres.session import Session
@@ -56,10 +57,15 @@ class Known:
 
     def answers(self, texts: Sequence[str]) -> list[str | None]:
         different = list(dict.fromkeys(texts))
-        statement = self.question.format(self.asked, Literal(different), self.table)
-        found = [value if hits == 1 else NOT_TAKEN for hits, value in self.session.rows(statement)]
+        found: list[str | None] = []
+        if different:
+            found = by_halves(self.ask, different, self.session, refused=NOT_TAKEN)
         known = dict(zip(different, found, strict=True))
         return [known[text] for text in texts]
+
+    def ask(self, texts: Sequence[str]) -> list[str | None]:
+        statement = self.question.format(self.asked, Literal(list(texts)), self.table)
+        return [value if hits == 1 else NOT_TAKEN for hits, value in self.session.rows(statement)]
 
     def normalised(self, value: Combinable) -> Combinable:
         return self.lookup.normalise(value) if self.lookup.normalise else value

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from django.db import DataError, transaction
-
 from rehome.importing.proof.claims import Claim
 from rehome.importing.proof.dialects import NOT_TAKEN, PostgreSQL
+from rehome.importing.proof.halving import by_halves
 from rehome.importing.proof.known import Known
 from rehome.postgres import sql
 from rehome.postgres.session import Session
@@ -68,20 +67,13 @@ class Target:
             "ORDER BY number"
         )
 
+        def ask(texts: Sequence[str]) -> list[str]:
+            return [value for (value,) in self.session.rows(statement, [list(texts)])]
+
         def read(texts: Sequence[str]) -> list[str]:
             different = list(dict.fromkeys(texts))
-            known = dict(zip(different, self.read(statement, different) if different else (), strict=True))
+            made = by_halves(ask, different, self.session, refused=NOT_TAKEN) if different else []
+            known = dict(zip(different, made, strict=True))
             return [known[text] for text in texts]
 
         return read
-
-    def read(self, statement: str, texts: Sequence[str]) -> list[str]:
-        """A text that is no value of the type is sought among the others by halves."""
-        try:
-            with transaction.atomic(using=self.session.connection.alias):
-                return [value for (value,) in self.session.rows(statement, [list(texts)])]
-        except DataError:
-            if len(texts) == 1:
-                return [NOT_TAKEN]
-        half = len(texts) // 2
-        return [*self.read(statement, texts[:half]), *self.read(statement, texts[half:])]

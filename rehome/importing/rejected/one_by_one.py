@@ -6,7 +6,7 @@ from django.db import transaction
 
 from rehome.importing import lookups, merging, tables, values
 from rehome.importing.plan import ImportPlan
-from rehome.importing.rejected.text_staging import CATCH
+from rehome.importing.rejected.catching import CATCH
 from rehome.importing.tables import LINE, temporary
 from rehome.parts import rows
 from rehome.plan.plan import Flow

@@ -9,7 +9,7 @@ from rehome.errors import DoubtfulRows
 from rehome.importing import lookups, merging, values
 from rehome.importing.failures import is_about_rows
 from rehome.importing.plan import ImportPlan
-from rehome.importing.rejected import constraints, one_by_one
+from rehome.importing.rejected import constraints, normalising, one_by_one
 from rehome.importing.tables import LINE, temporary
 from rehome.importing.uniques import find_uniques
 from rehome.plan.plan import Flow
@@ -31,7 +31,7 @@ class SkippingMerge:
 
     def merge(self, plan: ImportPlan) -> merging.Counts:
         """Import the good rows; the others stay in the temporary tables `rejects` and `left`."""
-        flow = merging.look_up(plan, self.session)
+        flow = self.look_up(plan)
         self.session.execute(create_left(plan, flow))
         self.left.append((plan, flow))
         while True:
@@ -44,10 +44,25 @@ class SkippingMerge:
                     raise
                 found = one_by_one.try_each(plan, flow, self.session, prepare=loosen(plan, flow, self.session))
                 if not found:
+                    self.refuse_known(plan)
                     raise
             with self.session.connection.cursor() as cursor:
                 cursor.executemany(values.reject(plan, SQL("VALUES (%s, %s, %s, %s)")).as_string(), found)
             self.blame(plan)
+
+    def look_up(self, plan: ImportPlan) -> Flow:
+        """As `merging.look_up`. Raises ImportFailed for what no row of the source is to blame for."""
+        try:
+            with transaction.atomic(using=self.session.connection.alias):
+                return merging.look_up(plan, self.session)
+        except DatabaseError as error:
+            if is_about_rows(error):
+                self.refuse_known(plan)
+            raise
+
+    def refuse_known(self, plan: ImportPlan) -> None:
+        with merging.as_it_arrived(plan, self.session):
+            normalising.refuse_known(plan, self.session)
 
     def take_out(self, plan: ImportPlan) -> Flow:
         """Take out each row that cannot be imported, or that refers to such a row; returns the flow of the others."""
@@ -64,6 +79,8 @@ class SkippingMerge:
         self.session.execute_all(forget(plan, flow, a.column) for a in flow.carried if values.is_cut(a.column))
         now = merging.unlinked(plan, flow)
         self.reject(plan, values.ask_keys(plan, now))
+        with merging.as_it_arrived(plan, self.session):
+            self.reject(plan, normalising.ask_own(plan, now))
         self.reject(plan, constraints.ask_constraints(plan, now, self.left, delete=self.delete))
 
     def reject(self, plan: ImportPlan, questions: Iterable[Statement]) -> None:
@@ -71,8 +88,9 @@ class SkippingMerge:
 
     def blame(self, plan: ImportPlan) -> None:
         """Correct the reason of values that are found in a row which cannot be imported itself."""
-        changes = (values.blame(found, plan, *left) for found in lookups.find(plan) for left in self.left)
-        self.session.execute_all(filter(None, changes))
+        changes = (normalising.blame(found, plan, *left) for found in lookups.find(plan) for left in self.left)
+        with merging.as_it_arrived(plan, self.session):
+            self.session.execute_all(filter(None, changes))
 
     def try_all(self, plan: ImportPlan, flow: Flow) -> merging.Counts:
         with transaction.atomic(using=self.session.connection.alias):

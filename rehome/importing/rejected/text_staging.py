@@ -11,6 +11,8 @@ from typing import IO
 from rehome.importing import local_times, moments, tables
 from rehome.importing.moments import Doubtful
 from rehome.importing.plan import ImportPlan, Taken
+from rehome.importing.rejected import normalising
+from rehome.importing.rejected.catching import create_function
 from rehome.importing.sources.reader import BLOCK_SIZE, NULL, Reader, Report, escaped
 from rehome.importing.sources.reading import count, read
 from rehome.importing.staging import receive
@@ -18,14 +20,9 @@ from rehome.importing.tables import LINE, temporary
 from rehome.postgres import sql
 from rehome.postgres.session import Session
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
-from rehome.postgres.states import NOT_OF_ROWS
 
 TEXTS = {"text", "character varying"}
 """Types that take every text."""
-CATCH = SQL("EXCEPTION WHEN others THEN IF left(SQLSTATE, 2) IN ({}) THEN RAISE; END IF;").format(
-    SQL(", ").join(map(Literal, NOT_OF_ROWS))
-)
-"""In PL/pgSQL: runs what follows where a value may be the cause, and raises any other error again."""
 
 
 def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[str], None]) -> None:
@@ -65,10 +62,11 @@ def take_all(plan: ImportPlan, session: Session) -> None:
     bases = {kind: base for kind in kinds if (base := moments.base_type(plan, kind))}
     session.execute(create_read(plan, bases))
     for kind, number in kinds.items():
-        session.execute(create_function(function("taking", number), kind, bases.get(kind, kind), "taken", "NULL"))
-        session.execute(create_function(function("fault", number), kind, "text", "NULL", "SQLERRM"))
+        session.execute(create_taking(function("taking", number), kind, bases.get(kind, kind), "taken", "NULL"))
+        session.execute(create_taking(function("fault", number), kind, "text", "NULL", "SQLERRM"))
+    session.execute_all(normalising.create_faults(plan))
     session.execute(take(plan, kinds))
-    session.execute_all(reject_untaken(plan, t, kinds[t.arrives_as]) for t in plan.taken if t.arrives_as in kinds)
+    session.execute_all(filter(None, (reject_untaken(plan, taken, kinds) for taken in plan.taken)))
     for number in kinds.values():
         session.execute(SQL("DROP FUNCTION {}, {}").format(function("taking", number), function("fault", number)))
 
@@ -157,19 +155,16 @@ def function(purpose: str, number: int) -> Identifier:
     return sql.temporary(f"rehome_{purpose}_{number}")
 
 
-def create_function(name: Identifier, kind: str, returns: str, good: str, bad: str) -> Statement:
+def create_taking(name: Identifier, kind: str, returns: str, good: str, bad: str) -> Statement:
     """Assigns a text to a variable of type `kind`, and returns `good` or, where that fails, `bad`."""
-    body = SQL("BEGIN DECLARE taken {} := given; BEGIN RETURN {}; END; {} RETURN {}; END").format(
-        SQL(kind), SQL(good), CATCH, SQL(bad)
-    )
-    return SQL("CREATE FUNCTION {} (given text) RETURNS {} LANGUAGE plpgsql AS {}").format(
-        name, SQL(returns), Literal(body.as_string())
-    )
+    return create_function(name, f"DECLARE taken {kind} := given; BEGIN RETURN {good}; END;", returns, bad)
 
 
 def take(plan: ImportPlan, kinds: dict[str, int]) -> Statement:
     def value(taken: Taken) -> Statement:
         given, number = Identifier(taken.arrives_in), kinds.get(taken.arrives_as)
+        if why := normalising.fault(plan, taken, given):
+            return SQL("CASE WHEN {} IS NULL THEN {} END").format(why, given)
         return given if number is None else SQL("{}({})").format(function("taking", number), given)
 
     return SQL("INSERT INTO {} SELECT {}, {} FROM {}").format(
@@ -177,16 +172,22 @@ def take(plan: ImportPlan, kinds: dict[str, int]) -> Statement:
     )
 
 
-def reject_untaken(plan: ImportPlan, taken: Taken, number: int) -> Statement:
+def reject_untaken(plan: ImportPlan, taken: Taken, kinds: dict[str, int]) -> Statement | None:
+    given = Identifier("given", taken.arrives_in)
+    why = normalising.fault(plan, taken, given)
+    if taken.arrives_as in kinds:
+        why = SQL("{}({})").format(function("fault", kinds[taken.arrives_as]), given)
+    if why is None:
+        return None
     return SQL(
-        "INSERT INTO {rejects} SELECT given.{line}, {column}, {fault}(given.{cell}), given.{cell} "
+        "INSERT INTO {rejects} SELECT given.{line}, {column}, {fault}, given.{cell} "
         "FROM {text} AS given JOIN {read} AS taken USING ({line}) "
         "WHERE given.{cell} IS NOT NULL AND taken.{cell} IS NULL ON CONFLICT DO NOTHING"
     ).format(
         rejects=temporary(plan, "rejects"),
         line=Identifier(LINE),
         column=Literal(taken.column.name),
-        fault=function("fault", number),
+        fault=why,
         cell=Identifier(taken.arrives_in),
         text=temporary(plan, "text"),
         read=temporary(plan, "read"),
