@@ -111,7 +111,9 @@ def raw_text(server: str, kind: Kind) -> str:
         **dict.fromkeys(["text", "enum", "set", "bytes"], "CONVERT({0} USING utf8mb4)"),
         "float": "CAST({0} + 0e0 AS CHAR)",
         "bit": "CAST(CAST({0} AS UNSIGNED) AS CHAR)",
-        "moment": "CONCAT(DATE_ADD('1970-01-01 00:00:00', INTERVAL UNIX_TIMESTAMP({0}) SECOND), '+00')",
+        # In UTC; one of zeros is no moment.
+        "moment": "IF({0} = 0, CAST({0} AS CHAR), "
+        "CONCAT(DATE_ADD('1970-01-01 00:00:00', INTERVAL UNIX_TIMESTAMP({0}) SECOND), '+00'))",
     }.get(kind.family, "CAST({0} AS CHAR)")
 
 
