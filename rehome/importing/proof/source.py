@@ -3,7 +3,8 @@
 Everything is asked in the session that the alias has for this thread, which whoever proves has made read-only.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -24,7 +25,8 @@ Explained = Callable[[], AbstractContextManager[None]]
 MOST_ROWS = 5_000
 """In memory at a time."""
 ENOUGH = 1_000_000
-"""Characters at a time, from which on fewer rows are asked for."""
+"""Characters in memory at a time, after which no other row is read."""
+Row = tuple[Any, ...]
 
 
 class Source:
@@ -98,28 +100,48 @@ class Source:
             cursor.execute(statement, tuple(params))
             return list(cursor.fetchall())
 
-    def stream(self, values: Iterable[str], rest: str = "") -> Iterator[Sequence[tuple[Any, ...]]]:
-        """Every row, in batches; memory does not grow with their number."""
-        statement, size = self.statement(values, rest), 1
-        with self.explained(), self.connection.wrap_database_errors:
-            cursor = self.open()
-            cursor.execute(statement, tuple(self.params))
-        while batch := self.take(cursor, size):
-            yield batch
-            long = 1 + sum(len(value) for row in batch for value in row if isinstance(value, str))
-            size = max(1, min(MOST_ROWS, 2 * size, size * ENOUGH // long))
-        # Where something fails before, the session is ended: this would read the rest of a MySQL's rows.
-        cursor.close()
+    def stream(self, values: Iterable[str], rest: str = "") -> Iterator[Sequence[Row]]:
+        """Every row, in batches; memory grows neither with their number nor with how many of them are long."""
+        rows = (self.copied if self.server == "postgresql" else self.sent)(self.statement(values, rest))
+        with self.explained(), self.connection.wrap_database_errors, contextlib.closing(rows):
+            yield from batches(rows)
 
-    def take(self, cursor: Any, size: int) -> Sequence[tuple[Any, ...]]:
-        with self.explained(), self.connection.wrap_database_errors:
-            found: Sequence[tuple[Any, ...]] = cursor.fetchmany(size)
-        return found
+    def copied(self, statement: str) -> Generator[Row, None, None]:
+        """One row after the other: a cursor of PostgreSQL's would send as many as it is asked for, however long."""
+        params = tuple(self.params)
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"{statement} LIMIT 0", params)
+            kinds = [column.type_code for column in cursor.description]
+            with cursor.cursor.copy(f"COPY ({statement}) TO STDOUT", params) as copy:
+                copy.set_types(kinds)
+                try:
+                    yield from copy.rows()
+                except (GeneratorExit, KeyboardInterrupt):
+                    # Otherwise the driver would ask the server to cancel, and wait for its answer.
+                    self.connection.close()
+                    raise
 
-    def open(self) -> Any:
-        """A cursor that keeps the rows at the server."""
-        if self.server == "postgresql":
-            return self.connection.chunked_cursor()
+    def sent(self, statement: str) -> Generator[Row, None, None]:
+        """The same of a MySQL."""
         from MySQLdb.cursors import SSCursor  # Installed only where such a database is read.
 
-        return self.connection.connection.cursor(SSCursor)
+        cursor = self.connection.connection.cursor(SSCursor)
+        cursor.execute(statement, tuple(self.params))
+        while row := cursor.fetchone():
+            yield row
+        # Where something fails before, the session is ended: this would read the rest of the rows.
+        cursor.close()
+
+
+def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """As many rows at a time as are short enough together, and one more."""
+    batch: list[Row] = []
+    held = 0
+    for row in rows:
+        batch.append(row)
+        held += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if held >= ENOUGH or len(batch) == MOST_ROWS:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
