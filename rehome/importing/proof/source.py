@@ -19,6 +19,7 @@ from rehome.importing.proof.dialects import Dialect, MySQL, PostgreSQL
 from rehome.importing.proof.kinds import Kind
 from rehome.importing.proof.zones import Zone
 from rehome.plan.plan import Model
+from rehome.postgres.sql import inlined
 
 Explained = Callable[[], AbstractContextManager[None]]
 """Says what an error of the source is, where one is raised."""
@@ -108,11 +109,12 @@ class Source:
 
     def copied(self, statement: str) -> Generator[Row, None, None]:
         """One row after the other: a cursor of PostgreSQL's would send as many as it is asked for, however long."""
-        params = tuple(self.params)
+        # Without parameters the driver would leave percent signs doubled.
+        whole = inlined(self.connection, statement, tuple(self.params))
         with self.connection.cursor() as cursor:
-            cursor.execute(f"{statement} LIMIT 0", params)
+            cursor.execute(f"{whole} LIMIT 0", None)
             kinds = [column.type_code for column in cursor.description]
-            with cursor.cursor.copy(f"COPY ({statement}) TO STDOUT", params) as copy:
+            with cursor.cursor.copy(f"COPY ({whole}) TO STDOUT") as copy:
                 copy.set_types(kinds)
                 try:
                     yield from copy.rows()

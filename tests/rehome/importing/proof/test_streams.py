@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from django.db import models
+from django.db.models import F, FloatField, Func, IntegerField, JSONField
+from django.db.models.functions import Cast
 
 from rehome import Import
 from rehome.importing.proof import source
@@ -66,3 +68,19 @@ def test_floats_and_nulls_come_as_what_they_are(shop: Workshop) -> None:
     shop.sql("UPDATE new_thing SET rate = 0.1000000001 WHERE legacy_id = 1")
     shop.sql("UPDATE new_thing SET note = '{}' WHERE legacy_id = 3")
     assert said(prove(shop, things)) == ["1: different in rate", "3: different in note"]
+
+
+def test_percent_signs_stay_single_in_a_query_without_parameters(shop: Workshop) -> None:
+    class Percent(Func):
+        template = "to_jsonb(%(expressions)s::text || '%%%%')"
+        output_field = JSONField()
+
+    shop.older("old.Thing", {"a": IntegerField(), "b": IntegerField(), "rate": FloatField(null=True, db_column="% d")})
+    columns = {"rest": FloatField(), "said": JSONField(), "rate": FloatField(null=True)}
+    shop.model("new.Thing", {"legacy_id": IntegerField(unique=True), **columns})
+    shop.query("INSERT INTO old_thing (a, b) VALUES (7, 4)")
+    rest = {"rest": Cast(F("a") % F("b"), FloatField()), "said": Percent(F("a"))}
+    things = Import("old.Thing", "new.Thing", key={"legacy_id": "id"}, fields=rest, discard=["a", "b"])
+    shop.run(things)
+    assert shop.sql("SELECT rest, said FROM new_thing") == [(3.0, '"7%"')]
+    assert said(prove(shop, things)) == []
