@@ -15,6 +15,9 @@ from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 LINE = "rehome line"
 """The number of a row among those that were read, where each row may have to be named."""
 
+NULL_KEY = "is null, so that no later run could find the row again"
+"""The reason of a row with null in its key: it is no row that was imported before."""
+
 MUCH_LARGER = 10
 """How many rows of the target for each that was read make an index worth its while."""
 
@@ -146,11 +149,11 @@ def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Stat
 
 def unanswered_keys(plan: ImportPlan) -> dict[str, Statement]:
     """By column of the key, whether row `origin` of `left` has a value for it that no lookup answers, or more than one
-    row of it, or that a lookup does not take.
+    row of it, or that a lookup does not take, or that can't be read.
     """
     unanswered = SQL(
         "({0} IS NULL AND ({1} IS NOT NULL OR EXISTS (SELECT FROM {2} AS bad WHERE bad.{3} = origin.{3} "
-        'AND bad."column" = {4} AND bad.value IS NOT NULL)))'
+        'AND bad."column" = {4} AND bad.reason <> {5})))'
     )
     return {
         taken.column.name: unanswered.format(
@@ -159,6 +162,7 @@ def unanswered_keys(plan: ImportPlan) -> dict[str, Statement]:
             temporary(plan, "rejects"),
             Identifier(LINE),
             Literal(taken.column.name),
+            Literal(NULL_KEY),
         )
         for taken in plan.lookups
         if taken.column.name in plan.key

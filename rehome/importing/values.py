@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rehome.importing import unreadable
 from rehome.importing.lookups import Found
 from rehome.importing.plan import ImportPlan
-from rehome.importing.tables import LINE, temporary
+from rehome.importing.tables import LINE, NULL_KEY, temporary
 from rehome.importing.uniques import find_uniques
 from rehome.parts import rows
 from rehome.plan.expressions import ROW
@@ -105,8 +105,7 @@ def is_inexact(value: Statement, column: Column) -> Statement:
 
 def ask_keys(plan: ImportPlan, flow: Flow) -> Iterator[Statement]:
     for column in plan.key:
-        reason = Literal("is null, so that no later run could find the row again")
-        yield ask(flow, column, reason, cell(column), SQL("{} IS NULL").format(cell(column)))
+        yield ask(flow, column, Literal(NULL_KEY), cell(column), SQL("{} IS NULL").format(cell(column)))
     name = ", ".join(plan.key)
     times = SQL("{} || ' rows of the source have this key'").format(Identifier(TIMES))
     several = SQL("{} > 1 AND {}").format(Identifier(TIMES), sql.present(plan.key, "projected"))

@@ -132,3 +132,24 @@ def test_rows_of_other_tables_go_along_only_where_that_is_said(labels: Workshop)
     assert labels.sql("SELECT count(*) FROM new_note") == [(3,)]
     assert labels.run(LINKS, delete_all=True)[0].counts.deleted == 1
     assert labels.sql("SELECT count(*) FROM new_note") == [(0,)]
+
+
+def test_a_row_whose_key_can_not_be_read_is_not_gone_but_one_with_null_in_it_is(
+    mysql_shop: Workshop, tmp_path: Path
+) -> None:
+    shop = mysql_shop
+    shop.older("old.Thing", {"text": models.TextField(null=True)})
+    shop.model("new.Known", {"code": models.CharField(max_length=9)})
+    shop.new("new.Known").create(code="abc")
+    shop.model("new.Part", {"n": models.IntegerField(), "known": models.ForeignKey("new.Known", models.CASCADE)})
+    for number in range(1, 4):
+        shop.old("old.Thing").create(id=number, text="abc")
+    known = {"known": Lookup("new.Known", by="code")}
+    parts = Import("old.Thing", "new.Part", key={"n": "id", "known": "text"}, lookups=known)
+    shop.run(parts)
+    shop.query("UPDATE old_thing SET text = CASE id WHEN 1 THEN 'a\\0c' END WHERE id < 3")
+
+    (report,) = shop.run(parts, skip_bad=tmp_path / "bad", delete=True)
+
+    assert (report.counts.rejected, report.counts.deleted) == (2, 1)
+    assert shop.sql("SELECT n FROM new_part ORDER BY n") == [(1,), (3,)]
