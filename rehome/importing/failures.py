@@ -24,10 +24,7 @@ def state_of(error: BaseException) -> str | int:
 
 def is_about_rows(error: BaseException) -> bool:
     """Whether some row may be the cause, and not the connection, a right or the declaration."""
-    return isinstance(error, DoubtfulRows) or (
-        isinstance(error, DatabaseError)
-        and (states.state_of(error)[:2] in states.OF_ROWS or states.state_of(error) in states.TOO_LARGE)
-    )
+    return isinstance(error, DoubtfulRows) or (isinstance(error, DatabaseError) and states.is_of_rows(error))
 
 
 def is_lost(error: BaseException) -> bool:

@@ -46,6 +46,11 @@ def cure_of(error: BaseException) -> str:
     return LOST_CURE
 
 
+def is_of_rows(error: BaseException) -> bool:
+    """Whether some row or value may be to blame."""
+    return state_of(error)[:2] in OF_ROWS or state_of(error) in TOO_LARGE
+
+
 def state_of(error: BaseException) -> str:
     """Of an error of Django's or the driver's; empty where the server said none."""
     return getattr(error.__cause__, "sqlstate", None) or getattr(error, "sqlstate", None) or ""

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from django.db import DataError, transaction
+from django.db import DatabaseError, transaction
 
+from rehome.postgres import states
 from rehome.postgres.session import Session
 
 Made = TypeVar("Made")
@@ -17,7 +18,9 @@ def by_halves(
     try:
         with transaction.atomic(using=session.connection.alias):
             return ask(texts)
-    except DataError:
+    except DatabaseError as error:
+        if not states.is_of_rows(error):
+            raise
         if len(texts) == 1:
             return [refused]
     half = len(texts) // 2

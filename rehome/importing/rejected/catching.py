@@ -10,8 +10,10 @@ CATCH = SQL("EXCEPTION WHEN others THEN IF left(SQLSTATE, 2) IN ({}) THEN RAISE;
 
 
 def create_function(name: Identifier, body: str, returns: str, bad: str) -> Statement:
-    """Of a text `given`: runs `body`, and returns `bad` where that fails."""
+    """Of a text `given`: runs `body`, and returns `bad` where that fails. The same text gives the same all through a
+    statement, so that rows can be joined by it.
+    """
     whole = SQL("BEGIN {} {} RETURN {}; END").format(SQL(body), CATCH, SQL(bad))
-    return SQL("CREATE FUNCTION {} (given text) RETURNS {} LANGUAGE plpgsql AS {}").format(
+    return SQL("CREATE FUNCTION {} (given text) RETURNS {} LANGUAGE plpgsql STABLE AS {}").format(
         name, SQL(returns), Literal(whole.as_string())
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connections, models
-from django.db.models import CharField, IntegerField, TextField, Value
+from django.db.models import CharField, Func, IntegerField, TextField, Value
 from django.db.models.functions import Cast
 
 from rehome import Import, Lookup
@@ -89,6 +89,62 @@ def test_it_is_a_reject(shop: Workshop, tmp_path: Path, kind: str, zone: str) ->
     (report,) = shop.run(things, from_rejects=tmp_path / "bad", skip_bad=tmp_path / "bad")
     assert report.counts.inserted == 1
     assert said(prove(shop, things)) == []
+
+
+REFUSALS = {
+    "a function": (
+        "CREATE FUNCTION plain(given text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS "
+        "$$ BEGIN IF given = 'bad' THEN RAISE 'no % here', given; END IF; RETURN lower(given); END $$",
+        "no bad here",
+    ),
+    "a domain": (
+        "CREATE DOMAIN plain AS text CHECK (value <> 'bad')",
+        'value for domain plain violates check constraint "plain_check"',
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_one_that_the_database_itself_refuses_is_a_reject_and_can_be_proved(
+    shop: Workshop, tmp_path: Path, kind: str
+) -> None:
+    made, reason = REFUSALS[kind]
+    shop.sql(made)
+    try:
+        things = make(shop, "a", lambda value: Func(value, function="plain", output_field=TextField()), a="a", b="bad")
+        assert rejected(shop, things) == [f"legacy_id=2: known_id 'bad': {reason}"]
+        shop.run(things, skip_bad=tmp_path / "bad")
+        assert said(prove(shop, things)) == ["2: missing"]
+    finally:
+        shop.sql(f"DROP {made.split()[1]} plain")
+
+
+def test_one_by_which_others_are_looked_up_is_asked_once_and_not_for_each_of_them(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    shop.sql("CREATE SEQUENCE asked")
+    shop.sql(
+        "CREATE FUNCTION counted(given text) RETURNS int LANGUAGE plpgsql STABLE AS "
+        "$$ BEGIN PERFORM nextval('asked'); RETURN given::int; END $$"
+    )
+    try:
+        shop.older("old.Owner", {"code": TextField(), "age": TextField()})
+        shop.older("old.Place", {"owner": TextField()})
+        shop.model("new.Owner", {"legacy_id": IntegerField(unique=True), "code": TextField(), "age": IntegerField()})
+        owner = models.ForeignKey("new.Owner", models.CASCADE)
+        shop.model("new.Place", {"legacy_id": IntegerField(unique=True), "owner": owner})
+        for code in range(rows := 60):
+            shop.old("old.Owner").create(code=code, age="old")
+            shop.old("old.Place").create(owner=code)
+        lookup = Lookup("new.Owner", by="code", normalise=lambda value: Func(value, function="counted"))
+        owners = Import("old.Owner", "new.Owner", key={"legacy_id": "id"})
+        places = Import("old.Place", "new.Place", key={"legacy_id": "id"}, lookups={"owner": lookup})
+        shop.run(owners, places, skip_bad=tmp_path / "bad")
+        ((asked,),) = shop.sql("SELECT last_value FROM asked")
+        assert asked < rows * rows
+    finally:
+        shop.sql("DROP FUNCTION counted")
+        shop.sql("DROP SEQUENCE asked")
 
 
 def test_one_of_mysqls_is_a_reject(mysql_shop: Workshop) -> None:
