@@ -59,7 +59,8 @@ def made(
             # While it is empty: whoever may not connect to the project's database may not read a copy of it either.
             servers.close_to_public(session, name)
             servers.comment(session, name, describe(purpose))
-            yield dataclasses.replace(server.on(name), quiet=servers.may_be_quiet(session))
+            copy = server.on(name)
+            yield copy.quieted(session) if servers.may_be_quiet(session) else copy
         finally:
             end(server, session, name)
 

@@ -73,19 +73,20 @@ class Server:
         """The same server, with another of its databases."""
         return dataclasses.replace(self, database=database)
 
-    @property
-    def known(self) -> Mapping[str, str]:
-        """The parameters, with what keeps event triggers off."""
-        if not self.quiet:
-            return self.parameters
-        options = self.parameters.get("options", os.environ.get("PGOPTIONS", ""))
-        return {**self.parameters, "options": f"{options} {QUIET}".strip()}
+    def quieted(self, session: Session) -> "Server":
+        """The same, where nothing sets off an event trigger. `session`, one of its own, tells the options that it has
+        by now, whether by settings, by a service or by the environment.
+        """
+        options = next(option.val or b"" for option in session.pgconn.info if option.keyword == b"options").decode()
+        return dataclasses.replace(
+            self, parameters={**self.parameters, "options": f"{options} {QUIET}".strip()}, quiet=True
+        )
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
         """A session of its own in the database, outside of any transaction, in which names are PostgreSQL's own."""
         # Names of a database without an encoding come as bytes, unless one is asked for.
-        conninfo = make_conninfo("", **{**self.known, "dbname": self.database, "client_encoding": "UTF8"})
+        conninfo = make_conninfo("", **{**self.parameters, "dbname": self.database, "client_encoding": "UTF8"})
         with psycopg.connect(conninfo, autocommit=True) as session:
             if self.role:
                 session.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self.role)))
@@ -116,12 +117,17 @@ class Server:
 
     def environment(self) -> dict[str, str]:
         """For a program that connects to the database; no password is among what others see of it."""
-        given = {KEYWORDS[name]: value for name, value in self.known.items() if KEYWORDS[name]}
+        given = {KEYWORDS[name]: value for name, value in self.parameters.items() if KEYWORDS[name]}
         return {**os.environ, **given, "PGDATABASE": self.database}
 
     def arguments(self) -> list[str]:
-        """What has no environment variable, and the role."""
-        rest = {name: value for name, value in self.parameters.items() if not KEYWORDS[name]}
+        """What has no environment variable, or one that a service would overrule, and the role."""
+        overruled = "service" in self.parameters or "PGSERVICE" in os.environ
+        rest = {
+            name: value
+            for name, value in self.parameters.items()
+            if not KEYWORDS[name] or (overruled and name != "service" and not SECRET.search(name))
+        }
         for name in filter(SECRET.search, rest):
             raise Refused(
                 f"OPTIONS of the database has {name}, which every user of this machine could read while a program of "

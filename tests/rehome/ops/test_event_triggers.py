@@ -1,5 +1,8 @@
 """An event trigger on login acts in a restored database too, as soon as somebody connects to it: a proof must not."""
 
+from pathlib import Path
+
+import psycopg
 import pytest
 from django.db import connection
 
@@ -90,3 +93,24 @@ def test_options_of_the_connection_are_kept(small: str) -> None:
             ).fetchall() == [("5MB", "off")]
         assert copy.environment()["PGOPTIONS"] == "-c work_mem=5MB -c event_triggers=off"
         assert server.environment()["PGOPTIONS"] == "-c work_mem=5MB"
+
+
+def test_options_of_a_service_are_kept_and_overrule_nothing(
+    small: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = connection.get_connection_params()
+    place = "".join(f"{name}={known[name]}\n" for name in ("host", "port", "user"))
+    (tmp_path / "services").write_text(f"[farm]\n{place}dbname={small}\noptions=-c work_mem=7MB\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    asked = "SELECT current_setting('work_mem'), current_setting('event_triggers'), current_database()"
+    with (
+        connected_to(small, HOST="", PORT="", USER="", OPTIONS={"service": "farm"}),
+        scratch.made(Server.of(connection), "a test") as copy,
+    ):
+        with copy.session() as session:
+            assert session.execute(asked).fetchall() == [("7MB", "off", copy.database)]
+        for name in ("PGSERVICE", "PGDATABASE", "PGOPTIONS"):
+            monkeypatch.setenv(name, copy.environment()[name])
+        # As a program connects.
+        with psycopg.connect(copy.arguments()[0].removeprefix("--dbname=")) as session:
+            assert session.execute(asked).fetchall() == [("7MB", "off", copy.database)]
