@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import datetime
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -86,6 +87,8 @@ class Session:
         """How often something was tried again, by what had stopped it."""
         self.waits: Callable[[str], object] = lambda reason: None
         """Called with what is being waited for."""
+        self.alone = threading.RLock()
+        """Held where no other thread's statement may come between some of this one's."""
 
     @contextlib.contextmanager
     def only_move(self, move: str) -> Iterator[None]:

@@ -16,7 +16,7 @@ def by_halves(
 ) -> list[Made]:
     """A text that the server refuses is sought among the others by halves, and becomes `refused`."""
     try:
-        with transaction.atomic(using=session.connection.alias):
+        with session.alone, transaction.atomic(using=session.connection.alias):
             return ask(texts)
     except DatabaseError as error:
         if not states.is_of_rows(error):

@@ -30,7 +30,8 @@ class Target:
         return Identifier("held", claim.name).as_string()
 
     def ask(self, values: Iterable[str], rest: str = "") -> list[tuple[Any, ...]]:
-        return self.session.rows(SQL(self.statement(values, rest)))
+        with self.session.alone:
+            return self.session.rows(SQL(self.statement(values, rest)))
 
     def statement(self, values: Iterable[str], rest: str = "", *more: str) -> str:
         where = " AND ".join([*self.conditions, *more])
