@@ -137,34 +137,32 @@ def update_changed(flow: Flow) -> Statement | None:
 def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Statement:
     """Whether row `gone` came with this import and is no longer at the source, where the rows of `left` still are.
 
-    A row of `left` of whose key a part can't be looked up may be any row that has the other parts.
+    A row of `left` of whose key a part is unknown may be any row that has the other parts.
     """
     same = rows.same_key(flow, "origin", "gone")
     present = [(sql.name(flow.origin), same), *([(left, same)] if left else [])]
-    if left and (lost := unanswered_keys(plan)):
+    if left and (lost := unknown_keys(plan)):
         present.append((left, may_be(flow, lost)))
     missing = [SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(*one) for one in present]
     return SQL(" AND ").join([imported(plan, "gone"), *missing])
 
 
-def unanswered_keys(plan: ImportPlan) -> dict[str, Statement]:
-    """By column of the key, whether row `origin` of `left` has a value for it that no lookup answers, or more than one
-    row of it, or that a lookup does not take, or that can't be read.
+def unknown_keys(plan: ImportPlan) -> dict[str, Statement]:
+    """By column of the key, whether nobody knows what row `origin` of `left` has there: it can't be read, or a lookup
+    does not take it, or answers it with no row or with several.
     """
-    unanswered = SQL(
-        "({0} IS NULL AND ({1} IS NOT NULL OR EXISTS (SELECT FROM {2} AS bad WHERE bad.{3} = origin.{3} "
-        'AND bad."column" = {4} AND bad.reason <> {5})))'
-    )
+    # Another value that its type does not take is a key that no row of the target has.
+    as_it_is = SQL("({value} IS NULL AND EXISTS (SELECT FROM {bad} AND bad.value IS NULL))")
+    looked_up = SQL("({value} IS NULL AND ({arrived} IS NOT NULL OR EXISTS (SELECT FROM {bad})))")
     return {
-        taken.column.name: unanswered.format(
-            Identifier("origin", taken.column.name),
-            Identifier("origin", taken.arrives_in),
-            temporary(plan, "rejects"),
-            Identifier(LINE),
-            Literal(taken.column.name),
-            Literal(NULL_KEY),
+        taken.column.name: (looked_up if taken.lookup else as_it_is).format(
+            value=Identifier("origin", taken.column.name),
+            arrived=Identifier("origin", taken.arrives_in),
+            bad=SQL('{0} AS bad WHERE bad.{1} = origin.{1} AND bad."column" = {2} AND bad.reason <> {3}').format(
+                temporary(plan, "rejects"), Identifier(LINE), Literal(taken.column.name), Literal(NULL_KEY)
+            ),
         )
-        for taken in plan.lookups
+        for taken in plan.taken
         if taken.column.name in plan.key
     }
 

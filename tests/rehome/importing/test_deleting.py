@@ -134,18 +134,20 @@ def test_rows_of_other_tables_go_along_only_where_that_is_said(labels: Workshop)
     assert labels.sql("SELECT count(*) FROM new_note") == [(0,)]
 
 
+@pytest.mark.parametrize("looked_up", [True, False])
 def test_a_row_whose_key_can_not_be_read_is_not_gone_but_one_with_null_in_it_is(
-    mysql_shop: Workshop, tmp_path: Path
+    mysql_shop: Workshop, tmp_path: Path, looked_up: bool
 ) -> None:
     shop = mysql_shop
     shop.older("old.Thing", {"text": models.TextField(null=True)})
     shop.model("new.Known", {"code": models.CharField(max_length=9)})
     shop.new("new.Known").create(code="abc")
-    shop.model("new.Part", {"n": models.IntegerField(), "known": models.ForeignKey("new.Known", models.CASCADE)})
+    known = models.ForeignKey("new.Known", models.CASCADE) if looked_up else models.CharField(max_length=9)
+    shop.model("new.Part", {"n": models.IntegerField(), "known": known})
     for number in range(1, 4):
         shop.old("old.Thing").create(id=number, text="abc")
-    known = {"known": Lookup("new.Known", by="code")}
-    parts = Import("old.Thing", "new.Part", key={"n": "id", "known": "text"}, lookups=known)
+    lookups = {"known": Lookup("new.Known", by="code")} if looked_up else {}
+    parts = Import("old.Thing", "new.Part", key={"n": "id", "known": "text"}, lookups=lookups)
     shop.run(parts)
     shop.query("UPDATE old_thing SET text = CASE id WHEN 1 THEN 'a\\0c' END WHERE id < 3")
 
