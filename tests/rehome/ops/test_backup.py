@@ -24,6 +24,7 @@ from rehome.ops.backups import dumping, piping, work
 from rehome.ops.backups.store import Store
 from rehome.ops.servers import Server
 from rehome.postgres.session import ONE_MOVE, Session
+from tests.farm.databases import connected_to
 from tests.farm.test_locks import other_session
 from tests.manage import command
 from tests.rehome.ops.conftest import ITEM
@@ -416,3 +417,13 @@ def test_the_command_can_be_called(small: str, store: Store) -> None:
     call_command("backup", verbosity=0, stdout=io.StringIO())
     assert len(databases("rehome_scratch")) == 0
     assert len(store.all()) == 1
+
+
+def test_settings_beside_a_service_hold_for_programs_too(
+    small: str, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "services").write_text("[farm]\nhost=/nowhere\nport=1\nuser=nobody\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    given = connection.get_connection_params()
+    with connected_to(small, HOST=given["host"], PORT=given["port"], USER=given["user"], OPTIONS={"service": "farm"}):
+        assert made(store).manifest.database == small
