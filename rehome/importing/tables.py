@@ -148,19 +148,22 @@ def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Stat
 
 
 def unknown_keys(plan: ImportPlan) -> dict[str, Statement]:
-    """By column of the key, whether nobody knows what row `origin` of `left` has there: it can't be read, or a lookup
-    does not take it, or answers it with no row or with several.
+    """By column of the key, whether nobody knows what row `origin` of `left` has there: it can't be read, or the column
+    or a lookup does not take it, or a lookup answers it with no row or with several.
     """
-    # Another value that its type does not take is a key that no row of the target has.
-    as_it_is = SQL("({value} IS NULL AND EXISTS (SELECT FROM {bad} AND bad.value IS NULL))")
-    looked_up = SQL("({value} IS NULL AND ({arrived} IS NOT NULL OR EXISTS (SELECT FROM {bad})))")
+    # A domain, or a column that was narrowed, may hold what it does not take any more.
+    unknown = SQL(
+        "({value} IS NULL AND ({arrived} IS NOT NULL OR EXISTS (SELECT FROM {rejects} AS bad "
+        'WHERE bad.{line} = origin.{line} AND bad."column" = {column} AND bad.reason <> {null})))'
+    )
     return {
-        taken.column.name: (looked_up if taken.lookup else as_it_is).format(
+        taken.column.name: unknown.format(
             value=Identifier("origin", taken.column.name),
             arrived=Identifier("origin", taken.arrives_in),
-            bad=SQL('{0} AS bad WHERE bad.{1} = origin.{1} AND bad."column" = {2} AND bad.reason <> {3}').format(
-                temporary(plan, "rejects"), Identifier(LINE), Literal(taken.column.name), Literal(NULL_KEY)
-            ),
+            rejects=temporary(plan, "rejects"),
+            line=Identifier(LINE),
+            column=Literal(taken.column.name),
+            null=Literal(NULL_KEY),
         )
         for taken in plan.taken
         if taken.column.name in plan.key

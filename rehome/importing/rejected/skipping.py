@@ -140,8 +140,8 @@ def delete_left(plan: ImportPlan) -> Statement:
 
 
 def forget(plan: ImportPlan, flow: Flow, column: Column) -> Statement:
-    """Set a value that the target would cut to null, so that no later question finds it again. Any other may be the key
-    of a row that is there, and is not gone.
+    """Set a value that the target would cut to null, so that no later question finds it again, nor takes it for a key.
+    Any other may be the key of a row that is there, and is not gone.
     """
     return SQL(
         "UPDATE {origin} AS kept SET {column} = NULL FROM {rejects} AS rejected "

@@ -37,6 +37,7 @@ def stage(plan: ImportPlan, reader: Reader, session: Session, report: Callable[[
         if doubtful := moments.find(plan, reader):
             with moments.looked_at(doubtful, session):
                 session.execute_all(reject_unclear(one) for one in doubtful)
+                session.execute_all(forget_unclear(one) for one in doubtful if one.taken.column.name in plan.key)
             session.execute_all(settle_local(one) for one in doubtful if one.local)
     session.execute_all(tables.analyze(temporary(plan, name)) for name in ("text", "read"))
 
@@ -103,6 +104,20 @@ def reject_unclear(one: Doubtful) -> Statement:
         given=given(one),
         reason=local_times.reason(time, zone) if one.local else one.reason(text),
         unclear=local_times.is_unclear(time, zone, one.plan.declared.fold) if one.local else one.is_unclear(text),
+    )
+
+
+def forget_unclear(one: Doubtful) -> Statement:
+    """Set them to null in a key: nobody knows which moment a row of the target has."""
+    return SQL(
+        "UPDATE {read} AS kept SET {column} = NULL FROM {rejects} AS rejected "
+        'WHERE rejected.{line} = kept.{line} AND rejected."column" = {name}'
+    ).format(
+        read=temporary(one.plan, "read"),
+        column=Identifier(one.column),
+        rejects=temporary(one.plan, "rejects"),
+        line=Identifier(LINE),
+        name=Literal(one.taken.column.name),
     )
 
 

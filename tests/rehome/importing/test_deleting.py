@@ -9,6 +9,7 @@ from django.db.models.functions import Lower
 
 from rehome import Import, Lookup
 from rehome.errors import ImportFailed
+from tests.rehome.importing.test_doubtful_times import in_berlin
 from tests.rehome.importing.workshop import Workshop
 
 pytestmark = pytest.mark.server
@@ -107,6 +108,48 @@ def test_a_key_that_came_in_before_such_keys_were_refused(shop: Workshop, tmp_pa
 
     assert (report.counts.rejected, report.counts.gone, report.counts.deleted) == (1, 0, 0)
     assert shop.sql("SELECT count(*) FROM new_day") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "change"),
+    [
+        ("numeric(6,3)", "1.005", "ALTER TABLE new_coded ALTER code TYPE numeric(5,2)"),
+        ("coded", "5", "ALTER DOMAIN coded ADD CHECK (value > 9) NOT VALID"),
+    ],
+)
+def test_a_key_that_came_in_before_its_column_refused_it(
+    shop: Workshop, tmp_path: Path, kind: str, code: str, change: str
+) -> None:
+    shop.sql("CREATE DOMAIN coded AS int")
+    shop.older("old.Coded", {"code": models.TextField()})
+    shop.model("new.Coded", {"legacy_id": models.IntegerField(), "code": models.TextField()})
+    shop.sql(f"ALTER TABLE new_coded ALTER code TYPE {kind} USING code::numeric")
+    for number, given in enumerate([code, "11", "12"]):
+        shop.old("old.Coded").create(id=number, code=given)
+    coded = Import("old.Coded", "new.Coded", key={"legacy_id": "id", "code": "code"})
+    shop.run(coded)
+    shop.sql(change)
+    shop.old("old.Coded").filter(code="11").delete()
+
+    (report,) = shop.run(coded, skip_bad=tmp_path / "bad", delete=True)
+
+    assert (report.counts.rejected, report.counts.deleted) == (1, 1)
+    assert shop.sql("SELECT legacy_id FROM new_coded ORDER BY 1") == [(0,), (2,)]
+
+
+def test_a_time_in_the_key_that_comes_twice_and_was_chosen_before(shop: Workshop, tmp_path: Path) -> None:
+    in_berlin(shop)
+    shop.older("old.Reading", {"meter": models.IntegerField(), "at": models.DateTimeField()})
+    shop.model("new.Reading", {"meter": models.IntegerField(), "at": models.DateTimeField()})
+    shop.query("ALTER TABLE old_reading ALTER at TYPE timestamp")
+    shop.query("INSERT INTO old_reading (meter, at) VALUES (1, '2024-10-27 02:30'), (2, '2024-10-27 12:00')")
+    key = {"meter": "meter", "at": "at"}
+    shop.run(Import("old.Reading", "new.Reading", key=key, fold=0))
+
+    (report,) = shop.run(Import("old.Reading", "new.Reading", key=key), skip_bad=tmp_path / "bad", delete_all=True)
+
+    assert (report.counts.rejected, report.counts.gone, report.counts.deleted) == (1, 0, 0)
+    assert shop.new("new.Reading").count() == 2
 
 
 def test_more_than_half_of_the_rows_go_only_where_that_is_said(labels: Workshop) -> None:
