@@ -244,6 +244,8 @@ def refuse_options(plans: list[ImportPlan], options: Options) -> None:
             f"{again} is what this run would write before it replaces {into}.",
             f"Run with --from-rejects {into}, which reads both.",
         )
+    if options.skip_bad:
+        file.refuse_lost(options.skip_bad, options.from_rejects, plans, dry_run=options.dry_run)
     for plan in plans:
         if options.since_last:
             watermark.changed_name(plan)

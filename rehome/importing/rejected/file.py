@@ -110,6 +110,32 @@ def refuse_irreplaceable(path: Path) -> None:
         raise Refused(f"No file can be written in {path.parent}.", "Name one in another folder for the rows to skip.")
 
 
+def refuse_lost(path: Path, again: Path | None, plans: Iterable[ImportPlan], *, dry_run: bool) -> None:
+    """Raises Refused where a line of the file that a run replaces would be lost: its row is not read by a run of these
+    plans, or of what the file `again` names, or does not come in.
+    """
+    if again and same(again, path):
+        return
+    there = set[str]()
+    with contextlib.suppress(Refused):  # Of a file that is not there, or has something else.
+        there = set(read_keys(path))
+    if there and again:
+        raise Refused(
+            f"{path} has rows that this run does not read, and it would replace them.",
+            f"Name {again} with --skip-bad as well, or a new file.",
+        )
+    if others := sorted(there - set(map(str, plans))):
+        raise Refused(
+            f"{path} has rows of {visible(others[0])}, which this command does not run, and it would replace them.",
+            "Name another file with --skip-bad.",
+        )
+    if there and dry_run:
+        raise Refused(
+            f"{path} has rows, which a dry run would replace although it commits nothing.",
+            "Name another file with --skip-bad, or run without --dry-run.",
+        )
+
+
 def absorb_draft(path: Path) -> None:
     """What a run has left that was killed before it replaced the file becomes a part of that, for this run's own draft
     takes its place, and may come to nothing.

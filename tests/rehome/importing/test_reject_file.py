@@ -53,6 +53,29 @@ def test_what_a_killed_run_has_left_outlives_a_run_that_fails(places: Workshop, 
     assert (keys(path), list(tmp_path.iterdir())) == ([3, 1], [path])
 
 
+@pytest.mark.parametrize("left", [False, True], ids=["the file", "what a killed run has left"])
+@pytest.mark.parametrize(
+    ("there", "again", "dry_run", "why"),
+    [
+        (line(2).replace("old.Place", "old.Person"), False, False, "has rows of old.Person"),
+        (line(1), True, False, "does not read"),
+        (line(2), False, True, "a dry run would replace"),
+        (line(2), True, True, "does not read"),
+    ],
+    ids=["of another import", "of rows that are not read", "in a dry run", "of both"],
+)
+def test_no_line_is_lost_with_the_file_that_a_run_replaces(
+    places: Workshop, tmp_path: Path, there: str, again: bool, dry_run: bool, why: str, left: bool
+) -> None:
+    path, read = tmp_path / "bad", tmp_path / "read"
+    read.write_text(line(3))
+    place = file.draft(path) if left else path
+    place.write_text(there)
+    with pytest.raises(Refused, match=why):
+        places.run(simple(), skip_bad=path, from_rejects=read if again else None, dry_run=dry_run)
+    assert (place.read_text(), places.sql("SELECT count(*) FROM new_place")) == (there, [(0,)])
+
+
 def test_the_first_file_that_a_killed_run_has_left_is_read(places: Workshop, tmp_path: Path) -> None:
     path = tmp_path / "bad"
     file.draft(path).write_text(line(1))
