@@ -118,7 +118,7 @@ def refuse_lost(path: Path, again: Path | None, plans: Iterable[ImportPlan], *, 
         return
     there = set[str]()
     with contextlib.suppress(Refused):  # Of a file that is not there, or has something else.
-        there = set(read_keys(path))
+        there = {str(line["import"]) for line in read(path)}
     if there and again:
         raise Refused(
             f"{path} has rows that this run does not read, and it would replace them.",
