@@ -22,7 +22,10 @@ from tests.waiting import until
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(shutil.which("npm") is None, reason="PostgreSQL 15 and 17.4 come from npm, which is not there"),
+    pytest.mark.skipif(
+        shutil.which("npm") is None and os.environ.get("REQUIRE_LEGACY_SERVERS") != "1",
+        reason="PostgreSQL 15 and 17.4 come from npm, which is not there",
+    ),
 ]
 
 PAGE = ROOT / "docs" / "another-server.md"

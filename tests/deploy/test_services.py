@@ -29,7 +29,7 @@ ADMINER = Path("/usr/share/adminer/adminer.php")
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
     if shutil.which("php") is None or not ADMINER.exists():
-        refuse(NotInstalled("php-cli, php-pgsql and adminer"))
+        refuse(NotInstalled("php-cli", "php-pgsql", "adminer"))
     with started(Services, tmp_path) as made:
         yield made
 

@@ -55,7 +55,7 @@ def left_by_benchmarks(project: str) -> list[str]:
 
 def require_programs(name: str) -> None:
     if name == "bench_imports" and (missing := bench_imports.missing_programs()):
-        refuse(NotInstalled(", ".join(missing)))
+        refuse(NotInstalled(*missing))
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def command(place: Path) -> list[str | Path]:
 @contextmanager
 def started(place: Path = PLACE) -> Iterator[MariaDB]:
     if not (place / "usr/sbin/mysqld").exists():
-        raise starting.NotInstalled("mysql (make mysql)")
+        raise starting.NotInstalled("a MySQL (make mysql)")
     server = MariaDB(port=starting.free_port(), password=secrets.token_urlsafe())
     with starting.folder("mysql") as folder:
         data, users = folder / "data", folder / "users.sql"

@@ -79,7 +79,7 @@ def programs() -> Path:
         if Path(f"/usr/lib/postgresql/{control.parts[-3]}/bin/initdb").exists()
     ]
     if not found:
-        raise starting.NotInstalled("postgresql and postgresql-postgis")
+        raise starting.NotInstalled("postgresql", "postgresql-postgis")
     starting.require_gdal()
     return Path(f"/usr/lib/postgresql/{max(found)}/bin")
 

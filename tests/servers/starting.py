@@ -30,7 +30,10 @@ PORTS = range(15_000, 32_000)
 
 
 class NotInstalled(Exception):
-    """A server can't be started, because these Debian packages (or mysqlclient) are missing."""
+    """A server can't be started, because these packages are missing: Debian's, or mysqlclient."""
+
+    def __init__(self, *packages: str) -> None:
+        super().__init__(", ".join(packages))
 
 
 class Failed(Exception):

@@ -1,5 +1,6 @@
 """The real servers are what the tests of imports take them for."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -12,8 +13,10 @@ from django.db import connections
 from django.db.utils import OperationalError
 from pytest_django import DjangoDbBlocker
 
+from tests.deploy import services
 from tests.manage import ROOT
 from tests.servers.mariadb import MariaDB
+from tests.servers.plugin import packages
 from tests.servers.postgis import PostGIS
 from tests.waiting import LIMIT_S
 
@@ -101,6 +104,21 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(required: st
         assert tests.returncode == pytest.ExitCode.OK
         assert "Not run: 2 tests, because this machine lacks mariadb-server." in out
         assert "make servers (apt-get install postgresql postgresql-postgis mariadb-server " in out
+
+
+def test_whatever_a_test_may_lack_is_installed_by_make_servers() -> None:
+    calls = [
+        node
+        for folder in ("tests", "scripts")
+        for path in sorted(Path(ROOT, folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("NotInstalled", "starting.NotInstalled")
+    ]
+    named = {word.value for call in calls for word in call.args if isinstance(word, ast.Constant)}
+    named |= {package for program, package in services.NEEDED.items() if program != "npm"}  # of the machine's own
+
+    assert {"adminer", "systemd", "gdal-bin", "postgresql"} <= named
+    assert named - {*packages(), "mysqlclient", "a MySQL (make mysql)"} == set()
 
 
 CRASHES = """
