@@ -23,7 +23,7 @@ from printers.looking import Look
 
 KNOCK_S = 2.0
 """A connection is accepted by the machine's kernel, which takes no time, or by nobody."""
-LIVE_AT_ONCE, DOUBTFUL_AT_ONCE, KNOCKS_AT_ONCE = 200, 600, 2000
+LIVE_AT_ONCE, DOUBTFUL_AT_ONCE, KNOCKS_AT_ONCE = 200, 2000, 2000
 PER_HOST = 4
 """One machine may run a server for each of many printers."""
 FILES_OF_OURS = 100
