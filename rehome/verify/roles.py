@@ -50,23 +50,25 @@ SELECT DISTINCT ON (own.name) own.name, own.value
  ORDER BY own.name, s.setdatabase DESC
 """
 
+NUMBER = "SELECT CASE WHEN %(role)s = 'PUBLIC' THEN 0 ELSE (SELECT oid FROM pg_roles WHERE rolname = %(role)s) END"
 RIGHTS = """
 WITH own AS (SELECT attname, attnum, attrelid FROM pg_attribute
               WHERE attrelid = to_regclass(%(name)s) AND attnum > 0 AND NOT attisdropped)
-SELECT has_schema_privilege(%(role)s, c.relnamespace, 'USAGE'), has_table_privilege(%(role)s, c.oid, 'DELETE'),
-       ARRAY(SELECT attname::text FROM own WHERE has_column_privilege(%(role)s, attrelid, attnum, 'SELECT')),
-       ARRAY(SELECT attname::text FROM own WHERE has_column_privilege(%(role)s, attrelid, attnum, 'INSERT')),
-       ARRAY(SELECT attname::text FROM own WHERE has_column_privilege(%(role)s, attrelid, attnum, 'UPDATE'))
+SELECT coalesce(has_schema_privilege(%(role)s::oid, c.relnamespace, 'USAGE'), false),
+       coalesce(has_table_privilege(%(role)s::oid, c.oid, 'DELETE'), false),
+       ARRAY(SELECT attname::text FROM own WHERE has_column_privilege(%(role)s::oid, attrelid, attnum, 'SELECT')),
+       ARRAY(SELECT attname::text FROM own WHERE has_column_privilege(%(role)s::oid, attrelid, attnum, 'INSERT')),
+       ARRAY(SELECT attname::text FROM own WHERE has_column_privilege(%(role)s::oid, attrelid, attnum, 'UPDATE'))
   FROM pg_class c WHERE c.oid = to_regclass(%(name)s)
 """
 
-IS_MEMBER = "SELECT 1 FROM pg_roles WHERE pg_has_role(%s, oid, 'USAGE') AND rolname = ANY(%s)"
+IS_MEMBER = "SELECT 1 FROM pg_roles WHERE pg_has_role(%s::oid, oid, 'USAGE') AND rolname = ANY(%s)"
 LACKING = """
 SELECT concat(privilege, ' (' || quote_ident(nullif(part, '')) || ')', ' on ', place)
   FROM unnest(%(places)s::text[], %(privileges)s::text[], %(columns)s::text[]) AS needed (place, privilege, part)
- WHERE NOT CASE WHEN privilege = 'USAGE' THEN has_sequence_privilege(%(role)s, place, 'USAGE, UPDATE')
-                WHEN part <> '' THEN has_column_privilege(%(role)s, place, part, privilege)
-                ELSE has_table_privilege(%(role)s, place, privilege) END
+ WHERE NOT CASE WHEN privilege = 'USAGE' THEN has_sequence_privilege(%(role)s::oid, place, 'USAGE, UPDATE')
+                WHEN part <> '' THEN has_column_privilege(%(role)s::oid, place, part, privilege)
+                ELSE has_table_privilege(%(role)s::oid, place, privilege) END
 """
 
 
@@ -112,9 +114,17 @@ def find_writers(session: Session, names: list[str]) -> list[Writer]:
     ]
 
 
+def number_of(session: Session, role: str) -> int | None:
+    """Of a role, or 0 of PUBLIC. What is asked of a name fails where somebody has dropped the role a moment ago."""
+    number: int | None = asking.value(session.connection, NUMBER, {"role": role})
+    return number
+
+
 def read_rights(session: Session, role: str, name: str) -> Rights:
-    as_named = "public" if role == PUBLIC else role
-    ((schema, delete, *columns),) = asking.query(session.connection, RIGHTS, {"role": as_named, "name": name})
+    """None at all where the role has been dropped meanwhile."""
+    ((schema, delete, *columns),) = asking.query(
+        session.connection, RIGHTS, {"role": number_of(session, role), "name": name}
+    )
     return Rights(schema, delete, *map(frozenset, columns))
 
 
@@ -133,12 +143,13 @@ def set_config(setting: str, value: str) -> Statement:
 
 def is_member(session: Session, role: str, grantees: list[str]) -> bool:
     """Whether the role has what is granted to one of `grantees`, of which an empty one is PUBLIC."""
-    of_public = "" in grantees
-    return of_public or (role != PUBLIC and bool(asking.query(session.connection, IS_MEMBER, [role, grantees])))
+    if "" in grantees or role == PUBLIC:
+        return "" in grantees
+    return bool(asking.query(session.connection, IS_MEMBER, [number_of(session, role), grantees]))
 
 
 def find_lacking(session: Session, role: str, needed: list[Need]) -> list[str]:
     """Those that a role lacks, as `INSERT on public.thing` or `INSERT (name) on public.thing`."""
     places, privileges, columns = ([one[part] for one in needed] for part in range(3))
-    asked = {"role": "public" if role == PUBLIC else role, "places": places}
-    return asking.column(session.connection, LACKING, {**asked, "privileges": privileges, "columns": columns})
+    asked = {"role": number_of(session, role), "places": places, "privileges": privileges, "columns": columns}
+    return asking.column(session.connection, LACKING, asked)

@@ -18,6 +18,8 @@ from rehome.plan.ledger import Ledger
 from rehome.plan.phases import standing
 from rehome.plan.record import Record
 from rehome.plan.resolve import resolve
+from rehome.postgres.session import Session
+from rehome.verify import roles
 from rehome.verify.probe import Probe, try_writes
 from rehome.verify.roles import KINDS
 from tests.rehome.support.lab import Lab
@@ -276,6 +278,35 @@ def test_a_predefined_role_counts(things: Lab, make_role: Roles) -> None:
     things.sql(f'ALTER ROLE "{role}" LOGIN; GRANT pg_write_all_data, pg_read_all_data TO "{role}"')
     things.forward(MOVE)
     assert outcomes(probe(things), role) == ALL
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_a_role_that_is_dropped_meanwhile_has_no_rights(
+    things: Lab, make_role: Roles, monkeypatch: pytest.MonkeyPatch, usable: bool
+) -> None:
+    things.forward(MOVE)
+    read = roles.find_writers
+
+    def with_one_that_goes(session: Session, names: list[str]) -> list[roles.Writer]:
+        return [roles.Writer("gone with the wind", usable), *read(session, names)]
+
+    monkeypatch.setattr(roles, "find_writers", with_one_that_goes)
+    found = probe(things)
+
+    assert found.faults == []
+    assert {trial.worked for trial in found.trials if trial.role == "gone with the wind"} == {None}
+
+
+def test_public_has_what_is_granted_to_it(things: Lab) -> None:
+    things.sql("GRANT SELECT (name), UPDATE (name), DELETE ON old_thing TO PUBLIC")
+    session = open_session(things.plan(MOVE))
+
+    rights = roles.read_rights(session, roles.PUBLIC, "public.old_thing")
+
+    assert (rights.delete, rights.select, rights.update, rights.insert) == (True, {"name"}, {"name"}, frozenset())
+    assert roles.find_lacking(session, roles.PUBLIC, [("public.old_thing", "INSERT", "")]) == [
+        "INSERT on public.old_thing"
+    ]
 
 
 # ----- rows
