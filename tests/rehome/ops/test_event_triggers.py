@@ -109,8 +109,9 @@ def test_options_of_a_service_are_kept_and_overrule_nothing(
     ):
         with copy.session() as session:
             assert session.execute(asked).fetchall() == [("7MB", "off", copy.database)]
-        for name in ("PGSERVICE", "PGDATABASE", "PGOPTIONS"):
-            monkeypatch.setenv(name, copy.environment()[name])
+        assert {"PGSERVICE", "PGDATABASE", "PGOPTIONS"} <= copy.environment().keys()
+        for name, value in copy.environment().items():
+            monkeypatch.setenv(name, value)
         # As a program connects.
         with psycopg.connect(copy.arguments()[0].removeprefix("--dbname=")) as session:
             assert session.execute(asked).fetchall() == [("7MB", "off", copy.database)]
