@@ -3,7 +3,8 @@
 A plugin, for tests everywhere ask for them, and each is to be there once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from django.db import connection, connections
@@ -12,6 +13,9 @@ from pytest_django import DjangoDbBlocker
 from scripts import seeding
 from tests.farm import farm
 from tests.farm.databases import WORKER, Owned, connected_to, database
+from tests.servers import pgbouncer
+from tests.servers.plugin import refuse
+from tests.servers.starting import NotInstalled
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +66,20 @@ def other(monolith: None, filled: str) -> Iterator[str]:
         finally:
             connections["other"].close()
             del connections["other"], connections.databases["other"]
+
+
+@pytest.fixture
+def pooled() -> Callable[..., AbstractContextManager[None]]:
+    """Lets the default connection go through a PgBouncer of a mode, and of other settings, until a block ends."""
+
+    @contextmanager
+    def through(mode: str, **settings: object) -> Iterator[None]:
+        behind = connection.get_connection_params()
+        with pgbouncer.started(behind, mode, **settings) as place, connected_to(behind["dbname"], **place):
+            yield
+
+    try:
+        pgbouncer.program()
+    except NotInstalled as missing:
+        refuse(missing)
+    return through

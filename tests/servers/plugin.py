@@ -1,4 +1,4 @@
-"""Fixtures of the two real servers, and what is said when one is not installed."""
+"""Fixtures of the real servers, and what is said when one is not installed."""
 
 import os
 from collections import Counter
