@@ -15,6 +15,7 @@ from psycopg import pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from rehome.errors import Refused
+from rehome.postgres import pooling
 from rehome.postgres.session import TIMEOUTS
 from rehome.postgres.settings import FORMATS
 
@@ -84,10 +85,13 @@ class Server:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
-        """A session of its own in the database, outside of any transaction, in which names are PostgreSQL's own."""
+        """A session of its own in the database, outside of any transaction, in which names are PostgreSQL's own. Raises
+        Refused where a pooler hands it on.
+        """
         # Names of a database without an encoding come as bytes, unless one is asked for.
         conninfo = make_conninfo("", **{**self.parameters, "dbname": self.database, "client_encoding": "UTF8"})
         with psycopg.connect(conninfo, autocommit=True) as session:
+            pooling.refuse_handed_on(session)
             if self.role:
                 session.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self.role)))
             # A session waits while a program runs beside it.

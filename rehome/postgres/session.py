@@ -95,10 +95,11 @@ class Session:
         """Hold the database's one lock for moves until the block ends; a lost connection frees it.
 
         The connection is named after `move` meanwhile, so that everybody can see whose it is. Raises Refused, naming
-        the process that holds it.
+        the process that holds it, or where a pooler would hand the lock on.
         """
         # In the transaction of a migration, it is that transaction's.
         within = self.connection.in_atomic_block
+        settings.refuse_handed_on(self.connection)
         lock = "pg_try_advisory_xact_lock" if within else "pg_try_advisory_lock"
         if not asking.value(self.connection, f"SELECT {lock}(%s)", [ONE_MOVE]):
             raise self.another_runs()

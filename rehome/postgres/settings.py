@@ -15,6 +15,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
+from rehome.postgres import pooling
+
 FORMATS = {
     "extra_float_digits": "3",
     "datestyle": "ISO",  # The style alone: the order of day and month is how the project's texts are read.
@@ -46,10 +48,21 @@ paths: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()
 
 
 def change(connection: BaseDatabaseWrapper, values: Mapping[str, str], *, local: bool) -> dict[str, str]:
-    """Change settings until the transaction ends, or the session; return what they were."""
+    """Change settings until the transaction ends, or the session; return what they were. Raises Refused where the
+    session is not this connection's own.
+    """
     with connection.cursor() as cursor:
+        if not local:
+            refuse_handed_on(connection)
         cursor.execute(changing(values, local=local).as_string(), None)
         return {name: before for name, before, _ in cursor.fetchall() if before is not None}
+
+
+def refuse_handed_on(connection: BaseDatabaseWrapper) -> None:
+    """Before anything is left on its session: raises Refused where a pooler hands that on to others."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        pooling.refuse_handed_on(connection.connection)
 
 
 def changing(values: Mapping[str, str], *, local: bool) -> sql.Composable:

@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rehome.errors import one_line
 from rehome.ops.rehearsal.report import Lock
-from rehome.postgres import asking, holders, settings
+from rehome.postgres import asking, holders, pooling, settings
 
 EVERY_S = 0.1
 SLOWER = 1000
@@ -90,7 +90,7 @@ class Onlooker:
     @property
     def pid(self) -> int | None:
         driver = self.connection.connection
-        return None if driver is None or driver.closed else driver.info.backend_pid
+        return None if driver is None or driver.closed else pooling.known_process(driver)
 
     def run(self) -> None:
         """Where there are too many connections already, nothing is seen, and the work continues."""
