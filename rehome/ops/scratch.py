@@ -9,11 +9,13 @@ import hashlib
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator
 
 import psycopg
 from psycopg import sql
 
+from rehome.errors import BackupFailed, one_line
 from rehome.ops import servers
 from rehome.ops.servers import Server, Session
 
@@ -66,12 +68,22 @@ def made(
 
 
 def end(server: Server, session: Session, name: str) -> None:
-    """Drop it; by another session, where this one was lost while it had nothing to do for hours."""
+    """Drop it; by another session, where this one was lost while it had nothing to do for hours. Raises BackupFailed
+    where the server is lost: with what failed before, and the name, by which the next run finds it.
+    """
+    failed = sys.exception()
     try:
         servers.drop(session, name)
     except psycopg.OperationalError:
-        with server.outside() as another:
-            servers.drop(another, name)
+        try:
+            with server.outside() as another:
+                servers.drop(another, name)
+        except psycopg.OperationalError as error:
+            first = failed if isinstance(failed, Exception) else error
+            raise BackupFailed(
+                f"{one_line(first)}. The server can't be reached now, and database {name!r} may be left on it: run the "
+                "command again when the server runs, and it names what is left."
+            ) from first
 
 
 def describe(purpose: str) -> str:

@@ -2,9 +2,7 @@
 
 import os
 import random
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +11,12 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-from core.embedded import programs, server
 from scripts import seeding
 from tests.chaos import stage
 from tests.chaos.crew import at_work
 from tests.chaos.migrating import RUNNING, WAYS, await_answer, check, resume
 from tests.farm import farm
-from tests.farm.databases import connected_to
+from tests.farm.databases import server_of_its_own, stop_at_once
 from tests.manage import command, manage
 
 LONGEST_S = 2.0
@@ -28,17 +25,11 @@ LONGEST_S = 2.0
 @pytest.fixture
 def data(django_db_blocker: DjangoDbBlocker) -> Iterator[Path]:
     """The default connection leads to a farm on a server that only this test uses; the folder of its data."""
-    folder = Path(tempfile.mkdtemp(prefix="rehome-stops-"))
-    data = folder / "data"
-    server.hold(data)
-    place = {"HOST": str(server.socket_folder(data)), "PORT": server.PORT, "PASSWORD": "", "USER": server.SUPERUSER}
-    with django_db_blocker.unblock(), connected_to(server.DATABASE, EMBEDDED_POSTGRES_DIR=data, **place):
+    with django_db_blocker.unblock(), server_of_its_own() as data:
         farm.build_monolith()
         seeding.fill(connection, profiles=5, printers=5)
         farm.prepare_targets()
         yield data
-    programs.run("pg_ctl", "stop", "-D", str(data), "-m", "immediate", cwd=data)
-    shutil.rmtree(folder)
 
 
 def migrate_on(data: Path, way: str, *target: str) -> "subprocess.Popen[bytes]":
@@ -62,7 +53,7 @@ def test_what_was_committed_outlives_a_server_that_is_stopped_at_once(
                 await_answer(RUNNING, process)
                 connection.close()
                 time.sleep(choose.random() * LONGEST_S)
-                programs.run("pg_ctl", "stop", "-D", str(data), "-m", "immediate", cwd=data)
+                stop_at_once(data)
             # As a person would: the same again, which starts the server and waits until it has recovered.
             for _ in range(50):
                 done = manage("migrate", *target, DATABASE_URL="", EMBEDDED_POSTGRES_DIR=str(data))

@@ -90,8 +90,8 @@ class Command(OpsCommand):
                 if where := restoring.look(server):  # It has been written to meanwhile.
                     self.ask(self.question(manifest, server, where), where, options)
                 self.signals.ignore()
-                swapped = restoring.swap(server, new.database)
-        self.report(swapped)
+                # At once, for a server that is lost now keeps both databases as they are.
+                self.report(restoring.swap(server, new.database))
 
     def undo(self, server: Server, where: Where | None, options: dict[str, Any]) -> None:
         *_, last = restoring.kept_ones(server)
