@@ -10,6 +10,10 @@ from rehome import Import
 from rehome.errors import Refused
 from tests.rehome.importing.workshop import Workshop
 
+LOCKS = """
+SELECT FROM pg_locks JOIN pg_database d ON d.oid = database
+ WHERE locktype = 'advisory' AND datname = current_database()
+"""
 THINGS = Import("old.Thing", "new.Thing", key={"code": "code"}, shared=True)
 
 
@@ -27,4 +31,4 @@ def test_an_import_wants_its_session(
             with pytest.raises(Refused, match="The pooler at .* hands sessions on"):
                 shop.run(THINGS)
         assert shop.new("new.Thing").count() == (mode == "session")
-        assert shop.sql("SELECT FROM pg_locks WHERE locktype = 'advisory'") == []
+        assert shop.sql(LOCKS) == []
