@@ -13,6 +13,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.utils import resolve_relation
 
+from rehome.graph.comparable import comparable
 from rehome.plan.plan import Field
 
 Label = tuple[str, str]
@@ -156,7 +157,7 @@ def read_column(field: Any, model: ModelState, state: ProjectState, connection: 
         end=related if getattr(field, "db_constraint", False) else None,
         default=default_of(field),
         various=field.has_db_default() and not isinstance(field.db_default, models.Value | str | int | float | bool),
-        definition=(path, args, kept),
+        definition=comparable((path, args, kept)),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.writer import MigrationWriter
 
 from rehome.errors import Refused
 from rehome.graph.drafting.pairs import Pair
@@ -86,6 +87,5 @@ def comparable(option: Any) -> Any:
 
 
 def written(field: Any) -> str:
-    _, path, _, kwargs = field.deconstruct()
-    own = path.rpartition(".")[2]
-    return f"{own}({', '.join(f'{name}={value!r}' for name, value in kwargs.items())})"
+    """As a migration has it, which says where a class of the project's comes from."""
+    return str(MigrationWriter.serialize(field)[0])

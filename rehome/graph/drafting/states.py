@@ -8,6 +8,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
 from rehome.errors import Refused
+from rehome.graph.comparable import comparable
 from rehome.graph.discovery import Key
 from rehome.graph.drafting.pairs import Pair, key_of, label_of
 from rehome.graph.relations import (
@@ -67,11 +68,15 @@ def edited_in_python_alone(before: ModelState, code: ModelState) -> Iterator[tup
 
 def differ(one: Any, other: Any) -> set[str]:
     """Arguments in which two fields differ that a database knows."""
-    (_, path, args, kwargs), (_, other_path, other_args, other_kwargs) = one.deconstruct(), other.deconstruct()
+    (path, args, kwargs), (other_path, other_args, other_kwargs) = comparable(one), comparable(other)
     if (path, args) != (other_path, other_args):
         return {"class"}
     changed = {name for name in kwargs.keys() | other_kwargs.keys() if kwargs.get(name) != other_kwargs.get(name)}
-    return changed - set(one.non_db_attrs) | changed & {"db_column"}
+    return changed - {*one.non_db_attrs, *OF_PYTHON} | changed & {"db_column"}
+
+
+OF_PYTHON = {"default", "upload_to", "storage", "encoder", "decoder"}
+"""Arguments that no database knows either. A function goes along with the class and is another one there."""
 
 
 def with_bases(state: ProjectState, code: ProjectState, ends: Ends) -> ProjectState:

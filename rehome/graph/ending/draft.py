@@ -18,6 +18,7 @@ from django.db.migrations.writer import MigrationWriter
 
 from rehome.errors import Refused
 from rehome.graph import row_locks
+from rehome.graph.comparable import comparable_state
 from rehome.graph.discovery import DeclaredMove, Key, find_moves, flatten, in_order
 from rehome.graph.drafting import refusals
 from rehome.graph.drafting.loading import Loader, code_state, leaf, next_number
@@ -244,7 +245,7 @@ class Drafting:
                 f"{after.path} can't be rewritten by a command: {type(error).__name__}: {error}.",
                 "Take what is rehome's out of it by hand, and run this command again.",
             ) from error
-        states = [one.mutate_state(before, preserve=True) for one in (migration, made)]
+        states = [comparable_state(one.mutate_state(before, preserve=True)) for one in (migration, made)]
         if states[0] != states[1]:
             raise Refused(
                 f"{after.path} would make other models than it makes now.",
