@@ -200,7 +200,11 @@ BEGIN
           OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (
              SELECT t.oid FROM pg_class c JOIN pg_type t ON c.reltype IN (t.oid, t.typelem) WHERE c.oid = ANY (olds)))
      AND d.deptype = 'n'
-     AND d.classid <> 'pg_constraint'::regclass AND coalesce(r.ev_class, 0) <> ALL (olds);
+     AND d.classid <> 'pg_constraint'::regclass AND coalesce(r.ev_class, 0) <> ALL (olds)
+     -- What is part of an old table goes with it: a generated column, a trigger with a condition, a policy.
+     AND NOT EXISTS (SELECT FROM pg_depend p
+                      WHERE (p.classid, p.objid) = (d.classid, d.objid) AND p.deptype IN ('a', 'i')
+                        AND p.refclassid = 'pg_class'::regclass AND p.refobjid = ANY (olds));
   IF found IS NOT NULL THEN
     RAISE object_not_in_prerequisite_state USING
       MESSAGE = format('%s still use what %s has replaced. Nothing is dropped.', found, moved),

@@ -168,6 +168,26 @@ def test_a_new_database_has_an_empty_old_table_which_goes(things: Lab) -> None:
     things.get("new.Thing").objects.create(name="first")
 
 
+PARTS = """
+ALTER TABLE old_thing ADD loud text GENERATED ALWAYS AS (upper(name)) STORED;
+CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER told AFTER UPDATE OF code ON old_thing
+   FOR EACH ROW WHEN (old.name IS DISTINCT FROM new.name) EXECUTE FUNCTION told();
+CREATE POLICY own ON old_thing USING (code > 0);
+CREATE INDEX partly ON old_thing (lower(name)) WHERE code > 0;
+CREATE STATISTICS together ON name, code FROM old_thing;
+CREATE RULE silent AS ON DELETE TO old_thing WHERE old.code = 7 DO ALSO SELECT 1
+"""
+
+
+def test_in_a_new_database_the_old_table_goes_with_all_its_parts(things: Lab) -> None:
+    things.sql(PARTS)
+
+    end(things)
+
+    assert left(things) == []
+
+
 def test_a_backup_from_before_the_move_is_refused(things: Lab) -> None:
     fill(things)
     said = refused(things, things.plan(MOVE))
