@@ -14,9 +14,10 @@ class RehomeConfig(AppConfig):
     def ready(self) -> None:
         """The signals are sent once for each app: this one alone listens, so each is heard once."""
         from rehome.graph import signals, squashing, system_checks
-        from rehome.postgres import grouping
+        from rehome.postgres import flushing, grouping
 
         grouping.install()
+        flushing.install()
         checks.register(system_checks.check_moves)
         checks.register(squashing.check)
         # Whoever brings a `migrate` of his own sends these too.
