@@ -13,6 +13,7 @@ from django.apps import apps
 from rehome.parts import permissions
 from rehome.parts.content_types import PERMISSIONS, Label, Pointer, Registry, has_labels, read_registry
 from rehome.parts.triggers import standing
+from rehome.plan.ledger import Ledger
 from rehome.plan.plan import Plan
 from rehome.plan.record import Record
 from rehome.postgres import asking
@@ -51,6 +52,8 @@ class Identity:
     """Codenames that the target's row has."""
     newest: int
     """The largest id of a permission."""
+    rows: frozenset[int]
+    """The ids of the content types among which the one is that the move has left: a later move may have led it on."""
 
     @property
     def both(self) -> bool:
@@ -59,13 +62,25 @@ class Identity:
 
     def can_settle(self, record: Record) -> bool:
         """Whether what the move has left can be made the same under both labels: the other one may have been removed,
-        as by `remove_stale_contenttypes`.
+        as by `remove_stale_contenttypes`, or both, as by `flush`, after which the leading one was made anew.
         """
-        return self.both or record.content_type in {self.source_id, self.target_id} - {None}
+        anew = self.is_lost(record) and self.leading(record) is not None
+        return self.both or anew or record.content_type in {self.source_id, self.target_id} - {None}
+
+    def leading(self, record: Record) -> int | None:
+        return self.source_id if record.label_stays else self.target_id
+
+    def is_lost(self, record: Record) -> bool:
+        """Whether the row that the move has left is gone, and with it all that pointed at it and every grant. Its id
+        may be another's by now.
+        """
+        return record.content_type is not None and record.content_type not in self.rows
 
     def until(self, record: Record) -> dict[str, int]:
-        """The largest ids of the record, of which those of earlier versions have none of a permission."""
-        return {PERMISSIONS: self.newest, **record.grants_until}
+        """The largest ids of the record, of which those of earlier versions have none of a permission. Once its row is
+        lost, ids may begin anew.
+        """
+        return {} if self.is_lost(record) else {PERMISSIONS: self.newest, **record.grants_until}
 
     def row(self, label: Label) -> Statement:
         return self.registry.by_label(label)
@@ -79,7 +94,19 @@ def read_identity(plan: Plan, session: Session) -> Identity | None:
     codenames = frozenset(permissions.codenames(session, registry, target))
     source_id, target_id = find(session, registry, source), find(session, registry, target)
     newest = largest_id(registry.permissions, session) if registry.permissions else 0
-    return Identity(registry, source, target, source_id, target_id, codenames, newest)
+    further = [find(session, registry, label) for label in led_on(plan, target)]
+    known = frozenset(filter(None, (source_id, target_id, *further)))
+    return Identity(registry, source, target, source_id, target_id, codenames, newest, known)
+
+
+def led_on(plan: Plan, label: Label) -> list[Label]:
+    """The labels to which moves have led this one, on this database."""
+    moves = [run.move.lower().split(" -> ") for run in Ledger(plan.connection.alias).all()]
+    found = [f"{label.app}.{label.model}"]
+    for place in found:
+        found += [target for source, target in moves if source == place and target not in found]
+    keys = (place.partition(".") for place in found[1:])
+    return [Label(app, model, verbose_name=model) for app, _, model in keys]
 
 
 def read_known(plan: Plan, session: Session) -> Identity | None:
@@ -199,6 +226,7 @@ def to_keep_settled(
     stays = record.label_stays if stays is None else stays
     kept = identity.source if stays else identity.target
     return record.keeping(
+        content_type=identity.leading(record) if identity.is_lost(record) else record.content_type,
         label_stays=stays,
         permissions=tuple(permissions.codenames(session, identity.registry, kept)),
         grants_until=last_grants(identity, session),

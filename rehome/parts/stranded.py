@@ -51,7 +51,7 @@ def told(plan: Plan, counts: Counts, record: Record) -> list[str]:
 def is_pending(plan: Plan, session: Session, record: Record) -> bool:
     """Whether `identity.settle` would change anything."""
     identity = read_known(plan, session, record)
-    if identity is None or not identity.both:
+    if identity is None or not identity.both or identity.is_lost(record):
         return identity is not None
     registry, source, target = identity.registry, identity.source, identity.target
     asked = [

@@ -132,12 +132,12 @@ def in_sequence(report: Report, command: str) -> Iterator[Problem]:
 
 def in_identity(report: Report, plan: Plan, record: Record) -> Iterator[Problem]:
     if not report.identity_ok:
-        label = plan.target_model._meta.label_lower
+        labels = plan.target_model._meta.label_lower, plan.source_model._meta.label_lower
+        label, other = reversed(labels) if record.label_stays else labels
         yield Problem(
-            f"{label} has lost its content type, or it or {plan.source_model._meta.label_lower} lacks permissions "
-            "that it had.",
-            f"See that row {record.content_type} of django_content_type has the label {label}, and run "
-            "`manage.py migrate`, which creates missing permissions.",
+            f"{label} has lost its content type, or it or {other} lacks permissions that it had.",
+            f"If row {record.content_type} of django_content_type is there, see that it has the label {label}; then "
+            "run `manage.py migrate`, which creates what is missing.",
         )
 
 

@@ -512,3 +512,29 @@ def test_a_key_without_a_constraint_follows(things: Lab) -> None:
 
 def id_of(app: str) -> int:
     return ContentType.objects.get(app_label=app, model="thing").pk
+
+
+@pytest.mark.parametrize("ids", ["new ids", "ids of others"])
+@pytest.mark.parametrize("identity", ["move", "retire"])
+def test_labels_that_were_made_anew_are_those_of_the_move(things: Lab, ann: User, identity: str, ids: str) -> None:
+    """As `flush` makes them; a sequence that begins anew gives the old ids to others."""
+    move = Move("old.Thing", "new.Thing", identity=identity)
+    register("old")
+    things.forward(move)
+    lost, leads = things.find_runs()[-1].kept["content_type"], "old" if identity == "retire" else "new"
+    forget("old")
+    forget("new")
+    if ids == "ids of others":
+        ContentType.objects.create(pk=lost, app_label="rest", model="tag")
+    assert not things.verify(move).identity_ok
+    register(leads)
+    grant(ann, f"{leads}.add_thing")
+
+    things.forward(move)
+
+    assert things.verify(move).identity_ok
+    assert may(ann) == {"old.add_thing", "new.add_thing"}
+    things.retire(move)
+    assert things.verify(move).identity_ok
+    things.back(move)
+    assert may(ann) == {"old.add_thing"}
