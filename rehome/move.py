@@ -1,13 +1,18 @@
 """Move: the declaration in a migration that a model's rows go to another app's model, and how they go back."""
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, ClassVar
 
 from django.apps import apps as django_apps
+from django.db import connections
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations import Migration, SeparateDatabaseAndState
+from django.db.migrations.operations.base import Operation
 from django.db.migrations.serializer import BaseSerializer
 from django.db.migrations.state import StateApps
 from django.db.migrations.writer import MigrationWriter
+from django.db.models.signals import pre_migrate
 
 from rehome.errors import Refused
 from rehome.plan.declaration import Declaration
@@ -114,6 +119,25 @@ class WaySerializer(BaseSerializer):
 
 
 MigrationWriter.register_serializer(Way, WaySerializer)
+
+
+def refuse_uninstalled(using: str, plan: Sequence[tuple[Migration, bool]] | None = None, **signal: Any) -> None:
+    """Raise Refused, before the first migration of the plan, where one of them needs rehome and its app is not there to
+    look ahead: what came before it in the plan would be done.
+    """
+    if connections[using].vendor == "postgresql" and any(
+        needs_rehome(one) for migration, _ in plan or () for one in migration.operations
+    ):
+        load_runner()
+
+
+def needs_rehome(operation: Operation) -> bool:
+    if isinstance(operation, SeparateDatabaseAndState):
+        return any(map(needs_rehome, operation.database_operations))
+    return type(operation).__module__.partition(".")[0] == "rehome" or isinstance(getattr(operation, "code", None), Way)
+
+
+pre_migrate.connect(refuse_uninstalled, dispatch_uid="rehome: its app is there")
 
 
 def run_deferred(schema_editor: Any) -> None:

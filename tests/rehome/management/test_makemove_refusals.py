@@ -285,6 +285,7 @@ def test_a_release_that_forgets_the_way_back_or_rehome_says_so(project: Project)
     apps = json.dumps([app for app in json.loads(project.environment["APPS"]) if app != "rehome"])
     said = project.run("migrate stock 0001", code=1, APPS=apps)
     assert "'rehome' is not in INSTALLED_APPS. Add it until its moves have ended" in said
+    assert "Unapplying" not in said
     declared = "migrations.RunPython(thing.forwards, thing.backwards)"
     project.replace("stock/migrations/0002_migrate_thing_data.py", declared, "")
     said = project.refused("migrate stock zero")
