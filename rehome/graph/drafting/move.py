@@ -12,7 +12,7 @@ from rehome.graph.drafting.pairs import Pair
 from rehome.plan.historical import concrete_fields, implicit_many_to_many
 from rehome.plan.plan import Model
 
-IN_PLACE = "in_place=True is recommended: two live tables are two lock spaces, and the project's code locks rows at:"
+IN_PLACE = "`in_place=True` is recommended: two live tables are two lock spaces, and the project's code locks rows at:"
 
 
 def move_text(migration: Migration, pair: Pair, questions: Sequence[str], advice: Sequence[str]) -> str:

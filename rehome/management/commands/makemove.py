@@ -84,7 +84,7 @@ class Command(BaseCommand):
                     for line in described(operation):
                         self.stdout.write(f"    {line}")
         self.list("Decide before it can run:", draft.questions)
-        self.list(f"{IN_PLACE[0].upper()}{IN_PLACE[1:]}", draft.advice)
+        self.list(IN_PLACE, draft.advice)
         moves = [(migration.app_label, migration.name) for migration in draft.migrations]
         self.list("Correct before you migrate:", tuple(map(str, system_checks.find_of(moves))))
         self.list("What else to look at:", draft.notes)

@@ -120,6 +120,6 @@ def test_the_draft_recommends_in_place_for_locked_models_and_for_unknown_ones() 
     advice = [str(lock) for lock in locks if lock.concerns(*pair)]
     assert advice == ["a.py:1 (SKIP LOCKED)", "b.py:2, of which model is unknown"]
     text = move_text(Migration("0002", "new"), pair_of("old.Thing", "new.Thing"), [], advice)
-    assert text.index("in_place=True is recommended") < text.index("# - a.py:1 (SKIP LOCKED)") < text.index("= Move(")
+    assert text.index("`in_place=True` is recommended") < text.index("# - a.py:1 (SKIP LOCKED)") < text.index("= Move(")
     compile(text, "draft", "exec")
     assert "in_place" not in move_text(Migration("0002", "new"), pair_of("old.Thing", "new.Thing"), [], [])
