@@ -32,6 +32,8 @@ class Ending:
     """The old ones, quoted."""
     contradiction: str = ""
     """What shows that it did not run, though it is recorded as applied and the database has no record of the move."""
+    filled: str = ""
+    """An old table with rows, where neither it nor the move has run."""
 
     def __str__(self) -> str:
         return self.move
@@ -77,6 +79,11 @@ class Ending:
                 f"of the record with `manage.py migrate --fake {' '.join(self.back)}`{more}; `manage.py migrate` runs "
                 "it then."
             )
+        if self.filled:
+            return (
+                f"It has not run on this database, and {self.filled} has rows. Run `manage.py migrate` and `manage.py "
+                f"retiremoves {self.target}` with the release before {self.place}, then `manage.py migrate`."
+            )
         if self.run is None:
             return f"It has not run on this database, and {self.place} ends it: `manage.py migrate` applies that."
         if self.run.phase in {Phase.RETIRED, Phase.IN_PLACE}:
@@ -115,7 +122,17 @@ def read_ending(move: str, key: Key, text: str, loader: MigrationLoader, connect
         key in loader.applied_migrations,
     )
     contradiction = find_contradiction(tables, loader, connection) if applied and run is None else ""
-    return Ending(move, key, applied, run, before(key, loader), tables.old, contradiction)
+    ended = applied and not contradiction
+    filled = "" if run or ended else find_filled(tables.old, connection)
+    return Ending(move, key, applied, run, before(key, loader), tables.old, contradiction, filled)
+
+
+def find_filled(tables: tuple[str, ...], connection: BaseDatabaseWrapper) -> str:
+    """The first of them with a row, of those that may be read; empty where there is none."""
+    for table in filter(None, catalog.read_tables(connection, tables)):
+        if table.kind == "r" and table.owned and asking.value(connection, sql.has_rows(table).as_string()):
+            return str(table)
+    return ""
 
 
 def statements_of(migration: Migration) -> Iterator[tuple[str, str]]:
@@ -156,14 +173,12 @@ def refuse_early(keys: Collection[Key], loader: MigrationLoader, connection: Bas
             continue
         if ending.run and ending.run.phase not in {Phase.RETIRED, Phase.IN_PLACE}:
             raise Refused(f"{ending} can't end here.", f"{ending.note} Nothing has been applied.")
-        tables = catalog.read_tables(connection, ending.tables) if ending.run is None else []
-        for table in filter(None, tables):
-            if table.kind == "r" and table.owned and asking.value(connection, sql.has_rows(table).as_string()):
-                raise Refused(
-                    f"{ending.place} ends {ending}, which has not run on this database, and {table} has rows.",
-                    f"Run `manage.py migrate` and `manage.py retiremoves {ending.target}` with the release before it. "
-                    "Nothing has been applied.",
-                )
+        if ending.filled:
+            raise Refused(
+                f"{ending.place} ends {ending}, which has not run on this database, and {ending.filled} has rows.",
+                f"Run `manage.py migrate` and `manage.py retiremoves {ending.target}` with the release before it. "
+                "Nothing has been applied.",
+            )
 
 
 def refuse_back(keys: Collection[Key], loader: MigrationLoader, connection: BaseDatabaseWrapper) -> None:

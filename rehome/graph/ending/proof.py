@@ -2,6 +2,7 @@
 database never had one. One whose migrations were faked has none either.
 """
 
+from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 
@@ -31,7 +32,11 @@ def present(names: tuple[str, ...], connection: BaseDatabaseWrapper) -> set[str]
 
 
 def made_by(loader: MigrationLoader, connection: BaseDatabaseWrapper) -> set[str]:
-    """The tables, quoted, that all applied migrations together have made."""
+    """The tables, quoted, that all applied migrations together have made, of those that routers let be here."""
     applied = [key for key in loader.applied_migrations if key in loader.graph.nodes]
     models = loader.project_state(applied).apps.get_models(include_auto_created=True)
-    return {connection.ops.quote_name(model._meta.db_table) for model in models if model._meta.managed}
+    return {
+        connection.ops.quote_name(model._meta.db_table)
+        for model in models
+        if model._meta.managed and router.allow_migrate_model(connection.alias, model)
+    }

@@ -8,16 +8,20 @@ import pytest
 from django.core.management import CommandError
 from django.db import connection, migrations, models
 from django.db.migrations import Migration
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.migrations.writer import MigrationWriter
+from pytest_django.fixtures import Settings
 
 from rehome import Move
 from rehome.errors import Refused
+from rehome.graph.ending import proof
 from rehome.graph.ending.found import statements_of
 from rehome.graph.ending.rewriting import Rewriting
 from rehome.graph.ending.source import Source
 from rehome.graph.ending.text import ending_text
+from rehome.parts.ending import Tables
 
 BOTH = ("old.Thing", "new.Thing")
 
@@ -292,6 +296,26 @@ def test_an_ending_says_in_a_sentence_that_nothing_undoes_it_before_anything_is_
 def test_an_ending_is_known_by_its_sql(move: str) -> None:
     [(name, text)] = statements_of(ending(move=move))
     assert (name, text.strip()) == (" -> ".join(BOTH), SAID)
+
+
+class Elsewhere:
+    """The tables of printers are in another database."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: object) -> bool | None:
+        return False if app_label == "printers" else None
+
+
+@pytest.mark.django_db
+def test_a_database_that_routers_keep_a_model_out_of_lacks_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "present", lambda *given: set())
+    loader, tables = MigrationLoader(connection), Tables(old=(), new=('"printers_printer"',))
+    assert proof.find_contradiction(tables, loader, connection) == '"printers_printer" is missing'
+
+    settings.DATABASE_ROUTERS = [Elsewhere()]
+
+    assert proof.find_contradiction(tables, loader, connection) == ""
 
 
 def test_an_ending_of_a_label_is_unapplied() -> None:

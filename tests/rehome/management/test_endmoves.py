@@ -192,6 +192,10 @@ def test_the_ended_release_on_databases_in_every_state(project: Project, django_
             said = ended.run(meant, code=1)
             assert "which has not run on this database, and public.portal_p" in said
         assert "with the release before it. Nothing has been applied." in said
+        for told in (ended.run("showmoves"), ended.run("verifymoves", code=1)):
+            assert (
+                "It has not run on this database, and public.portal_printer has rows. Run `manage.py migrate`" in told
+            )
         assert ended.sql("SELECT count(*) FROM portal_printer") == [(2,)]
 
 

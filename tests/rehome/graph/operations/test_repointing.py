@@ -5,7 +5,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 from django.db.migrations.executor import MigrationExecutor
 from pytest_django import DjangoDbBlocker
@@ -199,6 +199,26 @@ def test_a_crash_between_the_table_and_what_relies_on_it(
     migrate(*onwards)
     lead_to("old_book" if onwards[0] == "new" else "new_book")
     use(*(BOTH if onwards[0] == "other" else ["old_book"]))
+
+
+@pytest.mark.parametrize("wrong", ["conflict", pytest.param("order", marks=pytest.mark.long)])
+def test_what_django_refuses_leaves_a_retired_move_as_it_is(project: Library, wrong: str) -> None:
+    project.build(PLAIN)
+    migrate("other", "0001")
+    fill()
+    migrate("other")
+    retire()
+    if wrong == "conflict":
+        (project.migrations("new") / "0002_beside.py").write_text(
+            "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
+            '    dependencies = [("new", "0001_initial")]\n    operations = []\n'
+        )
+        lending.forget()
+    else:
+        lending.sql("DELETE FROM django_migrations WHERE app = 'new' AND name = '0001_initial'")
+    with pytest.raises(CommandError, match="Conflicting migrations|is applied before its dependency"):
+        migrate("new", "0001")
+    assert phase() == "retired"
 
 
 @pytest.mark.parametrize("state", ["retired", pytest.param("in place", marks=pytest.mark.long)])
