@@ -31,9 +31,10 @@ OF_CONTENT = ("content-type", "content-length", "content-encoding", "etag", "las
 class Problem(exceptions.APIException):
     """Raise it with a status, a sentence, and members that a program may read."""
 
-    def __init__(self, status: int, sentence: str, **members: Any) -> None:
+    def __init__(self, status: int, sentence: str, *, wait: int = 0, **members: Any) -> None:
+        """`wait` is how many seconds somebody has to, for Retry-After."""
         super().__init__(sentence)
-        self.status_code, self.members = status, members
+        self.status_code, self.wait, self.members = status, wait, members
 
 
 TOLD = (Problem, exceptions.ParseError, exceptions.MethodNotAllowed, exceptions.Throttled)

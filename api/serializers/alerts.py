@@ -7,16 +7,43 @@ from monitoring.alerts.forms import LONGEST
 from monitoring.alerts.models import CHOICES, Channel, Message, Rule
 from monitoring.alerts.rules import sentence
 
+ADDRESS = (
+    "As Slack, Discord, Teams or Google Chat gave it to you, a webhook of your own, or an address as Apprise writes "
+    "it. Whoever has it can write there, so it is in no answer."
+)
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 
 class ChannelSerializer(serializers.Serializer):
-    """Where you are told. Its address is written on the page of alerts, and is in no answer."""
+    """Where you are told. Its address is written, and is in no answer."""
 
     id = serializers.IntegerField(source="pk")
     kind = serializers.ChoiceField(Channel.Kind.choices)
     name = serializers.CharField()
-    service = serializers.CharField()
+    service = serializers.CharField(help_text="Found out from the address, such as Slack.")
+
+
+class ChannelChangeSerializer(serializers.Serializer):
+    """What is left out stays as it is; an empty address is the one that was there."""
+
+    name = Text(max_length=80, required=False, allow_blank=True, help_text="What you call it, such as #farm.")
+    address = Text(max_length=1000, required=False, allow_blank=True, write_only=True, help_text=ADDRESS)
+
+
+class NewChannelSerializer(ChannelChangeSerializer):
+    address = Text(max_length=1000, write_only=True, help_text=ADDRESS)
+
+
+class TrialSerializer(serializers.Serializer):
+    """How it went to send a channel a message that says that nothing has happened."""
+
+    channel = serializers.IntegerField(source="channel.pk")
+    sent = serializers.BooleanField(source="outcome.sent")
+    sentence = serializers.CharField(help_text="For people.")
+
+
+class TrialsSerializer(serializers.Serializer):
+    results = TrialSerializer(many=True)
 
 
 class RuleSerializer(serializers.Serializer):

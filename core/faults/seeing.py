@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import json
 import re
 import traceback
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ CAUSES = 5
 MESSAGE = 1000
 BODY = 65_536
 """Secrets are looked for in so much of what was sent."""
-_QUOTED = re.compile(r'"([^"\\\n]{4,})"')
+_QUOTED = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +129,16 @@ def known_secrets(request: HttpRequest | None) -> set[str]:
     for sent in (request.GET, getattr(request, "_post", None)):
         brought |= {value for values in (sent.lists() if sent else ()) for value in values[1]}
     body = getattr(request, "_body", b"")[:BODY].decode(errors="replace")
-    return brought | set(_QUOTED.findall(body))
+    return brought | texts_of_json(body)
+
+
+def texts_of_json(body: str) -> set[str]:
+    """As they are written, and as they are meant: some programs write each slash as `\\/`."""
+    written, meant = set(_QUOTED.findall(body)), set()
+    for text in written:
+        with contextlib.suppress(ValueError):
+            meant.add(json.loads(f'"{text}"'))
+    return written | meant
 
 
 def as_lines(seen: Seen) -> list[tuple[str, Any]]:

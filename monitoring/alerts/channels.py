@@ -76,7 +76,7 @@ def by_service(address: str, letter: Letter, number: str, seconds: float | None 
 def service_at(address: str) -> tuple[str, str]:
     """(name, "") of the service that the address leads to, or ("", why not). Calls nobody."""
     answer = ask_courier({"address": address}, COURIER_S)
-    return answer.get("service", ""), answer["problem"]
+    return answer.get("service", "")[: Channel._meta.get_field("service").max_length], answer["problem"]
 
 
 def ask_courier(order: dict[str, Any], seconds: float) -> dict[str, Any]:

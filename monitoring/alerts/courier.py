@@ -14,7 +14,7 @@ import re
 import resource
 import sys
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from printers.clients.networks import Public
 
@@ -94,7 +94,7 @@ def service_of(address: str, apprise: Any) -> tuple[Any, str]:
     is_page = address.partition("://")[0].lower() in ("http", "https")
     native = not is_page or instance(bare, apprise) or instance(address, apprise)
     if native and (strange := sorted(options_of(address) - OPTIONS)):
-        return None, f"The address says {strange[0]}=, which alerts don't take."
+        return None, f"The address says {known_option(strange, apprise)}, which alerts don't take."
     found = instance(address if native else webhook(address), apprise)
     if found is None or not SERVICES & schemas_of(found):
         return None, "This is no address that alerts can go to."
@@ -104,8 +104,14 @@ def service_of(address: str, apprise: Any) -> tuple[Any, str]:
 
 def options_of(address: str) -> set[str]:
     """What stands behind the question mark, save headers and fields of a webhook, which are anybody's."""
-    query = parse_qsl(urlsplit(address).query, keep_blank_values=True)
+    query = parse_qsl(address.partition("?")[2].partition("#")[0], keep_blank_values=True)
     return {name.lower() for name, _ in query if name[:1] not in ("+", " ", ":", "-")}
+
+
+def known_option(names: list[str], apprise: Any) -> str:
+    """One that Apprise knows. Any other may be the secret itself, which is not repeated."""
+    known = {name.lower() for plugin in apprise.NotificationManager().plugins() for name in plugin.template_args}
+    return next((f"{name}=" for name in names if name in known), "something behind its question mark")
 
 
 def webhook(address: str) -> str:

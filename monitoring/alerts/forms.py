@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils import timezone
 
 from core.secretfields import KEPT
@@ -94,17 +95,20 @@ class RuleForm(forms.ModelForm):
             self.add_error("mail", "Choose where you are told.")
         return cleaned
 
+    @transaction.atomic
     def save(self, commit: bool = True) -> Rule:
         """With the channel of the mail, which is made when it is first wanted.
 
-        A rule that goes on after a pause tells nothing of what began meanwhile.
+        A rule that goes on after a pause tells nothing of what began meanwhile. A channel that was deleted meanwhile is
+        left out; one that is deleted at the same time waits.
         """
         self.instance.user = self.user
         if self.was_paused and not self.instance.paused:
             self.instance.since = timezone.now()
         rule = super().save(commit=False)
         rule.save()
-        wanted = list(self.cleaned_data.get("channels") or [])
+        chosen = [channel.pk for channel in self.cleaned_data.get("channels") or []]
+        wanted = list(Channel.objects.select_for_update(no_key=True).filter(pk__in=chosen))
         if self.cleaned_data["mail"]:
             wanted.append(Channel.objects.get_or_create(user=self.user, kind=Channel.Kind.MAIL)[0])
         rule.channels.set(wanted)

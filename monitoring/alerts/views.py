@@ -5,19 +5,17 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.core.cache import cache
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from core.typed import sent
-from monitoring.alerts import channels, trying
+from monitoring.alerts import channels, saving, trying
 from monitoring.alerts.forms import ChannelForm, RuleForm
 from monitoring.alerts.models import Channel, Message, Rule
 from printers.views.common import page, places
 
 LATEST = 20
-TRIES_A_MINUTE = 5
 
 
 def own(model: type[Any], name: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
@@ -27,14 +25,16 @@ def own(model: type[Any], name: str) -> Callable[[Callable[..., HttpResponse]], 
         @wraps(view)
         def wrapped(request: HttpRequest, **kwargs: int) -> HttpResponse:
             found = model.objects.filter(user=request.user, pk=kwargs[name]).first()
-            if found is None:
-                messages.info(request, f"This {name} is not there any more.")
-                return redirect("alerts:list")
-            return view(request, found)
+            return view(request, found) if found else gone(request, name)
 
         return wrapped
 
     return decorate
+
+
+def gone(request: HttpRequest, name: str) -> HttpResponse:
+    messages.info(request, f"This {name} is not there any more.")
+    return redirect("alerts:list")
 
 
 @page("GET")
@@ -89,25 +89,15 @@ def delete(request: HttpRequest, rule: Rule) -> HttpResponse:
 @own(Rule, "rule")
 def try_rule(request: HttpRequest, rule: Rule) -> HttpResponse:
     """Sends a message that says it is a trial, now, and says how that went."""
-    if not may_try(request.user):
-        messages.warning(request, f"You have tried {TRIES_A_MINUTE} times within a minute; wait for the next one.")
+    if not trying.may_try(request.user):
+        messages.warning(request, trying.TOO_OFTEN)
         return redirect("alerts:list")
-    for channel, outcome in trying.try_out(rule):
+    for channel, outcome in trying.try_rule(rule):
         if outcome.sent:
             messages.success(request, f"{channel}: the trial was sent.")
         else:
             messages.warning(request, f"{channel}: {outcome.problem}")
     return redirect("alerts:list")
-
-
-def may_try(user: Any) -> bool:
-    """Each try makes the portal call somebody else's server."""
-    key = f"alerts.tries.{user.pk}"
-    cache.add(key, 0, timeout=60)
-    try:
-        return bool(cache.incr(key) <= TRIES_A_MINUTE)
-    except ValueError:  # It has just run out.
-        return True
 
 
 @page("GET", "POST")
@@ -126,9 +116,13 @@ def edit_channel(request: HttpRequest, channel: Channel) -> HttpResponse:
 def fill_in_channel(request: HttpRequest, channel: Channel) -> HttpResponse:
     form = ChannelForm(sent(request), instance=channel)
     if request.method == "POST" and form.is_valid():
-        form.save()
-        messages.success(request, f"{channel} is saved. Choose it in a rule, and try it.")
-        return redirect("alerts:list")
+        try:
+            messages.success(request, f"{saving.save(form)} is saved. Choose it in a rule, and try it.")
+            return redirect("alerts:list")
+        except saving.Refused as error:
+            form.add_error("address", error.sentence)
+        except Channel.DoesNotExist:
+            return gone(request, "channel")
     context = {"form": form, "channel": channel}
     return render(request, "alerts/channel.html", context, status=400 if form.errors else 200)
 

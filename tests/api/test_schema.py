@@ -38,6 +38,9 @@ def test_keys_and_passwords_are_written_only(checked_in: dict[str, Any]) -> None
     shown = {name: schema for name, schema in schemas.items() if not name.endswith("Request")}
     assert [name for name, one in shown.items() if set(SECRETS) & set(one.get("properties", {}))] == []
     assert all(schemas["NewPrinterRequest"]["properties"][name]["writeOnly"] for name in SECRETS)
+    assert "address" not in schemas["Channel"]["properties"]
+    assert schemas["NewChannelRequest"]["properties"]["address"]["writeOnly"]
+    assert schemas["PatchedChannelChangeRequest"]["properties"]["address"]["writeOnly"]
     assert not any(secret in SCHEMA.read_text() for secret in SECRET)
 
 

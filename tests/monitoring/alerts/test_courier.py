@@ -205,6 +205,24 @@ def test_which_addresses_are_taken_and_how_they_are_called_without_their_secret(
     assert {address: found[address] for address in SERVICES} == SERVICES
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "jsons://example.org/?Rosebud1",
+        "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXr?rosebud=1",
+    ],
+)
+def test_an_option_that_may_be_the_secret_is_not_repeated(address: str) -> None:
+    service, problem = channels.service_at(address)
+
+    assert (service, "rosebud" in problem.lower()) == ("", False)
+    assert problem.endswith(", which alerts don't take.")
+
+
+def test_an_address_that_breaks_off_is_none() -> None:
+    assert channels.service_at("json://[::1") == ("", "This is no address that alerts can go to.")
+
+
 def test_an_address_is_looked_at_without_calling_anybody(hook: Service) -> None:
     assert channels.service_at(f"json://{hook.host}/secret") == ("Webhook at 127.0.0.1", "")
     assert channels.service_at("mailto://a:b@example.org") == ("", "This is no address that alerts can go to.")

@@ -138,6 +138,31 @@ def test_an_address_is_written_and_never_shown(client: Client) -> None:
     assert (channel.name, channel.address) == ("#night", f"https://hooks.slack.com/services/{SECRET}")
 
 
+def test_who_clicks_twice_on_saving_has_one_channel(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "service_at", lambda address: ("Slack", ""))
+    first, again = (post(client, "new-channel", name="#farm", address=f"slack://{SECRET}") for _ in range(2))
+
+    assert (first.status_code, again.status_code) == (302, 400)
+    assert "#farm leads there already." in again.content.decode()
+    assert Channel.objects.count() == 1
+
+
+def test_a_channel_that_is_deleted_while_it_is_edited_stays_deleted(
+    client: Client, maren: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = Channel.objects.create(user=maren, service="Slack", address="slack://old")
+
+    def look(address: str) -> tuple[str, str]:
+        Channel.objects.all().delete()
+        return "Slack", ""
+
+    monkeypatch.setattr(channels, "service_at", look)
+    edited = post(client, "edit-channel", channel.pk, name="", address="slack://new")
+
+    assert "is not there any more" in told(edited, client)
+    assert not Channel.objects.exists()
+
+
 def test_an_address_that_is_none_is_refused_in_words(client: Client) -> None:
     response = post(client, "new-channel", name="", address="mailto://user:rosebud@example.org")
 
