@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,6 +21,7 @@ SENTENCES = {
     403: "You may not do this.",
     404: "There is nothing here, or nothing that you may see.",
     406: "The API answers in application/json.",
+    412: "It has changed since you read it. Read it again, and then decide.",
     415: "Send application/json.",
     500: "The portal failed. The people who run it are told.",
 }
@@ -87,14 +89,20 @@ def flat(detail: Any, pointer: str = "#") -> Iterator[tuple[str, str]]:
     """Each sentence with the JSON Pointer of its field; `#/` is all of it."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            own = "" if name in ("non_field_errors", "__all__") else f"/{name}"
+            own = "" if name in ("non_field_errors", "__all__") else f"/{escaped(str(name))}"
             yield from flat(inner, pointer + own)
     elif isinstance(detail, list) and any(isinstance(inner, (dict, list)) for inner in detail):
         for number, inner in enumerate(detail):
             if inner:
                 yield from flat(inner, f"{pointer}/{number}")
     else:
-        yield from ((pointer if pointer != "#" else "#/", str(inner)) for inner in (detail or ["It is wrong."]))
+        sentences = detail if isinstance(detail, list) else [detail]
+        yield from ((pointer if pointer != "#" else "#/", str(inner)) for inner in (sentences or ["It is wrong."]))
+
+
+def escaped(name: str) -> str:
+    """As RFC 6901 wants it in a fragment: a slash in a name begins no other one."""
+    return quote(name.replace("~", "~0").replace("/", "~1"), safe="")
 
 
 def headers_of(error: exceptions.APIException) -> dict[str, str]:

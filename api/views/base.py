@@ -1,6 +1,7 @@
 from typing import Any
 
-from django.http import HttpRequest
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, UnreadablePostError
 from django_filters.rest_framework import CharFilter, DjangoFilterBackend
 from rest_framework import generics, mixins, serializers
 from rest_framework.request import Request
@@ -33,7 +34,10 @@ class View(generics.GenericAPIView):
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         # Whole, within Django's limit; what was sent is then known where errors are cleaned of secrets.
-        _ = request.body
+        try:
+            _ = request.body
+        except UnreadablePostError:
+            raise BadRequest("The request broke off.") from None  # No fault of the portal's.
         return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -78,7 +78,7 @@ def test_it_is_deleted_with_what_waits_to_be_sent_there(owner: Client, known: mo
     [
         ({"address": "mailto://user:rosebud@example.org"}, 409), ({"address": "jsons://example.org/?rosebud"}, 409),
         ({"address": "x" * 1001}, 400), ({"address": "  "}, 400), ({"address": 5}, 400), ({"address": None}, 400),
-        ({"address": "json://a\0"}, 400), ({"address": "\ud800"}, 400), ({"name": "x" * 81}, 400),
+        ({"address": "json://a\0"}, 400), ({"name": "x" * 81}, 400),
         ({"name": None}, 400),
     ],
 )  # fmt: skip

@@ -85,10 +85,41 @@ def test_415(kind: str, owner: Client) -> None:
         '{"a":' * 50_000,
         "1" * 5000,
         '{"address": "\\ud800"}',
+        '{"address": "http://10.0.0.9", "tags": [{"\\udfff": 1}]}',
     ],
 )
 def test_400_for_what_is_no_json(body: str, owner: Client) -> None:
     problem(owner.generic("POST", WHOLE, body.encode("latin-1"), "application/json"), 400)
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        (f"{WHOLE}act/", {"do": "\ud800", "printers": [1]}),
+        ("/api/v1/alerts/rules/", {"states": ["\ud800"]}),
+        ("/api/v1/profiles/me/", {"theme": "\ud800"}),
+        (f"{WHOLE}1/status/", {"state": "ready", "temperatures": {"\ud800": {"actual": "hot"}}}),
+    ],
+)
+def test_400_for_half_of_a_character_wherever_it_is(path: str, data: Any, owner: Client) -> None:
+    """A sentence that repeats it can't be written."""
+    problem(send(owner, "PATCH" if "profiles" in path else "POST", path, data), 400)
+
+
+class Broken:
+    """What a program sends that goes away meanwhile."""
+
+    def read(self, *_: Any) -> bytes:
+        raise OSError("connection reset")
+
+    readline = read
+
+
+def test_400_for_what_broke_off_and_no_fault_is_told(owner: Client) -> None:
+    given: Any = {"wsgi.input": Broken(), "CONTENT_LENGTH": "100"}
+    problem(owner.generic("POST", WHOLE, "", "application/json", **given), 400)
+
+    assert not Fault.objects.exists()
 
 
 def test_400_for_more_than_django_takes(owner: Client) -> None:
@@ -112,6 +143,27 @@ def test_400_points_at_the_field(data: Any, pointer: str, owner: Client) -> None
 
     assert pointer in [error["pointer"] for error in found["errors"]]
     assert not Printer.objects.filter(ip_address__contains="10.0.0.9").exists()
+
+
+def test_a_pointer_says_where_a_name_with_a_slash_ends(farm: Farm, owner: Client) -> None:
+    sent = {"state": "ready", "temperatures": {"a/b~c d": {"actual": "hot"}}}
+    found = problem(send(owner, "POST", f"{WHOLE}{farm.printer.pk}/status/", sent), 400)
+
+    assert [error["pointer"] for error in found["errors"]] == ["#/temperatures/a~1b~0c%20d/actual"]
+
+
+def test_one_wrong_thing_is_one_sentence(farm: Farm, owner: Client) -> None:
+    found = problem(owner.get(f"{WHOLE}?ordering=colour"), 400)
+    assert [error["detail"] for error in found["errors"]] == [
+        "“colour” is no order; use one of id, name, place, kind, state."
+    ]
+    found = problem(send(owner, "POST", f"{WHOLE}{farm.printer.pk}/status/", {"state": "ready"}), 400)
+    assert found["detail"].startswith("Idempotency-Key: Send the header Idempotency-Key: a new text")
+
+
+def test_412_of_a_list_says_what_helps(owner: Client) -> None:
+    found = problem(owner.get(WHOLE, headers={"If-Match": '"another"'}), 412)
+    assert found["detail"] == "It has changed since you read it. Read it again, and then decide."
 
 
 def test_409_points_at_what_the_farm_refuses(owner: Client) -> None:
