@@ -88,6 +88,14 @@ def test_a_cursor_is_good_for_its_own_list_and_order(staff: Client) -> None:
         assert staff.get(f"{WHOLE}?ordering=name&cursor={broken}").status_code == 404, broken
 
 
+@pytest.mark.parametrize("letter", ["ж", "\U0001f600", '"', "İ"])
+@pytest.mark.parametrize("order", ["name", "place"])
+def test_long_names_in_any_script_have_a_next_page(order: str, letter: str, staff: Client) -> None:
+    Machine.objects.update(**{order: letter * 200})
+
+    assert len(pages(staff, f"{WHOLE}?limit=10&ordering={order}")) == 25
+
+
 def test_a_page_of_somebody_elses_shows_only_ones_own(farm: Farm, staff: Client) -> None:
     given = staff.get(f"{WHOLE}?limit=2").json()["next"]
     assert program(farm.stranger).get(given).json()["results"] == []
