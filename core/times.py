@@ -1,10 +1,13 @@
 """Moments and durations as people read them: "9 min", "16:12", "Fri 06:13", "since 13:05"."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 from django.utils.formats import date_format
 
+FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Nothing on a farm happens earlier or later; a moment at the end of all time is none any more in another zone."""
+NOWHERE = "Look at the year: it is before 2000 or after 2199."
 NBSP = "\N{NO-BREAK SPACE}"
 MINUTE = 60
 HOUR = 60 * MINUTE

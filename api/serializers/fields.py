@@ -1,8 +1,12 @@
 import re
+from datetime import datetime
 from typing import Any
 
 from django.core.validators import RegexValidator
 from rest_framework import serializers
+
+from api.problems import refused
+from core import times
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 LARGEST_KEY = 2**31 - 1
@@ -69,9 +73,12 @@ class Flag(serializers.BooleanField):
 
 
 class Moment(serializers.DateTimeField):
-    """With its zone, as RFC 3339 writes it."""
+    """With its zone, as RFC 3339 writes it. Raises Problem 409 where nothing can be then."""
 
     def to_internal_value(self, value: Any) -> Any:
         if not isinstance(value, str) or not RFC3339.fullmatch(value):
             self.fail("invalid", format="2026-03-05T16:12:00Z")
-        return super().to_internal_value(value)
+        moment: datetime = super().to_internal_value(value)
+        if not times.FIRST <= moment < times.LAST:
+            raise refused({self.field_name: [times.NOWHERE]})
+        return moment

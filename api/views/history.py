@@ -1,5 +1,3 @@
-from datetime import UTC, datetime
-
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -8,11 +6,9 @@ from rest_framework.response import Response
 from api import etags
 from api.serializers.prints import HistoryQuery, HistorySerializer
 from api.views.base import View
+from core import times
 from monitoring.history import ranges, reading
 from printers.views.common import find
-
-FIRST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before there were printers; what is asked of earlier times begins here."""
 
 
 class History(View):
@@ -25,7 +21,7 @@ class History(View):
         asked.is_valid(raise_exception=True)
         printer = find(request.user, pk, "view")
         now = timezone.now()
-        until = min(max(asked.validated_data.get("until", now), FIRST), now)
+        until = min(max(asked.validated_data.get("until", now), times.FIRST), now)
         chosen = ranges.last(asked.validated_data["range"], until)
         between = chosen.start, chosen.end
         found = {

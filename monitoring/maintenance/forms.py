@@ -1,10 +1,11 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from core import times
 from monitoring.maintenance.models import Entry, Task
 
 MOMENT = "%Y-%m-%dT%H:%M"
@@ -44,7 +45,7 @@ class EntryForm(forms.ModelForm):
         )
 
     def clean_done_at(self) -> Any:
-        moment = self.cleaned_data["done_at"]
+        moment = possible(self.cleaned_data["done_at"])
         if moment > timezone.now() + timedelta(minutes=1):
             raise ValidationError("That is still to come; say when it was done.")
         return moment
@@ -62,6 +63,12 @@ class EntryForm(forms.ModelForm):
             self.add_error("what", "Say what was done.")
         self.cleaned_data["what"] = self.cleaned_data.get("what") or ", ".join(task.what for task in done)[:500]
         return cleaned
+
+
+def possible(moment: datetime) -> datetime:
+    if not times.FIRST <= moment < times.LAST:
+        raise ValidationError(times.NOWHERE)
+    return moment
 
 
 class TaskForm(forms.ModelForm):
@@ -85,6 +92,9 @@ class TaskForm(forms.ModelForm):
             self.fields["also"].label = f"Also for {alike} more of model {model} that you may manage"
         else:
             del self.fields["also"]
+
+    def clean_done_at(self) -> Any:
+        return possible(self.cleaned_data["done_at"])
 
     def clean(self) -> Any:
         cleaned = super().clean()

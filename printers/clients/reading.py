@@ -7,6 +7,9 @@ from typing import Any
 from printers.clients.base import Temperatures
 
 LONGEST = 1000
+LONGEST_S = 365 * 86_400.0
+"""Of a print. In the year 9999, a moment is none any more in another zone."""
+LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 COLD_BY = 10.0
 """A nozzle this far below its target lays no plastic. Temperature towers and draughts stay within."""
 BEGINNING = 1.0
@@ -56,20 +59,14 @@ def percent(value: Any) -> float | None:
 def moment(value: Any) -> datetime | None:
     """A moment, from seconds since 1970."""
     found = number(value)
-    try:
-        return None if found is None else datetime.fromtimestamp(found, UTC)
-    except (OverflowError, OSError, ValueError):
-        return None
+    return None if found is None or not 0 <= found < LATEST else datetime.fromtimestamp(found, UTC)
 
 
 def ends_at(now: datetime, seconds: Any) -> datetime | None:
     left = number(seconds)
-    if left is None or left < 0:
+    if left is None or not 0 <= left < LONGEST_S:
         return None
-    try:
-        return (now + timedelta(seconds=left)).replace(microsecond=0)
-    except OverflowError:
-        return None
+    return (now + timedelta(seconds=left)).replace(microsecond=0)
 
 
 def temperature(actual: Any, target: Any) -> dict[str, float | None]:

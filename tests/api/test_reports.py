@@ -112,6 +112,17 @@ def test_an_agent_whose_clock_is_ahead_is_told(farm: Farm, agent: Client) -> Non
     assert LastSeen.objects.get().asked_at <= timezone.now()
 
 
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2200-01-01T00:00:00Z"])
+def test_a_time_that_is_none_in_another_zone_breaks_no_page(at: str, farm: Farm, agent: Client) -> None:
+    response = report(agent, farm.printer.pk, REPORT | {"ends_at": at})
+
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (409, "#/ends_at")
+    page = Client()
+    page.force_login(farm.owner)
+    with timezone.override("Asia/Tokyo"):
+        assert page.get("/").status_code == 200
+
+
 def test_keys_are_forgotten_after_a_day(farm: Farm, agent: Client) -> None:
     report(agent, farm.printer.pk)
     Report.objects.update(at=timezone.now() - timedelta(days=1, minutes=1))

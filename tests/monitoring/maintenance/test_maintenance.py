@@ -218,6 +218,7 @@ def test_work_is_recorded_for_what_was_planned(client: Client, printer: Printer)
         ({"what": ""}, "what"),
         ({"done_at": ""}, "done_at"),
         ({"done_at": moment(NOW + timedelta(days=2))}, "done_at"),
+        ({"done_at": "0026-03-04T10:00"}, "done_at"),
         ({"cost": "-1"}, "cost"),
         ({"cost": "1e30"}, "cost"),
     ],
