@@ -18,6 +18,7 @@ from printers.rights import groups_for
 PLAIN = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
 SECRET = {"autocomplete": "new-password", "spellcheck": "false"}
 KEPT = "Leave it empty to keep the one that is there. It is shown nowhere."
+NO_CAMERA = "This is no address of a picture: enter a URL with a host, and no user or password before it."
 BULK = ("pause", "resume", "cancel", "out", "in", "delete")
 
 
@@ -97,6 +98,8 @@ class MachineForm(forms.ModelForm):
             "place": forms.TextInput(attrs={"list": "places"}),
         }
         help_texts = {"name": "", "place": "", "model": "", "camera": "", "notes": ""}
+        # Not repeated: people write passwords into it.
+        error_messages = {"camera": {"invalid": NO_CAMERA}}
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -147,7 +150,7 @@ class EditForm(MeanwhileMixin, MachineForm):
         moved = "address" in cleaned and not same_address(cleaned["address"], self.printer.ip_address)
         for name, kept in (("key", self.printer.api_key), ("password", self.printer.known.password)):
             if kept and not cleaned.get(name) and moved:
-                self.add_error(name, f"The {name} was for {self.printer.ip_address}. Type the one of the new address.")
+                self.add_error(name, f"The {name} was for {self.printer.address}. Type the one of the new address.")
             cleaned[name] = cleaned.get(name) or kept
         return cleaned
 

@@ -111,7 +111,7 @@ class Listing:
 def narrowed(found: PrinterQuerySet, chosen: Mapping[str, Any]) -> PrinterQuerySet:
     """Those that have the words `q`, and this place, kind and tag, where they are given."""
     if chosen["q"]:
-        found = found.with_name().alias(words=words_of_tags()).filter(matching(chosen["q"]))
+        found = found.with_name().with_address().alias(words=words_of_tags()).filter(matching(chosen["q"]))
     if chosen["place"]:
         found = found.filter(machine__place=chosen["place"])
     if chosen["kind"]:

@@ -2,10 +2,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Func, Q, Value, When
 from django.db.models.functions import Coalesce, NullIf
 
 from core.rights import Action
+from printers.addresses import USER, WITHOUT
 from printers.rights import allowed
 from printers.states import ENDED, FAULTY, RUNNING, Group, State
 
@@ -69,14 +70,26 @@ class PrinterQuerySet(models.QuerySet[Any]):
 
     def with_name(self) -> "PrinterQuerySet":
         """With `called`, the value of `Printer.name`."""
-        return self.annotate(called=Coalesce(NullIf("machine__name", Value("")), F("ip_address")))
+        return self.annotate(called=Coalesce(NullIf("machine__name", Value("")), SHOWN_ADDRESS))
+
+    def with_address(self) -> "PrinterQuerySet":
+        """With `address`, the value of `Printer.address`."""
+        return self.alias(address=SHOWN_ADDRESS)
 
 
-MATCHED = ("called", "last_seen__file", "ip_address", "machine__model", "words")
+SHOWN_ADDRESS = Case(
+    When(
+        ip_address__contains="@",
+        then=Func(F("ip_address"), Value(USER), Value(WITHOUT), function="regexp_replace"),
+    ),
+    default=F("ip_address"),
+    output_field=models.CharField(),
+)
+MATCHED = ("called", "last_seen__file", "address", "machine__model", "words")
 
 
 def matching(words: str) -> Q:
-    """Printers, of a query `with_name()` and with `words` from their tags, that have this in a name, file, address,
-    model or tag.
+    """Printers, of a query `with_name()`, `with_address()` and with `words` from their tags, that have this in a name,
+    file, address, model or tag.
     """
     return Q(*((f"{field}__icontains", words) for field in MATCHED), _connector=Q.OR)

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from core.validators import validate_printer_address
+from printers.addresses import without_password
 from printers.fleet.models import Kind, LastSeen, Machine
 from printers.managers import PrinterQuerySet
 from printers.states import NOT_ASKED, NotAsked, State
@@ -37,7 +38,7 @@ class Printer(models.Model):
         indexes = [models.Index(fields=["profile"], condition=Q(printing=True), name="printers_printer_printing_idx")]
 
     def __str__(self) -> str:
-        return self.ip_address  # `name` may take a query.
+        return self.address  # `name` may take a query.
 
     @property
     def known(self) -> Machine:
@@ -50,7 +51,12 @@ class Printer(models.Model):
 
     @property
     def name(self) -> str:
-        return self.known.name or self.ip_address
+        return self.known.name or self.address
+
+    @property
+    def address(self) -> str:
+        """As it is shown."""
+        return without_password(self.ip_address)
 
     @property
     def kind(self) -> Kind:

@@ -6,21 +6,14 @@ from rest_framework import serializers
 from api.problems import refused
 from api.serializers.fields import Key, Moment, Number, Secret, Text
 from core.rights import ACTIONS
-from core.scrubbing import HIDDEN
 from printers.clients.base import Seen
 from printers.fleet.models import Kind
 from printers.states import State
 
-PASSWORD = re.compile(r"//[^/\s@]+@")
 PART = re.compile(r"[A-Za-z][A-Za-z0-9_ ]{0,19}")
 
 
 SEEN = ("since", "seen_at", "file", "progress", "ends_at", "temperatures", "message")
-
-
-def without_password(address: str) -> str:
-    """Without what people have written into it to log in."""
-    return PASSWORD.sub(f"//{HIDDEN}@", address)
 
 
 class TemperatureSerializer(serializers.Serializer):
@@ -59,7 +52,7 @@ class PrinterStateSerializer(StateSerializer):
     name = serializers.CharField()
 
     def to_representation(self, printer: Any) -> dict[str, Any]:
-        name = printer.known.name or without_password(printer.ip_address)
+        name = printer.known.name or printer.address
         return {"printer": printer.pk, "name": name, **super().to_representation(printer)}
 
 
@@ -90,8 +83,8 @@ class PrinterSerializer(serializers.Serializer):
         out = known.out_of_order_since
         return {
             "id": printer.pk,
-            "name": known.name or without_password(printer.ip_address),
-            "address": without_password(printer.ip_address),
+            "name": known.name or printer.address,
+            "address": printer.address,
             **{name: getattr(known, name) for name in ("kind", "place", "model", "tags", "user", "notes")},
             "has_camera": bool(known.camera),
             "owner": printer.profile_id,

@@ -1,17 +1,22 @@
 """Printers by the API: what is shown to whom, added, changed, deleted; no key comes out."""
 
+import json
 import time
 from typing import Any
 from unittest import mock
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.core import signing
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from monitoring.alerts.models import Channel
 from printers import looking
 from printers.clients.base import Seen
+from printers.clients.probing import Found
 from printers.fleet.models import Machine, Membership, PrinterGroup
 from printers.models import Printer
 from printers.states import State
@@ -67,6 +72,77 @@ def test_passwords_in_addresses_are_hidden(one: str, farm: Farm, owner: Client) 
     assert response.json()["address"] == "http://[hidden]@10.0.0.9/"
     assert response.json()["has_camera"] is True
     assert "geheim" not in response.content.decode()
+
+
+ADDRESSES = [
+    "http://maker:geheim@10.0.0.9/", "maker:geheim@10.0.0.9", "https://geheim@10.0.0.9:8443/x?y#z", "http://a:b@geheim@h",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_no_sentence_has_the_password_of_an_address(address: str, one: str, farm: Farm, owner: Client) -> None:
+    """The monolith took such addresses; a printer without a name is called by its address."""
+    Printer.objects.update(ip_address=address)
+    Machine.objects.update(name="")
+    rule = {"states": ["error"], "printer": farm.printer.pk, "channels": [Channel.objects.create(user=farm.owner).pk]}
+    with mock.patch("printers.looking.look_at"):
+        answers = [
+            send(owner, "POST", f"{one}pause/"),
+            send(owner, "POST", f"{one}out-of-order/", {"why": "It leaks."}),
+            send(owner, "POST", f"{WHOLE}act/", {"do": "in-service", "printers": [farm.printer.pk]}),
+            send(owner, "POST", f"{one}in-service/"),
+            send(owner, "PATCH", one, {"address": "http://10.0.0.8/"}),
+            send(owner, "POST", WHOLE, {"address": "http://10.0.0.9/"}),
+            send(owner, "POST", "/api/v1/alerts/rules/", rule),
+            owner.get(f"{one}files/"),
+        ]
+    page = Client()
+    page.force_login(farm.owner)
+    answers += [page.get(path) for path in ("/", "/printers/", f"/printers/{farm.printer.pk}/")]
+
+    assert [answer.status_code for answer in answers[:2]] == [409, 200]
+    assert [answer.status_code for answer in answers[-3:]] == [200, 200, 200]
+    assert not [answer.content for answer in answers if "geheim" in answer.content.decode()]
+    assert "[hidden]@" in answers[0].json()["detail"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_no_search_and_no_cursor_finds_it_either(address: str, farm: Farm) -> None:
+    Printer.objects.update(ip_address=address)
+    Machine.objects.update(name="")
+    other = Printer.objects.create(ip_address="http://z", api_key="z")
+    Membership.objects.create(group=PrinterGroup.objects.get(), printer=other)
+    viewer = program(farm.viewer, writes=False)
+
+    assert viewer.get(f"{WHOLE}?q=geh").json()["results"] == []
+    assert len(viewer.get(f"{WHOLE}?q=hidden").json()["results"]) == 1
+    first = viewer.get(f"{WHOLE}?ordering=name&limit=1").json()
+    [cursor] = parse_qs(urlsplit(first["next"]).query)["cursor"]
+    place = signing.b64_decode(cursor.partition(":")[0].encode()).decode()
+    assert first["results"][0]["name"] == json.loads(place)["at"]
+    assert "geheim" not in place
+
+
+def test_an_etag_tells_nothing_of_what_it_is_made_of(one: str, owner: Client, settings: Any) -> None:
+    """A camera's address has a password, which a viewer could guess from a plain hash."""
+    before = owner.get(one)["ETag"]
+    settings.SECRET_KEY = "another one"
+
+    assert owner.get(one)["ETag"] != before
+
+
+def test_a_cameras_address_that_is_refused_is_not_repeated(one: str, owner: Client) -> None:
+    for wrong in ("http://10.0.0.9:99999/snap?password=geheim", "http://a:geheim@10.0.0.9/", "rtsp://h/?geheim"):
+        refused = send(owner, "PATCH", one, {"camera": wrong})
+        assert refused.json()["errors"][0]["pointer"] == "#/camera"
+        assert "geheim" not in refused.content.decode()
+
+
+@pytest.mark.parametrize("address", ["http://10.0.0.9:99999", "http://[10.0.0.9"])
+def test_an_address_that_is_none_keeps_no_other_from_being_added(address: str, farm: Farm, owner: Client) -> None:
+    Printer.objects.create(profile=farm.owner.profile, ip_address=address, api_key="x")
+    with mock.patch("printers.clients.asking.find_kind", return_value=Found("Nothing answers.")):
+        assert send(owner, "POST", WHOLE, {"address": "http://10.0.0.9"}).json()["detail"] == "Nothing answers."
 
 
 def test_whoever_may_start_a_print_may_read_it(farm: Farm, one: str) -> None:
