@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
+from core.rights import Action
 from printers import looking
 from printers.clients import asking
 from printers.clients.base import PrinterError
@@ -109,9 +111,20 @@ def outcome(printer: Printer, what: str, error: PrinterError | None) -> Result:
     return Result(printer, True, DONE[what].format(printer.name))
 
 
+def locked(user: Any, action: Action, keys: Iterable[int]) -> list[Printer]:
+    """Those with which `user` may do this, as they are once nobody else writes to them, and until the transaction ends.
+
+    In their order, as whoever keeps a look locks them: of two at once, neither waits for the other for ever.
+    """
+    mine = Printer.objects.for_user(user, action).filter(pk__in=list(keys)).order_by("pk")
+    found = [printer.pk for printer in mine.select_for_update(of=("self",))]
+    return list(Printer.objects.whole().filter(pk__in=found).order_by("pk"))
+
+
+@transaction.atomic
 def take_out(user: Any, keys: Iterable[int], why: str) -> list[Result]:
     """Out of order, since now and for a reason; no printer is called."""
-    printers = operable(user, keys)
+    printers = locked(user, "operate", keys)
     now = timezone.now()
     for printer in printers:
         known = printer.known
@@ -121,9 +134,10 @@ def take_out(user: Any, keys: Iterable[int], why: str) -> list[Result]:
     return [Result(printer, True, f"{printer.name} is out of order.") for printer in printers]
 
 
+@transaction.atomic
 def take_in(user: Any, keys: Iterable[int]) -> list[Result]:
     """Back in service."""
-    printers = [printer for printer in operable(user, keys) if printer.known.out_of_order_since]
+    printers = [printer for printer in locked(user, "operate", keys) if printer.known.out_of_order_since]
     for printer in printers:
         printer.machine.out_of_order_since, printer.machine.out_of_order_why = None, ""
     save_service(printers)
@@ -136,9 +150,10 @@ def save_service(printers: Sequence[Printer]) -> None:
     Machine.objects.bulk_create(machines, update_conflicts=True, unique_fields=["printer"], update_fields=fields)
 
 
+@transaction.atomic
 def delete(user: Any, keys: Iterable[int]) -> list[Result]:
     """From the farm; the machines do what they did."""
-    printers = list(Printer.objects.for_user(user, "manage").whole().filter(pk__in=list(keys)).order_by("pk"))
+    printers = locked(user, "manage", keys)
     results = [Result(printer, True, f"{printer.name} was deleted.") for printer in printers]
     Printer.objects.filter(pk__in=[printer.pk for printer in printers]).delete()
     return results

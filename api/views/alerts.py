@@ -23,15 +23,14 @@ from api.serializers.alerts import (
 )
 from api.views.base import List, View
 from api.views.printers import checked
-from monitoring.alerts import saving, trying
+from monitoring.alerts import reading, saving, trying
 from monitoring.alerts.channels import Outcome
 from monitoring.alerts.forms import ChannelForm, RuleForm
 from monitoring.alerts.models import Channel, Message, Rule
 
 
 def own(user: Any) -> Any:
-    mine = Rule.objects.filter(user=user).order_by("pk")
-    return mine.select_related("printer__machine", "group").prefetch_related("channels")
+    return reading.rules_of(user).prefetch_related("channels")
 
 
 class Rules(List):
@@ -66,15 +65,17 @@ class OneRule(View):
     def patch(self, request: Request, pk: int) -> Response:
         """Change it. One that goes on after a pause tells nothing of what began meanwhile."""
         given = self.sent(RuleChangeSerializer).validated_data
-        rule = get_object_or_404(own(request.user), pk=pk)
-        now = dict(RuleSerializer(rule).data)
-        save(rule, request.user, now | given)
-        return Response(RuleSerializer(own(request.user).get(pk=pk)).data)
+        with transaction.atomic():
+            rule = get_object_or_404(own(request.user).select_for_update(no_key=True, of=("self",)), pk=pk)
+            now = dict(RuleSerializer(rule).data)
+            save(rule, request.user, now | given)
+            changed = RuleSerializer(own(request.user).get(pk=pk)).data
+        return Response(changed)
 
     @extend_schema(operation_id="alerts_rules_delete", responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
         """Delete it."""
-        get_object_or_404(own(request.user), pk=pk).delete()
+        saving.delete(get_object_or_404(own(request.user), pk=pk))
         return Response(status=204)
 
 
@@ -131,7 +132,7 @@ class OneChannel(View):
     @extend_schema(operation_id="alerts_channels_delete", responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
         """Delete it. What waits to be sent there is not sent; rules that tell nobody else tell nobody then."""
-        find_channel(request.user, pk).delete()
+        saving.delete(find_channel(request.user, pk))
         return Response(status=204)
 
 

@@ -101,7 +101,11 @@ class InService(Action):
         printer = find(request.user, pk, "operate")
         if not printer.known.out_of_order_since:
             raise conflict(f"{printer.name} is in service.", printer=pk, state=printer.state.value or None)
-        return self.answer(control.take_in(request.user, [pk]))
+        results = control.take_in(request.user, [pk])
+        if not results:  # Somebody was quicker.
+            find(request.user, pk, "operate")
+            raise conflict(f"{printer.name} is in service.", printer=pk)
+        return self.answer(results)
 
 
 class Selection(View):

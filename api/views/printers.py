@@ -88,9 +88,7 @@ class OnePrinter(View):
         given = self.sent(PrinterChangeSerializer).validated_data
         find(request.user, pk, "manage")
         with transaction.atomic():
-            Printer.objects.select_for_update(no_key=True).filter(pk=pk).first()
-            printer = find(request.user, pk, "manage")
-            etags.refuse_if_changed(request, etag_of(described(request.user, [printer])[0]))
+            printer = self.hold(pk)
             server_changed = change(request.user, printer, given)
         if server_changed:
             looking.look(printer)
@@ -99,10 +97,18 @@ class OnePrinter(View):
     @extend_schema(operation_id="printers_delete", parameters=[IF_MATCH], responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
         """Delete it from the farm. The machine does what it did."""
-        printer = find(request.user, pk, "manage")
-        etags.refuse_if_changed(request, etag_of(described(request.user, [printer])[0]))
-        control.delete(request.user, [pk])
+        find(request.user, pk, "manage")
+        with transaction.atomic():
+            self.hold(pk)
+            control.delete(request.user, [pk])
         return Response(status=204)
+
+    def hold(self, pk: int) -> Printer:
+        """As it was read, until the transaction ends. Raises Problem 412."""
+        Printer.objects.select_for_update(no_key=True).filter(pk=pk).first()
+        printer = find(self.request.user, pk, "manage")
+        etags.refuse_if_changed(self.request, etag_of(described(self.request.user, [printer])[0]))
+        return printer
 
     def answer(self, printer: Printer) -> Response:
         body = shown(self.request.user, printer)

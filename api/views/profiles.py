@@ -50,8 +50,10 @@ class OwnProfile(View):
     def patch(self, request: Request) -> Response:
         """Change your own profile. How pages look changes with your next login."""
         given = self.sent(ProfileChangeSerializer).validated_data
-        mine, person = find(request.user)
+        mine, _ = find(request.user)
         with transaction.atomic():
+            Profile.objects.select_for_update(no_key=True).filter(pk=mine.pk).first()
+            mine, person = find(request.user)  # With what somebody has changed at the same time.
             for form in forms_of(request.user, mine, person, given):
                 checked(form).save()
         return Response(own(request.user))

@@ -100,8 +100,10 @@ class RuleForm(forms.ModelForm):
         """With the channel of the mail, which is made when it is first wanted.
 
         A rule that goes on after a pause tells nothing of what began meanwhile. A channel that was deleted meanwhile is
-        left out; one that is deleted at the same time waits.
+        left out. Raises Rule.DoesNotExist where the rule itself was.
         """
+        if self.instance.pk:
+            Rule.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
         self.instance.user = self.user
         if self.was_paused and not self.instance.paused:
             self.instance.since = timezone.now()
@@ -110,9 +112,12 @@ class RuleForm(forms.ModelForm):
         chosen = [channel.pk for channel in self.cleaned_data.get("channels") or []]
         wanted = list(Channel.objects.select_for_update(no_key=True).filter(pk__in=chosen))
         if self.cleaned_data["mail"]:
-            wanted.append(Channel.objects.get_or_create(user=self.user, kind=Channel.Kind.MAIL)[0])
+            wanted.append(self.mail_channel())
         rule.channels.set(wanted)
         return rule
+
+    def mail_channel(self) -> Channel:
+        return Channel.objects.get_or_create(user=self.user, kind=Channel.Kind.MAIL)[0]
 
 
 class ChannelForm(forms.ModelForm):

@@ -77,6 +77,9 @@ class Rule(models.Model):
     paused = models.BooleanField(default=False)
     since = models.DateTimeField(default=timezone.now, help_text="What began earlier is not told.")
 
+    sees_printer = sees_group = True
+    """Whether its owner may view them; `reading.rules_of` says where they may not any more."""
+
     class Meta:
         ordering = ["pk"]
 

@@ -89,16 +89,22 @@ def where(rule: Rule) -> str:
         return f"of {name_of(rule)}"
     parts = [f"in {rule.place}"] if rule.place else []
     parts += [f"with the tag {rule.tag}"] if rule.tag else []
-    parts += [f"in the group {rule.group}"] if rule.group_id is not None else []
+    parts += [f"in {group_of(rule)}"] if rule.group_id is not None else []
     return " ".join(parts) or "anywhere"
 
 
 def name_of(rule: Rule) -> str:
     """The old side deletes printers without asking for rules; the poller sweeps those."""
+    if not rule.sees_printer:
+        return "a printer that you may not view"
     try:
         return str(rule.printer.name) if rule.printer else "a printer that is gone"
     except ObjectDoesNotExist:
         return "a printer that is gone"
+
+
+def group_of(rule: Rule) -> str:
+    return f"the group {rule.group}" if rule.sees_group else "a group that you may not view"
 
 
 def hours(start: time | None, end: time | None) -> str:

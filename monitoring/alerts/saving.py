@@ -1,10 +1,10 @@
-"""Saves a channel from a form that was found to be right: pages and the API."""
+"""Saves a channel from a form that was found to be right, and deletes channels and rules: pages and the API."""
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from monitoring.alerts.forms import ChannelForm
-from monitoring.alerts.models import Channel
+from monitoring.alerts.models import Channel, Rule
 
 MOST = 20
 """Channels of one user besides mail: a trial of a rule starts a process for each of its channels."""
@@ -46,3 +46,10 @@ def refuse_what_is_there(form: ChannelForm) -> None:
 def changed_in(form: ChannelForm) -> list[str]:
     """The service is found out from the address."""
     return [*form.changed_data, "service"] if "address" in form.changed_data else form.changed_data
+
+
+@transaction.atomic
+def delete(one: Channel | Rule) -> None:
+    """Locked first: whoever saves it just now, or a rule that leads to it, is done, or finds it gone."""
+    type(one).objects.select_for_update().filter(pk=one.pk).first()
+    one.delete()

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from core.typed import sent
-from monitoring.alerts import channels, saving, trying
+from monitoring.alerts import channels, reading, saving, trying
 from monitoring.alerts.forms import ChannelForm, RuleForm
 from monitoring.alerts.models import Channel, Message, Rule
 from printers.views.common import page, places
@@ -24,12 +24,16 @@ def own(model: type[Any], name: str) -> Callable[[Callable[..., HttpResponse]], 
     def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         @wraps(view)
         def wrapped(request: HttpRequest, **kwargs: int) -> HttpResponse:
-            found = model.objects.filter(user=request.user, pk=kwargs[name]).first()
+            found = mine(model, request.user).filter(pk=kwargs[name]).first()
             return view(request, found) if found else gone(request, name)
 
         return wrapped
 
     return decorate
+
+
+def mine(model: type[Any], user: Any) -> Any:
+    return reading.rules_of(user) if model is Rule else model.objects.filter(user=user)
 
 
 def gone(request: HttpRequest, name: str) -> HttpResponse:
@@ -39,10 +43,9 @@ def gone(request: HttpRequest, name: str) -> HttpResponse:
 
 @page("GET")
 def rules(request: HttpRequest) -> HttpResponse:
-    mine = Rule.objects.filter(user=request.user).select_related("printer__machine", "group")
     told = Message.objects.filter(channel__user=request.user).select_related("channel")
     context = {
-        "rules": mine.prefetch_related("channels"),
+        "rules": reading.rules_of(request.user).prefetch_related("channels"),
         "channels": Channel.objects.filter(user=request.user).annotate(used=Count("rules")),
         "told": told.annotate(events=Count("mentions"))[:LATEST],
         "address": channels.mail_address(request.user),
@@ -65,7 +68,10 @@ def edit(request: HttpRequest, rule: Rule) -> HttpResponse:
 def fill_in(request: HttpRequest, rule: Rule, initial: dict[str, Any]) -> HttpResponse:
     form = RuleForm(sent(request), instance=rule, user=request.user, initial=initial)
     if request.method == "POST" and form.is_valid():
-        form.save()
+        try:
+            form.save()
+        except Rule.DoesNotExist:
+            return gone(request, "rule")
         messages.success(request, "The rule is saved.")
         return redirect("alerts:list")
     about = form.fields["printer"].queryset.filter(pk=key).first() if (key := number(form["printer"].value())) else None
@@ -80,7 +86,7 @@ def number(value: Any) -> int | None:
 @page("POST")
 @own(Rule, "rule")
 def delete(request: HttpRequest, rule: Rule) -> HttpResponse:
-    rule.delete()
+    saving.delete(rule)
     messages.success(request, "The rule is deleted.")
     return redirect("alerts:list")
 
@@ -131,6 +137,6 @@ def fill_in_channel(request: HttpRequest, channel: Channel) -> HttpResponse:
 @own(Channel, "channel")
 def delete_channel(request: HttpRequest, channel: Channel) -> HttpResponse:
     """What waits to be sent there is not sent any more."""
-    channel.delete()
+    saving.delete(channel)
     messages.success(request, f"{channel} is deleted.")
     return redirect("alerts:list")

@@ -9,8 +9,10 @@ from django.test import Client
 from django.utils import timezone
 
 from monitoring.alerts.models import Channel, Message, Rule
+from printers.fleet.models import Membership, PrinterGroup
 from printers.models import Printer
 from tests.api.conftest import program, send
+from tests.url_map import people
 from tests.url_map.people import Farm
 
 RULES = "/api/v1/alerts/rules/"
@@ -91,6 +93,24 @@ def test_what_is_anothers_is_not_there(farm: Farm, owner: Client, channel: Chann
     assert add(stranger, mail=False, channels=[channel.pk]).status_code == 409
     other = Printer.objects.create(ip_address="http://10.0.0.9", api_key="x")
     assert add(owner, printer=other.pk).status_code == 409
+
+
+def test_a_rule_says_nothing_of_what_its_owner_may_not_view_any_more(farm: Farm) -> None:
+    """By the API and on the page: neither how a printer or a group is called now, nor where it was."""
+    group = PrinterGroup.objects.get()
+    Rule.objects.create(user=farm.viewer, states=["error"], printer=farm.printer)
+    Rule.objects.create(user=farm.viewer, states=["error"], group=group)
+    viewer, page = program(farm.viewer), Client()
+    page.force_login(farm.viewer)
+    assert people.NAME in viewer.get(RULES).content.decode()
+    Membership.objects.all().delete()
+    PrinterGroup.objects.update(name="Top secret hall")
+
+    shown = viewer.get(RULES).content.decode()
+    assert "Errors of a printer that you may not view" in shown
+    assert "Errors in a group that you may not view" in shown
+    shown += page.get("/alerts/").content.decode()
+    assert not any(name in shown for name in (people.NAME, people.ADDRESS, "Top secret hall"))
 
 
 def test_no_answer_has_the_address_of_a_channel(owner: Client, channel: Channel) -> None:
