@@ -21,6 +21,7 @@ SENTENCES = {
     403: "You may not do this.",
     404: "There is nothing here, or nothing that you may see.",
     406: "The API answers in application/json.",
+    411: "Say in Content-Length how long it is: what is sent in chunks is not read.",
     412: "It has changed since you read it. Read it again, and then decide.",
     415: "Send application/json.",
     500: "The portal failed. The people who run it are told.",
@@ -125,6 +126,9 @@ class ProblemsMiddleware:
             return self.get_response(request)
         if not request.path_info.endswith("/") and request.method not in ("GET", "HEAD"):
             return as_problem(404, f"{NO_SLASH}{request.path_info}/")
+        if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
+            # Django would take it for nothing, and a change of nothing is a 200.
+            return as_problem(411, SENTENCES[411])
         response = self.get_response(request)
         if response.status_code < 400 or response.get("Content-Type") == MEDIA_TYPE:
             return response

@@ -68,6 +68,13 @@ def test_406(accept: str, owner: Client) -> None:
     problem(owner.get(WHOLE, headers={"Accept": accept}), 406)
 
 
+def test_411_for_chunks_which_django_takes_for_nothing(farm: Farm, owner: Client) -> None:
+    chunked: Any = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+    for method in ("PATCH", "POST", "DELETE"):
+        problem(owner.generic(method, f"{WHOLE}{farm.printer.pk}/", "", "application/json", **chunked), 411)
+    assert Printer.objects.exists()
+
+
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"])
 def test_415(kind: str, owner: Client) -> None:
     problem(owner.generic("POST", WHOLE, "address=x", kind), 415)
