@@ -9,9 +9,9 @@ from django.db.models.expressions import Combinable, RawSQL
 from django.db.models.functions import Cast
 
 from rehome.importing.declaration import Lookup
+from rehome.importing.proof import trying
 from rehome.importing.proof.claims import Claim
 from rehome.importing.proof.dialects import NOT_TAKEN
-from rehome.importing.proof.halving import by_halves
 from rehome.plan.plan import Model
 from rehome.postgres import sql
 from rehome.postgres.session import Session
@@ -59,7 +59,7 @@ class Known:
         different = list(dict.fromkeys(texts))
         found: list[str | None] = []
         if different:
-            found = by_halves(self.ask, different, self.session, refused=NOT_TAKEN)
+            found = trying.each(self.ask, different, self.asked, self.session, refused=NOT_TAKEN)
         known = dict(zip(different, found, strict=True))
         return [known[text] for text in texts]
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from rehome.importing.proof import trying
 from rehome.importing.proof.claims import Claim
 from rehome.importing.proof.dialects import NOT_TAKEN, PostgreSQL
-from rehome.importing.proof.halving import by_halves
 from rehome.importing.proof.known import Known
 from rehome.postgres import sql
 from rehome.postgres.session import Session
@@ -73,7 +73,7 @@ class Target:
 
         def read(texts: Sequence[str]) -> list[str]:
             different = list(dict.fromkeys(texts))
-            made = by_halves(ask, different, self.session, refused=NOT_TAKEN) if different else []
+            made = trying.each(ask, different, SQL(written), self.session, refused=NOT_TAKEN) if different else []
             known = dict(zip(different, made, strict=True))
             return [known[text] for text in texts]
 
