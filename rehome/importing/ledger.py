@@ -33,15 +33,14 @@ class ImportLedger(RunLedger[ImportRun]):
 
     @at_home
     def record(self, plan: ImportPlan, counts: Counts, watermark: str | None) -> None:
-        """Replace the record of the last run. After rejects the watermark stays: the next run reads them again."""
+        """Replace the record of the last run; the next one begins at the watermark."""
         self.make_table()
-        before = self.last(name=str(plan)) if counts.rejected and plan.since else None
         values = {
             "source": plan.source.alias,
             "declaration": fingerprint.take(plan),
             "ran_at": timezone.now(),
             "counts": dataclasses.asdict(counts),
-            "watermark": before and before.watermark if counts.rejected else watermark,
+            "watermark": watermark,
             "verified_at": None,
             "verification": None,
         }

@@ -11,7 +11,6 @@ from pathlib import Path
 from django.apps import apps as django_apps
 from django.apps.registry import Apps
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections, router, transaction
-from django.db.models import Q
 
 from rehome.errors import DoubtfulRows, ImportFailed, Refused, one_line
 from rehome.importing import merging, staging, tables, watermark
@@ -148,11 +147,11 @@ class Run:
             for plan in self.plans
             if plan.number in before and watermark.went_back(plan, before[plan.number], self.marks[plan.number])
         }
+        self.began = {n: self.marks[n] if n in self.fallen else mark for n, mark in before.items()}
         if self.options.since_last:
-            self.plans = [dataclasses.replace(plan, since=self.since(plan, before[plan.number])) for plan in self.plans]
-
-    def since(self, plan: ImportPlan, before: str | None) -> Q | None:
-        return watermark.since(plan, self.marks[plan.number] if plan.number in self.fallen else before)
+            self.plans = [
+                dataclasses.replace(plan, since=watermark.since(plan, self.began[plan.number])) for plan in self.plans
+            ]
 
     def take_tables(self) -> Iterator[Statement]:
         """Once another session's write has undone a try, nobody writes to the targets during the next: with many rows
@@ -213,10 +212,16 @@ class Run:
             comparison = merging.compare(plan, self.session, read=counts.read)
         refuse_differences(plan, comparison)
         if plan.only is None:
-            ImportLedger(plan.connection.alias).record(plan, counts, self.marks[plan.number])
+            ImportLedger(plan.connection.alias).record(plan, counts, self.next_begin(plan, counts))
         whole, fallen = plan.since is None, self.fallen.get(plan.number)
         told = watermark.describe_fall(plan, fallen, self.marks[plan.number]) if fallen else ""
         return ImportReport(str(plan), counts, comparison, time.monotonic() - started, whole=whole, told=told)
+
+    def next_begin(self, plan: ImportPlan, counts: merging.Counts) -> str | None:
+        """After rejects where this run began, so that the next one reads them again."""
+        if counts.rejected:
+            return self.began[plan.number] if plan.since else None
+        return self.marks[plan.number]
 
     def finish(self, lines: Iterable[file.Line]) -> None:
         if self.draft:

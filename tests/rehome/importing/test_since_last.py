@@ -273,3 +273,21 @@ def test_what_autumn_writes_twice_is_read_the_second_time(shop: Workshop) -> Non
     assert (came(shop).keys(), report.counts.read) == ({1, 2, 3}, 2)
     shop.query("DELETE FROM old_thing WHERE id = 1")
     assert not shop.run(begins, since_last=True)[0].told, "The clock has gone back, and not the source."
+
+
+def test_after_rejects_the_next_run_begins_where_a_watermark_had_gone_back_to(shop: Workshop, tmp_path: Path) -> None:
+    make_things(shop, models.BigIntegerField)
+    version = things(changed=Changed("at", overlap=0))
+    shop.sql("ALTER TABLE new_thing ADD CONSTRAINT good CHECK (name <> 'bad')")
+    put(shop, 1, 900)
+    shop.run(version)
+    put(shop, 1, 10)
+    put(shop, 2, 11, "bad")
+    (report,) = shop.run(version, since_last=True, skip_bad=tmp_path / "bad")
+    assert (report.counts.rejected, bool(report.told)) == (1, True)
+    # The source soon is further than it has ever been.
+    put(shop, 3, 12)
+    put(shop, 4, 901)
+    shop.sql("ALTER TABLE new_thing DROP CONSTRAINT good")
+    shop.run(version, since_last=True)
+    assert came(shop).keys() == {1, 2, 3, 4}
