@@ -1,10 +1,11 @@
 """Rows of the target that are gone at the source: counted, named, and deleted where that is meant."""
 
+import dataclasses
 from collections.abc import Iterator
 
 from rehome.errors import ImportFailed
 from rehome.importing import tables
-from rehome.importing.plan import ImportPlan
+from rehome.importing.plan import ImportPlan, describe_key
 from rehome.plan.plan import Flow
 from rehome.postgres import catalog, sql
 from rehome.postgres.session import Session
@@ -18,25 +19,49 @@ MOST = 0.5
 MEANT = "Look whether the source is the right one and has its rows; if that is meant, run it with --delete-all."
 
 
+@dataclasses.dataclass(frozen=True)
+class Gone:
+    """Rows of the target that came with an import."""
+
+    gone: int | None
+    """Rows that are gone at the source; None where that is unknown."""
+    gone_keys: tuple[str, ...] = ()
+    """The first of them."""
+    deleted: int = 0
+    kept: int = 0
+    """Rows of whose keys the source has none, and that don't count as gone: each may be a row whose key is unknown."""
+    unknown_key: str = ""
+    """The key of the first such row, as the source has it."""
+
+
 def settle(
     plan: ImportPlan, flow: Flow, session: Session, left: Statement | None, *, delete: bool, every: bool
-) -> tuple[int | None, tuple[str, ...], int]:
-    """How many rows are gone at the source, None where that is unknown; the keys of the first; how many were deleted.
+) -> Gone:
+    """Count the rows that are gone, and delete them where `delete` says so.
 
     Raises ImportFailed instead of deleting more than half of the import's rows, or any that take rows of other tables
     along, unless `every` says that it is meant.
     """
     if plan.partial:
-        return None, (), 0
+        return Gone(None)
     gone = tables.gone(plan, flow, left)
     ((count,),) = session.rows(SQL("SELECT count(*) FROM {}").format(gone))
+    kept, unknown = count_kept(plan, flow, session, left) if left else (0, "")
     if not count:
-        return 0, (), 0
+        return Gone(0, kept=kept, unknown_key=unknown)
     first = tuple(key for (key,) in session.rows(tables.first_keys(plan, gone, NAMED)))
     if delete and not every:
         refuse_most(plan, session, count)
         refuse_company(plan, gone, session)
-    return count, first, session.execute(SQL("DELETE FROM {}").format(gone)) if delete else 0
+    deleted = session.execute(SQL("DELETE FROM {}").format(gone)) if delete else 0
+    return Gone(count, first, deleted, kept, unknown)
+
+
+def count_kept(plan: ImportPlan, flow: Flow, session: Session, left: Statement) -> tuple[int, str]:
+    for parts in session.rows(tables.first_unknown(plan, left)):
+        ((kept,),) = session.rows(tables.count_kept(plan, flow, left))
+        return kept, describe_key(dict(zip(plan.declared.key, parts, strict=True)))
+    return 0, ""
 
 
 def refuse_most(plan: ImportPlan, session: Session, count: int) -> None:

@@ -11,10 +11,10 @@ from django.db.models.expressions import Combinable, RawSQL
 from django.db.models.functions import Cast
 
 from rehome.errors import Refused
-from rehome.importing.declaration import Lookup
+from rehome.importing.declaration import Given, Lookup
 from rehome.importing.plan import ImportPlan, Taken, find_model
 from rehome.plan.expressions import ROW
-from rehome.plan.historical import get_table
+from rehome.plan.historical import column_of, concrete_fields, get_table
 from rehome.plan.plan import Model
 from rehome.postgres import sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement, inlined
@@ -62,6 +62,29 @@ def find(plan: ImportPlan, *, own: bool | None = None) -> list[Found]:
         for n, taken in enumerate(plan.taken)
         if (lookup := taken.lookup) and own in (None, taken in plan.own_lookups)
     ]
+
+
+def find_by_changes(plan: ImportPlan) -> bool:
+    """Whether this import may change the values by which its own rows are found, or that are taken of them."""
+    model = plan.target_model
+    return any(
+        changes(plan, model, named)
+        for taken in plan.own_lookups
+        if taken.lookup
+        for named in (taken.lookup.by, given(taken, taken.lookup, model))
+    )
+
+
+def changes(plan: ImportPlan, model: Model, named: Given) -> bool:
+    """Whether a field is one that the import brings in beside its key; a path or an expression may be of such ones."""
+    fields = {name: field for field in concrete_fields(model).values() for name in (field.name, field.attname)}
+    if named == "pk":
+        columns = {field.column for field in model._meta.pk_fields}
+    elif isinstance(named, str) and named in fields:
+        columns = {column_of(fields[named])}
+    else:
+        return True
+    return not columns.isdisjoint({taken.column.name for taken in plan.taken} - set(plan.key))
 
 
 def as_looked_up(plan: ImportPlan, lookup: Lookup, value: Statement) -> str:
@@ -132,7 +155,8 @@ def normalised(lookup: Lookup, value: Combinable) -> Combinable:
     return lookup.normalise(value) if lookup.normalise else value
 
 
-def among_rows(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
+def among_rows(plan: ImportPlan, taken: Taken, lookup: Lookup, key: Statement | None = None) -> Statement:
+    """Of all rows of the model, or of the one with a primary key."""
     model = find_model(plan.apps, str(lookup.among))
     get_table(plan.connection, model)
     by = F(lookup.by) if isinstance(lookup.by, str) else lookup.by
@@ -142,6 +166,8 @@ def among_rows(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
     }
     try:
         rows = model._base_manager.using(plan.connection.alias).order_by().annotate(**values).values_list(*values)
+        if key is not None:
+            rows = rows.filter(pk=RawSQL(key.as_string(), []))  # noqa: S611
     except FieldError as error:
         raise Refused(f"{plan} looks {taken.field.name} up in {lookup}: {error}.", "Correct the name.") from error
     text, params = rows.query.get_compiler(plan.connection.alias).as_sql()

@@ -7,6 +7,7 @@ from typing import Any
 
 from rehome.errors import DoubtfulRows
 from rehome.importing import deleting, lookups, tables, values
+from rehome.importing.deleting import Gone
 from rehome.importing.plan import ImportPlan
 from rehome.importing.tables import Temporary, temporary
 from rehome.parts import rows
@@ -19,18 +20,13 @@ from rehome.postgres.tables import Table
 from rehome.verify.comparison import Comparison, compare_pair
 
 
-@dataclasses.dataclass(frozen=True)
-class Counts:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Counts(Gone):
     """What a merge has done to the target."""
 
     read: int
     inserted: int
     updated: int
-    gone: int | None
-    """Rows of the target that are gone at the source; None where that is unknown."""
-    gone_keys: tuple[str, ...]
-    """The first of them."""
-    deleted: int
     rejected: int = 0
     """Rows that were read and cannot be imported; the other numbers do not count them."""
 
@@ -78,11 +74,11 @@ def merge(
     """
     flow = look_up(plan, session)
     read = refuse_doubts(plan, flow, lookups.find(plan, own=False), session)
-    gone, gone_keys, deleted = deleting.settle(plan, flow, session, left, delete=delete, every=delete_all)
+    gone = deleting.settle(plan, flow, session, left, delete=delete, every=delete_all)
     inserted, updated = insert_and_link(plan, flow, session) if plan.own_lookups else update_and_insert(flow, session)
     session.execute(sql.check_now())
     advance(plan.target, flow.carried, session)
-    return Counts(read, inserted, updated, gone, gone_keys, deleted)
+    return Counts(read=read, inserted=inserted, updated=updated, **dataclasses.asdict(gone))
 
 
 def refuse_doubts(plan: ImportPlan, flow: Flow, named: Iterable[lookups.Found], session: Session) -> int:
@@ -103,12 +99,19 @@ def update_and_insert(flow: Flow, session: Session) -> tuple[int, int]:
 
 
 def insert_and_link(plan: ImportPlan, flow: Flow, session: Session) -> tuple[int, int]:
-    """The same where rows refer to one another: all of them are inserted before any refers to another."""
-    linked = count_linked(plan, flow, session)
-    inserted = session.execute(rows.insert_missing(unlinked(plan, flow)))
+    """The same where rows refer to one another: all of them are inserted before any refers to another, and have the
+    values by which they are found.
+    """
+    linked, now = count_linked(plan, flow, session), unlinked(plan, flow)
+    changes = lookups.find_by_changes(plan) and bool(tables.beside_key(now))
+    if changes:
+        session.execute_all([tables.drop(temporary(plan, "changed")), tables.create_changed(plan, now)])
+    changed = update(now, session) if changes else 0
+    inserted = session.execute(rows.insert_missing(now))
     flow = look_up(plan, session)
     refuse_doubts(plan, flow, lookups.find(plan), session)
-    return inserted, update(flow, session) - linked
+    again = session.rows(tables.count_changed_again(plan, flow))[0][0] if changes else 0
+    return inserted, changed + update(flow, session) - again - linked
 
 
 def update(flow: Flow, session: Session) -> int:

@@ -14,7 +14,7 @@ from django.db.models import F, Q, Value
 from django.db.models.expressions import Combinable
 from django.utils import timezone
 
-from rehome.errors import Refused
+from rehome.errors import Refused, visible
 from rehome.importing.declaration import Given, Import, Lookup
 from rehome.plan import fields
 from rehome.plan.historical import column_of, concrete_fields, get_column, get_model, get_table, refuse_unknown
@@ -38,6 +38,10 @@ LONGEST_NAME = 63
 
 Key = Mapping[str, str | None]
 """What a row has for the fields of its import's key, as the source writes it."""
+
+
+def describe_key(key: Key) -> str:
+    return ", ".join(f"{name}={visible(str(value))}" for name, value in key.items())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +206,14 @@ def make_taken(declared: Import, model: Model, table: Table, name: str, given: G
             "Leave it out of key and fields; the database computes it.",
         )
     lookup = declared.lookups.get(name)
-    if lookup and is_among(lookup, model) and not column.nullable:
+    own = lookup is not None and is_among(lookup, model)
+    if own and name in declared.key:
+        raise Refused(
+            f"{model._meta.label}.{name} is a part of the key of {declared}, and is looked up in rows of "
+            f"{model._meta.label} itself, which only the key finds.",
+            "Use another field as the key, such as one that only this import fills: key={'legacy_id': 'id'}.",
+        )
+    if own and not column.nullable:
         raise Refused(
             f"{model._meta.label}.{name} is NOT NULL, but the import looks it up in its own rows, and can fill it only "
             "after it has inserted them.",

@@ -8,7 +8,7 @@ from rehome.importing.lookups import Found, constant
 from rehome.importing.plan import ImportPlan, Taken
 from rehome.parts import rows
 from rehome.plan.expressions import ROW
-from rehome.plan.plan import Flow
+from rehome.plan.plan import Assignment, Flow
 from rehome.postgres import sql
 from rehome.postgres.sql import SQL, Identifier, Literal, Statement
 
@@ -28,6 +28,7 @@ Temporary = typing.Literal[
     "text",  # The rows as the source writes them, where each value may have to be named.
     "rejects",  # What is wrong with the rows.
     "left",  # The rows that were taken out of those that arrived.
+    "changed",  # The keys of rows that were changed before they were linked.
 ]
 
 
@@ -121,16 +122,52 @@ def plan_joins(plan: ImportPlan) -> Statement:
 
 def update_changed(flow: Flow) -> Statement | None:
     """Rows whose values differ; None where the import has no column but the key."""
-    rest = [a for a in flow.carried if a.column.name not in dict(flow.key)]
+    rest = beside_key(flow)
     if not rest:
         return None
-    return SQL("UPDATE {} AS kept SET {} FROM {} AS {} WHERE {} AND {}").format(
+    return SQL("UPDATE {} AS kept SET {} FROM {} AS {} WHERE {}").format(
         sql.name(flow.destination),
         SQL(", ").join(SQL("{} = {}").format(Identifier(a.column.name), rows.written(a)) for a in rest),
         sql.name(flow.origin),
         Identifier(ROW),
+        is_changed(flow),
+    )
+
+
+def beside_key(flow: Flow) -> list[Assignment]:
+    return [a for a in flow.carried if a.column.name not in dict(flow.key)]
+
+
+def is_changed(flow: Flow) -> Statement:
+    """Whether row `kept` of the target has other values than the row that arrived with its key."""
+    rest = beside_key(flow)
+    return SQL("{} AND {}").format(
         rows.same_key(flow, ROW, "kept"),
         sql.differ(sql.of("kept", rows.names(rest)), rows.typed_values(rest)),
+    )
+
+
+def create_changed(plan: ImportPlan, flow: Flow) -> Statement:
+    """The keys of the rows that `update_changed` would write."""
+    return SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} AS kept, {} AS {} WHERE {}").format(
+        temporary(plan, "changed"),
+        sql.of("kept", plan.key),
+        sql.name(flow.destination),
+        sql.name(flow.origin),
+        Identifier(ROW),
+        is_changed(flow),
+    )
+
+
+def count_changed_again(plan: ImportPlan, flow: Flow) -> Statement:
+    """How many of these rows `update_changed` would write once more."""
+    return SQL("SELECT count(*) FROM {} AS kept, {} AS {}, {} AS changed WHERE {} AND {}").format(
+        sql.name(flow.destination),
+        sql.name(flow.origin),
+        Identifier(ROW),
+        temporary(plan, "changed"),
+        is_changed(flow),
+        sql.equal("changed", "kept", zip(plan.key, plan.key, strict=True)),
     )
 
 
@@ -139,12 +176,39 @@ def is_gone(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Stat
 
     A row of `left` of whose key a part is unknown may be any row that has the other parts.
     """
+    missing = is_missing(plan, flow, left)
+    return SQL("{} AND NOT {}").format(missing, may_be_left(plan, flow, left)) if left else missing
+
+
+def is_missing(plan: ImportPlan, flow: Flow, left: Statement | None = None) -> Statement:
+    """Whether row `gone` came with this import and has the key of no row that was read."""
     same = rows.same_key(flow, "origin", "gone")
-    present = [(sql.name(flow.origin), same), *([(left, same)] if left else [])]
-    if left and (lost := unknown_keys(plan)):
-        present.append((left, may_be(flow, lost)))
-    missing = [SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(*one) for one in present]
+    read = [sql.name(flow.origin), *([left] if left else [])]
+    missing = [SQL("NOT EXISTS (SELECT FROM {} AS origin WHERE {})").format(one, same) for one in read]
     return SQL(" AND ").join([imported(plan, "gone"), *missing])
+
+
+def may_be_left(plan: ImportPlan, flow: Flow, left: Statement) -> Statement:
+    """Whether row `gone` may be one of `left` of whose key a part is unknown."""
+    return SQL("EXISTS (SELECT FROM {} AS origin WHERE {})").format(left, may_be(flow, unknown_keys(plan)))
+
+
+def count_kept(plan: ImportPlan, flow: Flow, left: Statement) -> Statement:
+    """How many rows don't count as gone only because they may be one of these."""
+    return SQL("SELECT count(*) FROM {} AS gone WHERE {} AND {}").format(
+        sql.name(flow.destination), is_missing(plan, flow, left), may_be_left(plan, flow, left)
+    )
+
+
+def first_unknown(plan: ImportPlan, left: Statement) -> Statement:
+    """The key of the first of these, as the source's server writes it."""
+    return SQL("SELECT {} FROM {} AS given JOIN {} AS origin USING ({line}) WHERE {} ORDER BY {line} LIMIT 1").format(
+        sql.of("given", key_columns(plan)),
+        temporary(plan, "text"),
+        left,
+        SQL(" OR ").join(unknown_keys(plan).values()),
+        line=Identifier(LINE),
+    )
 
 
 def unknown_keys(plan: ImportPlan) -> dict[str, Statement]:
@@ -170,7 +234,7 @@ def unknown_keys(plan: ImportPlan) -> dict[str, Statement]:
     }
 
 
-def may_be(flow: Flow, lost: dict[str, Statement]) -> Statement:
+def may_be(flow: Flow, lost: Mapping[str, Statement]) -> Statement:
     """Whether row `origin`, of whose key something is lost, may be row `gone`."""
     parts = [
         SQL("({} OR {})").format(

@@ -110,6 +110,12 @@ class ImportCommand(BaseCommand):
                 f"\n{report.name}: {report.counts.gone} rows are gone at the source and still here: "
                 f"{', '.join(map(visible, report.counts.gone_keys))}{more}. --delete deletes them."
             )
+        if report.counts.kept:
+            self.stdout.write(
+                f"\n{report.name}: {count(report.counts.kept)} not counted as gone, though the source has no such key: "
+                f"it has rows whose keys are unknown, such as {report.counts.unknown_key}. Correct them, or what their "
+                "keys are looked up in, and run the import again."
+            )
 
 
 def choose(options: Mapping[str, Any]) -> Options:

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from rehome.importing import lookups, merging, tables, values
 from rehome.importing.plan import ImportPlan
+from rehome.importing.rejected import looked_in
 from rehome.importing.rejected.catching import CATCH
 from rehome.importing.tables import LINE, temporary
 from rehome.parts import rows
@@ -28,7 +29,7 @@ def try_each(plan: ImportPlan, flow: Flow, session: Session, *, prepare: list[St
         session.execute_all([*prepare, *check_at_once(plan), index(flow)])
         with session.settings(**BY_INDEX):
             session.execute(one_by_one(plan, merging.unlinked(plan, flow)))
-        if plan.own_lookups:
+        if plan.own_lookups and not looked_in.reject_own(plan, flow, session):
             flow = merging.look_up(plan, session)
             questions = values.ask_values(flow, lookups.find(plan, own=True))
             session.execute_all(values.reject(plan, question) for question in questions)

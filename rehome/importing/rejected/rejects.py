@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rehome.errors import ImportFailed, visible
-from rehome.importing.plan import ImportPlan, Key
+from rehome.importing.plan import ImportPlan, Key, describe_key
 from rehome.importing.tables import LINE, key_columns, temporary
 from rehome.postgres import sql
 from rehome.postgres.session import Session
@@ -29,10 +29,9 @@ class Reject:
     value: str | None
 
     def __str__(self) -> str:
-        key = ", ".join(f"{name}={visible(str(value))}" for name, value in self.key.items())
         value = [] if self.value is None else [f"'{visible(self.value)}'"]
         where = [self.column, *value] if self.column else ["the row"]
-        return f"{self.name}, {key}: {' '.join(where)}: {visible(self.reason)}"
+        return f"{self.name}, {describe_key(self.key)}: {' '.join(where)}: {visible(self.reason)}"
 
     def as_json(self) -> dict[str, Any]:
         shown = dataclasses.asdict(self)

@@ -9,7 +9,7 @@ from rehome.errors import DoubtfulRows
 from rehome.importing import lookups, merging, values
 from rehome.importing.failures import is_about_rows
 from rehome.importing.plan import ImportPlan
-from rehome.importing.rejected import constraints, normalising, one_by_one
+from rehome.importing.rejected import constraints, looked_in, normalising, one_by_one
 from rehome.importing.tables import LINE, temporary
 from rehome.importing.uniques import find_uniques
 from rehome.plan.plan import Flow
@@ -62,6 +62,7 @@ class SkippingMerge:
 
     def refuse_known(self, plan: ImportPlan) -> None:
         with merging.as_it_arrived(plan, self.session):
+            looked_in.refuse(plan, [other for other, _ in self.left], self.session)
             normalising.refuse_known(plan, self.session)
 
     def take_out(self, plan: ImportPlan) -> Flow:

@@ -71,6 +71,8 @@ def test_a_row_whose_key_can_not_be_looked_up_is_not_gone(labels: Workshop, tmp_
     assert report.counts.rejected
     assert (report.counts.gone, report.counts.deleted) == (0, 0)
     assert labels.new("new.Labelled").count() == 5
+    assert report.counts.unknown_key == "person=1, label=red"
+    assert report.counts.kept == report.counts.rejected
 
 
 def test_beside_it_a_row_with_other_parts_of_a_key_is_gone(labels: Workshop, tmp_path: Path) -> None:
@@ -79,6 +81,7 @@ def test_beside_it_a_row_with_other_parts_of_a_key_is_gone(labels: Workshop, tmp
     labels.old("old.Link").filter(customer=1, tag="blue").delete()
     (report,) = labels.run(LINKS, skip_bad=tmp_path / "bad", delete=True)
     assert report.counts.rejected == 1
+    assert (report.counts.kept, report.counts.unknown_key) == (1, "person=1, label=red")
     assert report.counts.deleted == 2, "nothing at the source that could be one of them has this label"
 
 

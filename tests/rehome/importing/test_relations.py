@@ -1,6 +1,8 @@
 """Rows that lead to rows: keys of another type, references through earlier imports, trees, many-to-many, generic."""
 
 import uuid
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import models
@@ -9,6 +11,7 @@ from django.db.models.functions import Concat, Lower, RowNumber
 
 from rehome import Import, Lookup
 from rehome.errors import Refused
+from tests.rehome.importing.test_rejects import rejected
 from tests.rehome.importing.workshop import Workshop
 
 
@@ -125,6 +128,57 @@ def test_a_tree_whose_roots_lead_to_themselves_is_refused_where_its_parent_is_no
     make_tree(shop)
     with pytest.raises(Refused, match=r"new.Node.parent is NOT NULL"):
         shop.run(TREE)
+
+
+@pytest.mark.parametrize("parent", ["parent__name", Value("node 2")])
+def test_a_part_of_the_key_is_not_looked_up_in_the_rows_that_the_key_finds(shop: Workshop, parent: Any) -> None:
+    make_tree(shop, null=True)
+    key, lookups = {"parent": parent, "name": "name"}, {"parent": Lookup("new.Node", by="name")}
+    nodes = Import("old.Node", "new.Node", key=key, lookups=lookups, discard=["parent"])
+    with pytest.raises(Refused, match=r"new.Node.parent is a part of the key of old.Node -> new.Node.* itself, which"):
+        shop.run(nodes)
+
+
+NAMED_TREE = Import(
+    "old.Node",
+    "new.Node",
+    key={"legacy_id": "id"},
+    fields={"parent": "parent__name"},
+    lookups={"parent": Lookup("new.Node", by="name")},
+)
+
+
+@pytest.mark.parametrize("unique", [False, True])
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_tree_by_names_that_change_in_the_same_run(shop: Workshop, tmp_path: Path, unique: bool, skip: bool) -> None:
+    make_tree(shop, null=True)
+    if unique:
+        shop.sql("CREATE UNIQUE INDEX ON new_node (name)")
+    options = {"skip_bad": tmp_path / "bad"} if skip else {}
+    shop.run(NAMED_TREE, **options)
+    # Two rows exchange their names, to one of which a third refers; a fourth is new, and a fifth refers to it.
+    for pk, name in {1: "node 2", 2: "node 1"}.items():
+        shop.old("old.Node").filter(pk=pk).update(name=name)
+    shop.old("old.Node").create(pk=4, name="late", parent_id=2)
+    shop.old("old.Node").filter(pk=5).update(parent=4)
+    (report,) = shop.run(NAMED_TREE, **options)
+    assert (report.counts.inserted, report.counts.updated, report.counts.unchanged) == (1, 3, 2)
+    nodes = shop.new("new.Node")
+    parents = {1: 5, 2: None, 3: 1, 4: 2, 5: 4, 6: 6}
+    assert dict(nodes.values_list("legacy_id", "parent__legacy_id")) == parents
+    assert shop.run(NAMED_TREE)[0].counts.unchanged == 6
+
+
+def test_a_name_that_no_row_has_any_more_is_not_found(shop: Workshop) -> None:
+    shop.older("old.Node", {"name": text(), "parent": text(null=True)})
+    shop.model("new.Node", {"name": text(), "parent": to("new.Node", null=True), "legacy_id": legacy()})
+    for name, parent in (("a", None), ("b", "a")):
+        shop.old("old.Node").create(name=name, parent=parent)
+    lookups = {"parent": Lookup("new.Node", by="name")}
+    nodes = Import("old.Node", "new.Node", key={"legacy_id": "id"}, fields={"parent": "parent"}, lookups=lookups)
+    shop.run(nodes)
+    shop.old("old.Node").filter(name="a").update(name="z")
+    assert rejected(shop, nodes) == ["legacy_id=2: parent_id 'a': is not found in new.Node by name"]
 
 
 def test_a_tree_that_keeps_its_keys_needs_no_lookup(shop: Workshop) -> None:

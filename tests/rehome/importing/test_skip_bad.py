@@ -76,6 +76,27 @@ def test_good_rows_are_committed_and_bad_ones_are_in_the_file(places: Workshop, 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_rows_that_may_be_one_whose_key_is_unknown_are_told(shop: Workshop, tmp_path: Path) -> None:
+    shop.older("old.Place", {"code": TextField()})
+    shop.model("new.Place", {"legacy_id": IntegerField(unique=True)})
+    places = Import("old.Place", "new.Place", key={"legacy_id": "code"})
+    fill(shop, code=["1", "2", "3"])
+    shop.run(places)
+    shop.old("old.Place").filter(pk=1).update(code="one\n")
+    shop.old("old.Place").filter(pk=3).delete()
+    with patch.object(Command, "imports", [places]):
+        out, _ = call(shop, "--skip-bad", str(tmp_path / "bad"), "--delete-all")
+        assert contents(shop) == [(1,), (2,), (3,)]
+        assert (
+            "2 rows not counted as gone, though the source has no such key: it has rows whose keys are unknown, such "
+            "as legacy_id=one\\n. Correct them, or what their keys are looked up in, and run the import again."
+        ) in out
+        shop.old("old.Place").filter(pk=1).update(code="1")
+        out, _ = call(shop, "--skip-bad", str(tmp_path / "bad"), "--delete-all")
+    assert contents(shop) == [(1,), (2,)]
+    assert "not counted as gone" not in out
+
+
 def test_a_row_that_is_skipped_stays_as_it_was_and_is_not_gone(places: Workshop, tmp_path: Path) -> None:
     places.old("old.Place").filter(pk__in=[2, 3, 5]).update(size="7")
     places.old("old.Place").filter(pk=5).update(code="e")
