@@ -1,3 +1,4 @@
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -5,6 +6,9 @@ from django.http import HttpRequest
 from accounts import invitations
 from accounts.models import Profile
 from accounts.people import sharing
+
+# The admin's own login asks for no second factor, and counts no tries.
+admin.site.login = secure_admin_login(admin.site.login)
 
 
 @admin.register(Profile)
