@@ -1,6 +1,7 @@
 """The page of one's own profile, and the page that an invitation leads to."""
 
 from allauth.account.models import EmailAddress
+from allauth.core import ratelimit
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
@@ -28,10 +29,18 @@ def profile(request: HttpRequest) -> HttpResponse:
     mine, person = find(request)
     address = EmailAddress.objects.get_primary(request.user)
     form = ProfileForm(sent(request), instance=mine, person=person, address=address)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and may_send(request, form):
         save(request, form, person)
         return redirect("profile")
     return show(request, mine, person, form=form)
+
+
+def may_send(request: HttpRequest, form: ProfileForm) -> bool:
+    """Each new address gets a mail, whoever it belongs to: allauth counts them for its own page and for this one."""
+    if not form.new_address or ratelimit.consume(request, action="manage_email"):
+        return True
+    form.add_error("email", "You have given many addresses. Wait an hour before you give another one.")
+    return False
 
 
 def find(request: HttpRequest) -> tuple[Profile, Person]:
