@@ -20,6 +20,7 @@ from accounts.people.models import Person
 
 SALT = "accounts.invitation"
 VALID = timedelta(days=14)
+LOOK = ("theme", "density", "time_zone")
 
 
 class NotClaimed(Exception):  # noqa: N818  A sentence for whoever opened the link.
@@ -81,11 +82,19 @@ def claim(token: str, user: Any) -> Merged:
         Profile.objects.select_for_update(of=["self"]).filter(pk=find(token).pk).first()
         profile = find(token)  # Again, for whoever was first has had the lock.
         own = Profile.objects.select_for_update(of=["self"]).filter(user=user).first()
+        kept = look_of(own) if own else {}
         filled = take_over(own, profile) if own else ()
         profile.user = user
         profile.save(update_fields=["user", *filled])
-        Person.objects.update_or_create(profile=profile, defaults={"claims": claims_of(profile) + 1})
+        Person.objects.update_or_create(profile=profile, defaults=kept | {"claims": claims_of(profile) + 1})
     return Merged(profile, filled)
+
+
+def look_of(own: Profile) -> dict[str, Any]:
+    """How pages look for the account, and its time zone, by which alerts are quiet. What others may see is the older
+    profile's.
+    """
+    return Person.objects.filter(profile=own).values(*LOOK).first() or {}
 
 
 def take_over(own: Profile, profile: Profile) -> tuple[str, ...]:

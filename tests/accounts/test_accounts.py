@@ -125,6 +125,18 @@ def test_a_profile_is_saved_and_a_new_address_waits_for_its_link() -> None:
     profile.refresh_from_db()
     user.refresh_from_db()
     assert profile.email == user.email == "new@example.org"
+    assert mail.outbox[-1].to == ["maren@example.org"], "whose address it was is told"
+
+
+def test_nobody_has_the_portal_write_to_many_strangers() -> None:
+    client, user = signed_in("maren", email="maren@example.org")
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+
+    answers = [client.post(reverse("profile"), {"email": f"{n}@example.org"}) for n in range(12)]
+
+    assert len(mail.outbox) == 10
+    assert "You have given many addresses" in answers[-1].content.decode()
+    assert client.post(reverse("profile"), {"name": "Maren", "email": user.email}).status_code == 302
 
 
 def test_what_was_typed_stays_where_a_field_is_wrong() -> None:
@@ -177,6 +189,19 @@ def test_an_invitation_gives_a_profile_and_its_printers_to_whoever_opens_it(olde
     assert (older.user, older.name) == (user, "Old Coast")
     assert older.printers.count() == 2
     assert not Profile.objects.filter(pk=own.pk).exists()
+
+
+def test_an_account_that_claims_a_profile_keeps_its_look_and_its_clock(older: Profile) -> None:
+    """Quiet hours of alerts are by that clock."""
+    client, user = signed_in("maren")
+    client.post(reverse("profile-look"), {"theme": "dark", "time_zone": "Asia/Tehran"})
+    Person.objects.update(shares_printers=True, confirmed_organization="Another")
+
+    invitations.claim(invitations.token_for(older), user)
+
+    person = Person.objects.get(profile__user=user)
+    assert (person.theme, person.time_zone) == ("dark", "Asia/Tehran")
+    assert (person.shares_printers, person.confirmed_organization) == (False, "")
 
 
 def test_an_invitation_works_once(older: Profile) -> None:
