@@ -86,8 +86,8 @@ def seen(status: Any, now: datetime) -> Seen:
         else None,
         temperatures=temperatures,
         message=text(dig(stats, "message")) or (text(dig(status, "display_status", "message")) if at_work else ""),
-        took_s=number(dig(stats, "print_duration")) if at_work else None,
-        filament_mm=number(dig(stats, "filament_used")) if at_work else None,
+        took_s=reading.seconds(dig(stats, "print_duration")) if at_work else None,
+        filament_mm=reading.filament(dig(stats, "filament_used")) if at_work else None,
     )
 
 
@@ -141,6 +141,5 @@ def files_in(listed: Any) -> list[File]:
     found = []
     for row in rows(listed):
         if path := text(row.get("path")):
-            size = number(row.get("size"))
-            found.append(File(path, path, None if size is None else int(size), reading.moment(row.get("modified"))))
+            found.append(File(path, path, reading.size(row.get("size")), reading.moment(row.get("modified"))))
     return found

@@ -104,7 +104,7 @@ def seen(printer: Any, job: Any, now: datetime) -> Seen:
         ends_at=reading.ends_at(now, left) if state == State.PRINTING else None,
         temperatures=temperatures,
         message=_message(state, job),
-        took_s=number(dig(job, "progress", "printTime")) if at_work else None,
+        took_s=reading.seconds(dig(job, "progress", "printTime")) if at_work else None,
         # An estimate for the whole file, which is true of a print that has ended well alone.
         filament_mm=filament_of(job) if state == State.FINISHED else None,
     )
@@ -113,7 +113,7 @@ def seen(printer: Any, job: Any, now: datetime) -> Seen:
 def filament_of(job: Any) -> float | None:
     lengths = [number(dig(tool, "length")) for tool in items(dig(job, "job", "filament")).values()]
     known = [length for length in lengths if length is not None]
-    return sum(known) if known else None
+    return reading.filament(sum(known)) if known else None
 
 
 def _message(state: State, job: Any) -> str:
@@ -155,13 +155,6 @@ def files_in(listed: Any, deep: int = 20) -> list[File]:
         elif row.get("type", "machinecode") == "machinecode" and (path := text(row.get("path"))):
             # 2.0 can call the card by another name.
             origin = "local" if row.get("origin", "local") == "local" else "sdcard"
-            size = number(row.get("size"))
-            found.append(
-                File(
-                    f"{origin}/{path}",
-                    path,
-                    None if size is None else int(size),
-                    reading.moment(row.get("date")),
-                )
-            )
+            size, changed_at = reading.size(row.get("size")), reading.moment(row.get("date"))
+            found.append(File(f"{origin}/{path}", path, size, changed_at))
     return found

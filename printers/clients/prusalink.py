@@ -119,7 +119,7 @@ def seen(status: Any, job: Any, now: datetime) -> Seen:
         ends_at=reading.ends_at(now, dig(status, "job", "time_remaining")) if state == State.PRINTING else None,
         temperatures=temperatures,
         message=_message(words, dig(status, "printer", "status_printer")),
-        took_s=number(dig(status, "job", "time_printing")) if at_work else None,
+        took_s=reading.seconds(dig(status, "job", "time_printing")) if at_work else None,
     )
 
 
@@ -154,15 +154,9 @@ def files_in(folder: str, listed: Any) -> list[File]:
     for row in rows(listed):
         name = text(row.get("name"))
         if row.get("type") == "PRINT_FILE" and name:
-            size = number(row.get("size"))
-            found.append(
-                File(
-                    f"{folder.strip('/')}/{name}",
-                    text(row.get("display_name")) or name,
-                    None if size is None else int(size),
-                    reading.moment(row.get("m_timestamp")),
-                )
-            )
+            size, changed_at = reading.size(row.get("size")), reading.moment(row.get("m_timestamp"))
+            path, shown = f"{folder.strip('/')}/{name}", text(row.get("display_name")) or name
+            found.append(File(path, shown, size, changed_at))
     return found
 
 

@@ -4,16 +4,20 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from core.times import FIRST, LAST
 from printers.clients.base import Temperatures
 
 LONGEST = 1000
-LONGEST_S = 365 * 86_400.0
-"""Of a print. In the year 9999, a moment is none any more in another zone."""
-LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 COLD_BY = 10.0
 """A nozzle this far below its target lays no plastic. Temperature towers and draughts stay within."""
 BEGINNING = 1.0
 """Per cent of a print in which a cold bed means that it has not begun."""
+
+# What is beyond these is a fault of a machine, or a joke. Kept, it would break the pages of everybody who sees it.
+YEAR_S = 366 * 24 * 3600.0
+HOTTEST = 2000.0
+LONGEST_FILAMENT_MM = 1e9
+LARGEST_FILE = 1e15
 
 
 def dig(data: Any, *keys: str) -> Any:
@@ -56,17 +60,38 @@ def percent(value: Any) -> float | None:
     return None if found is None else round(min(max(found, 0.0), 100.0), 1)
 
 
+def amount(value: Any, most: float) -> float | None:
+    """A number from 0 to `most`."""
+    found = number(value)
+    return found if found is not None and 0 <= found <= most else None
+
+
+def seconds(value: Any) -> float | None:
+    """How long a print takes: no year."""
+    return amount(value, YEAR_S)
+
+
+def filament(value: Any) -> float | None:
+    """A length in millimetres."""
+    return amount(value, LONGEST_FILAMENT_MM)
+
+
+def size(value: Any) -> int | None:
+    """Of a file, in bytes."""
+    found = amount(value, LARGEST_FILE)
+    return None if found is None else int(found)
+
+
 def moment(value: Any) -> datetime | None:
     """A moment, from seconds since 1970."""
-    found = number(value)
-    return None if found is None or not 0 <= found < LATEST else datetime.fromtimestamp(found, UTC)
+    found = amount(value, LAST.timestamp())
+    at = None if found is None else datetime.fromtimestamp(found, UTC)
+    return at if at is not None and at >= FIRST else None
 
 
-def ends_at(now: datetime, seconds: Any) -> datetime | None:
-    left = number(seconds)
-    if left is None or not 0 <= left < LONGEST_S:
-        return None
-    return (now + timedelta(seconds=left)).replace(microsecond=0)
+def ends_at(now: datetime, left: Any) -> datetime | None:
+    found = seconds(left)
+    return None if found is None else (now + timedelta(seconds=found)).replace(microsecond=0)
 
 
 def temperature(actual: Any, target: Any) -> dict[str, float | None]:
@@ -75,7 +100,7 @@ def temperature(actual: Any, target: Any) -> dict[str, float | None]:
 
 def _rounded(value: Any) -> float | None:
     found = number(value)
-    return None if found is None else round(found, 1)
+    return round(found, 1) if found is not None and abs(found) <= HOTTEST else None
 
 
 def is_heating(temperatures: Temperatures, progress: float | None) -> bool:

@@ -242,6 +242,21 @@ def test_a_plan_that_is_wrong(client: Client, printer: Printer, data: dict[str, 
     assert wrong in response.context["form"].errors
 
 
+@pytest.mark.parametrize(
+    ("zone", "done_at"), [("Asia/Tokyo", "0001-01-01T00:00"), ("America/Lima", "9999-12-31T23:00")]
+)
+@pytest.mark.parametrize("what", ["record", "plan"])
+def test_a_moment_that_other_zones_do_not_have_is_wrong(
+    what: str, zone: str, done_at: str, client: Client, printer: Printer
+) -> None:
+    """Kept, neither the log nor the dashboard could be read any more."""
+    client.post(reverse("profile-look"), {"time_zone": zone})
+    response = client.post(at(what, printer), {"what": "Oil", "every_days": "5", "done_at": done_at})
+
+    assert response.status_code == 400
+    assert "done_at" in response.context["form"].errors
+
+
 def test_planned_work_is_edited_and_dropped(client: Client, printer: Printer, maren: User) -> None:
     planned = task(printer, every_days=30)
     other = task(make(maren, 2), every_days=30)

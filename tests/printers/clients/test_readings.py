@@ -165,11 +165,35 @@ def test_no_number_is_none(value: Any) -> None:
     assert reading.ends_at(NOW, value) is None
 
 
-@pytest.mark.parametrize("seconds", [1e18, -1, 1e300, 2.5e11])
+@pytest.mark.parametrize("seconds", [1e18, -1, 1e300, -1e300, 2.5e11])
 def test_no_time_is_too_far(seconds: float) -> None:
     """In the year 9948, a moment is none any more in Tokyo, or soon."""
     assert reading.ends_at(NOW, seconds) is None
     assert reading.moment(seconds) is None
+    assert reading.seconds(seconds) is None
+
+
+@pytest.mark.parametrize("most", [1e300, -1e300, 2.5e11])
+def test_numbers_that_no_machine_can_mean_are_not_known(most: float) -> None:
+    """What is kept is shown: a length of time of a million years, or an end that some zones don't have, is no page."""
+    stats = {"state": "printing", "filename": "a", "print_duration": most, "filament_used": 1e300}
+    klipper = by_moonraker(stats, virtual_sdcard={"progress": 0.5}, extruder={"temperature": most, "target": 1e300})
+    progress = {"completion": 100.0, "printTimeLeft": most, "printTime": most}
+    job = {"job": {"file": {"path": "a"}, "filament": {"tool0": {"length": 1e300}}}, "progress": progress}
+    octo = octoprint.seen({"state": {"flags": FLAGS | {"operational": True}}}, job, NOW)
+    prusa = by_prusalink("PRINTING", {"id": 7, "progress": 42.0, "time_remaining": most, "time_printing": most})
+
+    for seen in (klipper, octo, prusa):
+        assert (seen.ends_at, seen.took_s, seen.filament_mm) == (None, None, None)
+    assert klipper.temperatures["tool0"] == {"actual": None, "target": None}
+
+    row = {"type": "PRINT_FILE", "name": "a", "size": 1e300, "m_timestamp": most}
+    files = [
+        *octoprint.files_in([{"path": "a", "size": 1e300, "date": most}]),
+        *moonraker.files_in([{"path": "a", "size": 1e300, "modified": most}]),
+        *prusalink.files_in("local", [row]),
+    ]
+    assert [(file.size, file.changed_at) for file in files] == [(None, None)] * 3
 
 
 def test_texts_are_what_postgresql_takes() -> None:
