@@ -49,7 +49,7 @@ class Book:
             if end := ends.end_of(running, change):
                 self.end(running, end, change)
         elif end := ends.unseen(latest, change):
-            self.new.append(self.ended(begun(change), end, change))
+            self.new.append(self.ended(begun(latest, change), end, change))
 
     def goes_on(self, running: Print | None, change: Change) -> None:
         # Whoever began the next print has taken the last one off the plate.
@@ -60,7 +60,7 @@ class Book:
             self.updated.append(latest)
             self.waits[change.printer] = ""
         elif running is None:
-            self.new.append(begun(change))
+            self.new.append(begun(latest, change))
         elif not running.seen_running or (change.after.file and not running.file):
             running.seen_running, running.file = True, change.after.file or running.file
             self.updated.append(running)
@@ -111,10 +111,15 @@ def latest_of(printers: Iterable[int]) -> dict[int, Print]:
     return {one.printer_id: one for one in found.distinct("printer")}
 
 
-def begun(change: Change) -> Print:
-    """The machine may have printed for long when somebody looks for the first time."""
+def begun(latest: Print | None, change: Change) -> Print:
+    """The machine may have printed for long when somebody looks for the first time. Where it prints on, but something
+    else, its state is that of the print before, which ended first.
+    """
     after = change.after
-    return Print(printer_id=change.printer, file=after.file, started_at=after.since if change.before else after.at)
+    started_at = after.since if change.before else after.at
+    if latest and latest.ended_at:
+        started_at = min(max(started_at, latest.ended_at), after.at)
+    return Print(printer_id=change.printer, file=after.file, started_at=started_at)
 
 
 def set_waits(waits: dict[int, str]) -> None:
@@ -134,8 +139,11 @@ def name_who_started(printer: int, file: str, user: Any, **_: Any) -> None:
     mine = {"started_by": user if user.pk else None, "found_by": Print.FoundBy.CONTROL}
     with transaction.atomic():
         LastSeen.objects.select_for_update().filter(pk=printer).first()
-        if not Print.objects.filter(printer=printer, ended_at=None).update(**mine):
-            Print.objects.create(printer_id=printer, file=file, started_at=timezone.now(), seen_running=False, **mine)
+        told = mine | {"file": file, "started_at": timezone.now()}
+        running = Print.objects.filter(printer=printer, ended_at=None)
+        # One that nobody saw run never began, or the machine would not have been ready for this one.
+        if not running.filter(seen_running=False).update(**told) and not running.update(**mine):
+            Print.objects.create(printer_id=printer, seen_running=False, **told)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from monitoring.models import Print
+from monitoring.prints import recording
 from printers import looking, signals
 from printers.clients.base import Seen
 from printers.fleet.models import LastSeen
@@ -95,6 +96,17 @@ def test_a_print_that_vanished_is_lost(heron: Looker) -> None:
     assert (waits(), heron.shown) == ("", State.PRINTING)
 
 
+def test_a_print_begins_when_the_one_before_has_ended(heron: Looker) -> None:
+    """The machine prints all the while, as far as looks can tell."""
+    heron.sees(printing(60.0))
+    heron.at += timedelta(hours=9)
+    heron.sees(printing(50.0, "another.gcode"), ended(file="another.gcode"))
+
+    first, second = Print.objects.order_by("pk")
+    assert second.started_at == first.ended_at == NOW + timedelta(hours=9, minutes=1)
+    assert second.seconds == 60.0
+
+
 def test_a_lost_print_that_runs_on_is_the_same_print(heron: Looker) -> None:
     """Moonraker was restarted, Klipper was not."""
     heron.sees(printing(took_s=60.0), DISCONNECTED)
@@ -175,6 +187,18 @@ def test_who_started_it_is_named_before_and_after_the_first_look(heron: Looker) 
     signals.started.send(sender=Printer, printer=heron.printer.pk, file="b.gcode", user=maren)
     assert Print.objects.latest("pk").started_by == maren
     assert Print.objects.count() == 2
+
+
+def test_a_start_that_follows_one_that_never_began_has_its_own_file_and_time(heron: Looker) -> None:
+    heron.sees(READY)
+    signals.started.send(sender=Printer, printer=heron.printer.pk, file="a.gcode", user=User.objects.create_user("a"))
+    Print.objects.update(started_at=NOW)
+    ada = User.objects.create_user("ada")
+    signals.started.send(sender=Printer, printer=heron.printer.pk, file="b.gcode", user=ada)
+    recording.end_what_never_began()
+
+    one = Print.objects.get()
+    assert (one.file, one.started_by, one.ended_at) == ("b.gcode", ada, None)
 
 
 @pytest.mark.parametrize("former", [READY, ended(), ended(State.CANCELLED)])
