@@ -52,7 +52,9 @@ def keep(user: Any, printer: int, key: str, seen: Seen, at: datetime | None, bod
 def write(printer: int, seen: Seen, at: datetime) -> None:
     """As a look at the printer is kept; the lock is that of whoever keeps one."""
     Printer.objects.select_for_update(no_key=True).filter(pk=printer).first()
-    if LastSeen.objects.filter(printer=printer, asked_at__gt=at).exists():
+    later = LastSeen.objects.filter(printer=printer, asked_at__gt=at)
+    # What is still to come was written by a clock that was wrong.
+    if later.filter(asked_at__lte=timezone.now()).exists():
         return
     with recording.found_by_agent(printer):
         looking.keep([(printer, seen)], at)

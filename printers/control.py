@@ -52,7 +52,7 @@ def operable(user: Any, keys: Iterable[int]) -> list[Printer]:
 
 def act(user: Any, what: str, keys: Iterable[int]) -> list[Result]:
     """Pause, resume or cancel: all at once, one result for each that `user` may operate."""
-    printers = refreshed(operable(user, keys))
+    printers = refreshed(user, operable(user, keys))
     results = {printer.pk: refusal(printer, what) for printer in printers}
     able = [printer for printer in printers if results[printer.pk] is None]
     errors = asking.act_many([looking.endpoint_of(printer) for printer in able], what, deadline_s=ACT_S) if able else []
@@ -66,7 +66,7 @@ def start(user: Any, key: int, path: str) -> Result | None:
 
     After a print has ended, nothing starts until somebody has said how it went.
     """
-    for printer in refreshed(operable(user, [key])):
+    for printer in refreshed(user, operable(user, [key])):
         if found := refusal(printer, "start"):
             return found
         error = attempt(printer, path)
@@ -85,14 +85,16 @@ def attempt(printer: Printer, path: str) -> PrinterError | None:
     return None
 
 
-def refreshed(printers: list[Printer]) -> list[Printer]:
-    """Somebody may have pressed a button on the machine: an older state is looked at again before it decides."""
-    before = timezone.now() - FRESH
-    old = [printer for printer in printers if not (printer.seen and printer.seen.asked_at > before)]
+def refreshed(user: Any, printers: list[Printer]) -> list[Printer]:
+    """Somebody may have pressed a button on the machine: an older state is looked at again before it decides.
+
+    That takes a while, in which a printer may be deleted, or taken from `user`: those that are left.
+    """
+    old = [printer for printer in printers if not (printer.seen and printer.seen.is_of(FRESH))]
     if not old:
         return printers
     looking.look_at(old, deadline_s=ACT_S)
-    return list(Printer.objects.whole().filter(pk__in=[printer.pk for printer in printers]).order_by("pk"))
+    return operable(user, [printer.pk for printer in printers])
 
 
 def refusal(printer: Printer, what: str) -> Result | None:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from printers.changes import ENOUGH, next_of
+from printers.changes import ENOUGH, LATE, next_of
 from printers.clients import asking
 from printers.clients.base import Credentials, Endpoint, Seen
 from printers.fleet.models import Kind, LastSeen, Machine
@@ -62,8 +62,10 @@ ON CONFLICT (printer_id) DO UPDATE SET
 TOUCH = """
 UPDATE fleet_lastseen AS old SET asked_at = seen.asked_at, seen_at = COALESCE(seen.seen_at, old.seen_at)
 FROM jsonb_to_recordset(%s::jsonb) AS seen (printer_id integer, asked_at timestamptz, seen_at timestamptz)
-WHERE old.printer_id = seen.printer_id AND old.asked_at < seen.asked_at
+WHERE old.printer_id = seen.printer_id
+    AND (old.asked_at < seen.asked_at OR old.asked_at >= seen.asked_at + %s * interval '1 second')
 """
+"""Also where what is kept is later by more than an answer can be late: it was written by a clock that was wrong."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def keep(found: Sequence[tuple[int, Seen]], asked_at: datetime) -> None:
         for look in looks
     ]
     with connection.cursor() as cursor:
-        cursor.execute(TOUCH, [json.dumps(rows)])
+        cursor.execute(TOUCH, [json.dumps(rows), LATE.total_seconds()])
 
 
 def keep_changes(looks: Sequence[Look]) -> list[Change]:

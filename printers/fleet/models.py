@@ -1,8 +1,11 @@
+from datetime import timedelta
+
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.postgres.fields import ArrayField
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+from django.utils import timezone
 
 from core.validators import validate_name, validate_printer_address
 from printers.states import State, shown
@@ -82,6 +85,10 @@ class LastSeen(models.Model):
     @property
     def shown(self) -> State:
         return shown(State(self.state), self.progress, self.waits)
+
+    def is_of(self, last: timedelta) -> bool:
+        """Whether it was asked in this last time. A moment that is to come was written by a clock that was wrong."""
+        return timedelta() <= timezone.now() - self.asked_at < last
 
     def __str__(self) -> str:
         return f"{State(self.state).word} since {self.since:%Y-%m-%d %H:%M}"

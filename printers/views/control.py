@@ -1,5 +1,5 @@
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from core.typed import sent
@@ -50,7 +50,12 @@ def act(request: HttpRequest, pk: int, what: str) -> HttpResponse:
 @page("GET", "POST")
 def start(request: HttpRequest, pk: int) -> HttpResponse:
     """The files that are on the machine, one of which is printed."""
-    [printer] = control.refreshed([find(request.user, pk, "operate")])
+    for printer in control.refreshed(request.user, [find(request.user, pk, "operate")]):
+        return choose(request, printer)
+    raise Http404
+
+
+def choose(request: HttpRequest, printer: Printer) -> HttpResponse:
     try:
         files = asking.files(looking.endpoint_of(printer))
         problem = None
@@ -58,10 +63,10 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
         files, problem = [], error
     form = StartForm(sent(request), files=files)
     if request.method == "POST" and form.is_valid():
-        result = control.start(request.user, pk, form.cleaned_data["file"])
+        result = control.start(request.user, printer.pk, form.cleaned_data["file"])
         if result:
             tell(request, [result])
-        return redirect("printers:detail", pk)
+        return redirect("printers:detail", printer.pk)
     waits = printer.state in ENDED
     context = {"printer": printer, "form": form, "files": files, "problem": problem, "waits": waits}
     return render(request, "printers/start.html", context, status=400 if form.errors else 200)

@@ -3,7 +3,6 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.http import http_date
 
 from printers import additions, looking
@@ -32,7 +31,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 def now(request: HttpRequest, pk: int) -> HttpResponse:
     """Asks the printer, unless somebody has just asked, and shows what it says; without script on the whole page."""
     printer = find(request.user, pk, "view")
-    if not (printer.seen and printer.seen.asked_at > timezone.now() - ASKED_EVERY):
+    if not (printer.seen and printer.seen.is_of(ASKED_EVERY)):
         looking.look(printer)
         printer = find(request.user, pk, "view")
     if not request.htmx:

@@ -97,12 +97,27 @@ def test_a_wrong_report_is_not_kept(wrong: dict[str, Any], farm: Farm, agent: Cl
     assert not Report.objects.exists()
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T12:00:00Z", "9999-12-31T12:00:00Z"])
+@pytest.mark.parametrize("name", ["at", "ends_at"])
+def test_a_moment_that_some_zones_do_not_have_is_refused(name: str, moment: str, farm: Farm, agent: Client) -> None:
+    assert report(agent, farm.printer.pk, REPORT | {name: moment}).status_code == 409
+    assert not LastSeen.objects.exists()
+
+
 def test_what_was_seen_earlier_does_not_replace_what_was_seen_later(farm: Farm, agent: Client) -> None:
     looking.keep([(farm.printer.pk, Seen(State.READY))], timezone.now())
     earlier = (timezone.now() - timedelta(minutes=5)).isoformat()
     assert report(agent, farm.printer.pk, REPORT | {"at": earlier}).status_code == 200
 
     assert Printer.objects.whole().get().state == State.READY
+
+
+def test_what_was_seen_tomorrow_keeps_no_report_back(farm: Farm, agent: Client) -> None:
+    """The portal's own clock was ahead."""
+    looking.keep([(farm.printer.pk, Seen(State.READY))], timezone.now() + timedelta(days=1))
+    assert report(agent, farm.printer.pk, REPORT | {"state": "error"}).status_code == 200
+
+    assert Printer.objects.whole().get().state == State.ERROR
 
 
 def test_an_agent_whose_clock_is_ahead_is_told(farm: Farm, agent: Client) -> None:

@@ -189,7 +189,7 @@ def test_a_printers_page_leads_to_the_print_that_it_waits_with(end: End, page: C
 
 
 def test_a_start_is_refused_with_a_way_to_the_print(end: End, page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("printers.control.refreshed", lambda printers: printers)
+    monkeypatch.setattr("printers.control.refreshed", lambda user, printers: printers)
     monkeypatch.setattr("printers.clients.asking.files", lambda endpoint: [])
     one = end("Heron")
 

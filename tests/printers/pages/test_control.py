@@ -1,10 +1,14 @@
 """What people do with printers, against samples that speak the real protocols."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from printers import control
+from printers.clients.base import Seen
 from printers.fleet.models import LastSeen
 from printers.models import Printer
 from printers.states import State
@@ -64,6 +68,44 @@ def test_somebody_may_have_pressed_a_button_on_the_machine(serve: Serve, make: M
     [result] = control.act(maren, "pause", [printer.pk])
 
     assert (result.done, result.sentence) == (False, "Heron is paused. Only one that prints can be paused.")
+
+
+def test_a_state_of_tomorrow_is_none(serve: Serve, make: Make, maren: User, page: Client) -> None:
+    """The clock was ahead when it was written. Until tomorrow, it would have decided everything."""
+    [address] = serve(octoprint("paused", file="clip.gcode"))
+    printer = make(address, name="Heron", state="printing")
+    LastSeen.objects.update(asked_at=timezone.now() + timedelta(days=1))
+
+    [result] = control.act(maren, "pause", [printer.pk])
+    assert (result.done, result.sentence) == (False, "Heron is paused. Only one that prints can be paused.")
+
+    LastSeen.objects.update(asked_at=timezone.now() + timedelta(days=1))
+    page.get(f"/printers/{printer.pk}/now/")
+    assert LastSeen.objects.get().asked_at <= timezone.now(), "nothing but that it was asked has changed"
+
+
+@pytest.mark.parametrize("lost", ["printer", "right"])
+@pytest.mark.parametrize("what", ["start", "pause"])
+def test_whoever_loses_a_printer_while_it_is_asked_does_nothing_with_it(
+    what: str, lost: str, make: Make, page: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printer = make(name="Heron")
+
+    def asked(endpoints: list[object], deadline_s: float) -> list[Seen]:
+        mine = Printer.objects.filter(pk=printer.pk)
+        mine.delete() if lost == "printer" else mine.update(profile=None)
+        return [Seen(State.READY if what == "start" else State.PRINTING) for _ in endpoints]
+
+    def called(*given: object, **options: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("printers.clients.asking.look_many", asked)
+    for name in ("files", "start", "act_many"):
+        monkeypatch.setattr(f"printers.clients.asking.{name}", called)
+
+    response = page.post(f"/printers/{printer.pk}/{what}/", {"file": "local/a.gcode"})
+
+    assert response.status_code == (404 if what == "start" else 302)
 
 
 def test_a_file_that_is_on_the_machine_is_started(serve: Serve, make: Make, page: Client) -> None:
