@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -63,14 +64,22 @@ def refuse_what_no_database_keeps(rows: list[dict[str, str]]) -> None:
 def read_json(text: str) -> list[dict[str, str]]:
     """Without objects that say nothing, as CSV is read without empty lines."""
     try:
-        rows = json.loads(text)
+        rows = json.loads(text, object_pairs_hook=printer_of)
     except (ValueError, RecursionError):
         raise Unreadable("The file begins like JSON, and is none.") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Unreadable("The JSON is no list of objects, each a printer.")
     refuse_many({key for row in rows for key in row})
-    read = [{head_of(key): text_of(value) for key, value in row.items()} for row in rows]
+    read = [{head: text_of(value) for head, value in row.items()} for row in rows]
     return [row for row in read if any(map(str.strip, row.values()))]
+
+
+def printer_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of what stands twice in an object of JSON, Python's parser keeps the last."""
+    heads = [head_of(key) for key, _ in pairs]
+    if twice := twice_in(heads):
+        raise Unreadable(f"A printer of the JSON has “{twice}” twice; leave one of them out.")
+    return dict(zip(heads, (value for _, value in pairs), strict=True))
 
 
 def text_of(value: Any) -> str:
@@ -97,6 +106,8 @@ def read_csv(text: str) -> list[dict[str, str]]:
     heads = [head_of(cell) for cell in lines[0]]
     refuse_many(heads)
     refuse_twice(heads)
+    for number, line in enumerate(lines[1:], 1):
+        refuse_long(number, line, heads, delimiter)
     return [{head: from_text(cell) for head, cell in zip(heads, line, strict=False)} for line in lines[1:]]
 
 
@@ -106,9 +117,22 @@ def refuse_many(heads: Collection[str]) -> None:
         raise Unreadable(f"The file has {len(heads):,} columns; {COLUMNS} can be read.")
 
 
+def refuse_long(number: int, line: list[str], heads: list[str], delimiter: str) -> None:
+    """A name that has the delimiter in it would move what follows by a cell: an address would be taken for a key."""
+    if any(cell.strip() for cell in line[len(heads) :]):
+        raise Unreadable(
+            f"Row {number} has {len(line)} cells, and the first line {len(heads)}. "
+            f"Put what has a “{'tab' if delimiter == chr(9) else delimiter}” in it between quotation marks."
+        )
+
+
 def refuse_twice(heads: list[str]) -> None:
-    if twice := next((head for head in heads if head and heads.count(head) > 1), None):
+    if twice := twice_in(heads):
         raise Unreadable(f"Two columns are “{twice}”; leave one of them out.")
+
+
+def twice_in(heads: list[str]) -> str | None:
+    return next((head for head, times in Counter(heads).items() if head and times > 1), None)
 
 
 OTHER_HEADS = {"ip_address": "address", "ip address": "address", "api_key": "key", "api key": "key", "url": "address"}

@@ -153,6 +153,13 @@ def test_json_and_what_spreadsheets_of_other_countries_write(make: Make, page: C
         (b'[{"address": "10.0.0.1", "tags": [["a"], "b"]}]', "an object or a list within a printer"),
         (b'[{"address": {"host": "10.0.0.1"}}]', "an object or a list within a printer"),
         (b"address,url\n10.0.0.1,10.0.0.2", "Two columns are “address”"),
+        (
+            b"name,address,key\nHeron, left,10.0.0.1,k",
+            "Row 1 has 4 cells, and the first line 3. Put what has a “,” in it",
+        ),
+        (b"address\tname\n10.0.0.1\ta\tb", "Put what has a “tab” in it between quotation marks."),
+        (b'[{"address": "10.0.0.1", "IP_address": "10.0.0.2"}]', "has “address” twice; leave one of them out."),
+        (b'[{"address": "10.0.0.1", "key": "a", "key": "b"}]', "has “key” twice; leave one of them out."),
         (b"a," * 200, "The file has 201 columns; 100 can be read."),
         (
             json.dumps([{f"{row}-{column}": 1 for column in range(3)} for row in range(50)]).encode(),
