@@ -17,6 +17,8 @@ from printers.states import State
 USUAL = [State.FAILED, State.ERROR, State.ATTENTION, State.REFUSED, State.UNREACHABLE]
 """What a new rule tells of, until somebody chooses."""
 LONGEST = 7 * 24 * 60
+MOST_RULES, MOST_CHANNELS = 100, 20
+"""Of one person: each event is put to each rule, and each message goes to each channel."""
 CLOCK = {"type": "time"}
 
 
@@ -86,6 +88,8 @@ class RuleForm(forms.ModelForm):
 
     def clean(self) -> Any:
         cleaned = super().clean()
+        if not self.instance.pk and Rule.objects.filter(user=self.user).count() >= MOST_RULES:
+            raise ValidationError(f"You have {MOST_RULES} rules. Delete one that is not needed any more.")
         start, end = self.cleaned_data.get("quiet_from"), self.cleaned_data.get("quiet_until")
         if (start is None) != (end is None) and not {"quiet_from", "quiet_until"} & self.errors.keys():
             self.add_error("quiet_until" if start else "quiet_from", "Quiet hours have a beginning and an end.")
@@ -138,6 +142,12 @@ class ChannelForm(forms.ModelForm):
         self.initial.pop("address", None)
         if self.kept:
             self.fields["address"].help_text = KEPT
+
+    def clean(self) -> Any:
+        mine = Channel.objects.filter(user=self.instance.user_id, kind=Channel.Kind.SERVICE)
+        if not self.instance.pk and mine.count() >= MOST_CHANNELS:
+            raise ValidationError(f"You have {MOST_CHANNELS} channels. Delete one that is not needed any more.")
+        return super().clean()
 
     def clean_address(self) -> str:
         address = str(self.cleaned_data["address"]).strip()

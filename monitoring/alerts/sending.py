@@ -11,10 +11,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from monitoring.alerts import channels, judging, rules, wording
@@ -23,6 +25,7 @@ from monitoring.alerts.models import Event, Mention, Message
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 4
+BUSY_S = 10.0
 CLAIMED = timedelta(seconds=channels.COURIER_S + 60)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=30)
 TRIES = 50
@@ -46,21 +49,32 @@ Known = queue.SimpleQueue[tuple[Work, Outcome | Exception | None]]
 
 
 def deliver() -> int:
-    """How many messages were tried. No transaction is open while somebody else's server is asked."""
-    done = 0
+    """How many messages were tried. No transaction is open while somebody else's server is asked.
+
+    After a while it ends, whatever waits: what happens meanwhile has to be decided on, and what follows has its turn.
+    """
+    done, until = 0, monotonic() + BUSY_S
     while claimed := claim(timezone.now()):
         for work, outcome in tried([work_of(message) for message in claimed]):
             record(work, outcome, timezone.now())
         done += len(claimed)
+        if monotonic() >= until:
+            break
     return done
 
 
 def claim(now: datetime) -> list[Message]:
-    """Some that are due, for this process alone; each counts as a try from here on."""
+    """Some that are due, for this process alone; each counts as a try from here on.
+
+    The first of everybody's come before the second of anybody's: many channels of one person, all of them to servers
+    that say nothing, keep nobody else's alerts back.
+    """
     with transaction.atomic():
         waiting = Message.objects.filter(status=Message.Status.WAITING, next_at__lte=now).exclude(claimed_until__gt=now)
-        free = waiting.order_by("next_at", "pk").select_for_update(skip_locked=True)
-        keys = list(free.values_list("pk", flat=True)[:AT_ONCE])
+        turn = Window(RowNumber(), partition_by="channel__user", order_by=["next_at", "pk"])
+        first = list(waiting.order_by(turn, "next_at", "pk").values_list("pk", flat=True)[:AT_ONCE])
+        free = waiting.filter(pk__in=first).select_for_update(skip_locked=True)
+        keys = list(free.values_list("pk", flat=True))
         Message.objects.filter(pk__in=keys).update(claimed_until=now + CLAIMED, tries=F("tries") + 1)
     return list(Message.objects.filter(pk__in=keys).select_related("channel__user").order_by("pk"))
 

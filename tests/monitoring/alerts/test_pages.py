@@ -11,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts import profiles
 from monitoring.alerts import channels
+from monitoring.alerts.forms import MOST_CHANNELS, MOST_RULES
 from monitoring.alerts.models import Channel, Rule
 from monitoring.models import Print
 from printers.states import State
@@ -89,6 +90,17 @@ def test_what_is_wrong_is_said_in_words(client: Client, changes: dict[str, Any],
         return
     assert response.status_code == 400
     assert list(response.context["form"].errors) == [wrong]
+
+
+def test_nobody_has_rules_and_channels_without_end(client: Client, maren: User) -> None:
+    Rule.objects.bulk_create(Rule(user=maren, states=["error"], since=START) for _ in range(MOST_RULES))
+    Channel.objects.bulk_create(Channel(user=maren, address="json://192.0.2.1") for _ in range(MOST_CHANNELS))
+
+    assert "You have 100 rules. Delete one" in post(client, "new", **RULE).content.decode()
+    assert post(client, "edit", Rule.objects.first().pk, **RULE).status_code == 302
+    more = post(client, "new-channel", name="One more", address="json://192.0.2.1")
+    assert "You have 20 channels. Delete one" in more.content.decode()
+    assert (Rule.objects.count(), Channel.objects.filter(kind="service").count()) == (MOST_RULES, MOST_CHANNELS)
 
 
 def test_a_rule_for_one_printer_begins_on_its_page(client: Client, farm: Farm) -> None:

@@ -5,6 +5,7 @@ from datetime import time, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
@@ -137,6 +138,27 @@ def test_a_decision_that_is_killed_is_made_anew(farm: Farm, mailbox: Mailbox, mo
     farm.settle()
 
     assert len(mailbox.messages) == 1
+
+
+def test_many_channels_of_one_person_keep_nobody_elses_alerts_back(
+    farm: Farm, waiting: Message, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them leads to a server that says nothing, and takes the whole time of a try."""
+    eager = User.objects.create_user("eager")
+    mine = Channel.objects.bulk_create(
+        Channel(user=eager, service="JSON", address="json://192.0.2.1") for _ in range(9)
+    )
+    began = waiting.made_at - timedelta(minutes=1)
+    Message.objects.bulk_create(Message(channel=one, made_at=began, next_at=began) for one in mine)
+
+    assert waiting in sending.claim(clock.now)
+    assert waiting not in sending.claim(clock.now), "It is claimed already."
+
+    moments = iter(range(0, 1000, 25))
+    monkeypatch.setattr(sending, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(sending, "send", lambda work: Outcome(False, "Nothing answered."))
+    clock.pass_(minutes=5)
+    assert sending.deliver() == sending.AT_ONCE, "What happened meanwhile is decided on before the rest is tried."
 
 
 def test_whoever_comes_back_too_late_records_nothing(farm: Farm, waiting: Message, clock: Clock) -> None:
