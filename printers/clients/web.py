@@ -103,6 +103,11 @@ class Web:
                     f"{label(url.origin())} sends us on to another address, and we don’t follow.",
                     "Give the last address itself, the one your browser shows in the end.",
                 )
+            if response.content_type.startswith("multipart/"):
+                raise NotAPrinter(
+                    f"{label(url.origin())} sends a film that does not end.",
+                    "Of a camera, give the address of one picture; with many it ends in ?action=snapshot.",
+                )
             content = await _read(response, url, largest)
             return Answer(url, response.status, response.headers, content, repeated)
 

@@ -52,7 +52,8 @@ def camera(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         kept = snapshot(printer)
     except PrinterError as error:
-        return HttpResponse(error.sentence, status=502, content_type="text/plain; charset=utf-8")
+        said = f"{error.sentence} {error.hint}".strip()
+        return HttpResponse(said, status=502, content_type="text/plain; charset=utf-8")
     # Browsers tell the page when it was taken, which the picture itself does not say.
     headers = {"Last-Modified": http_date(kept.taken_at.timestamp())}
     return HttpResponse(kept.picture, content_type="image/jpeg", headers=headers)

@@ -297,6 +297,25 @@ def test_a_camera_that_sends_no_picture_is_refused(headers: str, status: str, bo
         asyncio.run(go())
 
 
+def test_a_camera_that_films_is_asked_for_a_picture_instead() -> None:
+    """Its other address is the one that people find first; read on, it would take all the time, and say that nobody
+    answers.
+    """
+
+    async def film(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: int) -> None:
+        await faults.request_of(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=frame\r\n\r\n--frame\r\n")
+        await asyncio.Event().wait()
+
+    async def go() -> Any:
+        async with faults.server(film) as url, faults.web(60.0) as web:
+            return await client_for(web, Endpoint(url, camera=f"{url}/?action=stream")).camera()
+
+    with pytest.raises(NotAPrinter, match="sends a film that does not end") as caught:
+        asyncio.run(go())
+    assert "action=snapshot" in caught.value.hint
+
+
 def test_a_camera_gets_no_key_and_is_under_the_rules_of_addresses() -> None:
     requests: list[bytes] = []
 

@@ -125,11 +125,12 @@ def test_many_readers_ask_a_camera_once(page: Client, make: Make) -> None:
 
 def test_a_camera_that_fails_is_left_alone_for_as_long(page: Client, make: Make) -> None:
     printer = make(camera="http://192.0.2.9/snap")
-    with mock.patch(ASK, side_effect=Unreachable("Nothing answers at 192.0.2.9.")) as ask:
+    with mock.patch(ASK, side_effect=Unreachable("Nothing answers at 192.0.2.9.", "Is it on?")) as ask:
         answers = [page.get(f"/printers/{printer.pk}/camera/") for _ in range(2)]
 
     assert ask.call_count == 1
-    assert [(answer.status_code, answer.content) for answer in answers] == [(502, b"Nothing answers at 192.0.2.9.")] * 2
+    said = (502, b"Nothing answers at 192.0.2.9. Is it on?")
+    assert [(answer.status_code, answer.content) for answer in answers] == [said] * 2
 
 
 def test_a_picture_says_when_it_was_taken(page: Client, make: Make) -> None:
