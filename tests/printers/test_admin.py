@@ -3,6 +3,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Profile
+from printers.fleet.models import Membership, PrinterGroup
 from printers.models import Printer
 
 LIST = "/admin/printers/printer/"
@@ -95,3 +96,47 @@ def test_export_is_without_keys_and_import_leads_to_the_one_that_asks(printer: P
 
 def test_groups_of_printers_and_roles(printer: Printer, browser: Client) -> None:
     assert browser.get("/admin/fleet/printergroup/add/").status_code == 200
+
+
+GROUP, MEMBERS = "/admin/fleet/printergroup/{}/change/", "/admin/fleet/membership/"
+
+
+@pytest.fixture
+def hall(db: None) -> PrinterGroup:
+    """With as many printers as a large farm has in one."""
+    hall = PrinterGroup.objects.create(name="Hall A")
+    printers = Printer.objects.bulk_create(Printer(ip_address=f"192.0.2.7:{n}", api_key="k") for n in range(1, 501))
+    Membership.objects.bulk_create(Membership(group=hall, printer=printer) for printer in printers)
+    return hall
+
+
+def test_a_group_of_many_printers_is_renamed_and_takes_one_more(
+    hall: PrinterGroup, printer: Printer, browser: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_max_num_queries(10):
+        page = browser.get(GROUP.format(hall.pk))
+    assert "500 in it" in page.content.decode()
+    # As a browser sends the form of the page.
+    sent = {"name": "Hall B", "memberships-0-printer": str(printer.pk), "memberships-0-group": str(hall.pk)}
+    for formset in page.context["inline_admin_formsets"]:
+        management = formset.formset.management_form
+        sent |= {management.add_prefix(name): str(value) for name, value in management.initial.items()}
+
+    assert browser.post(GROUP.format(hall.pk), sent).status_code == 302
+
+    hall.refresh_from_db()
+    assert (hall.name, hall.memberships.count()) == ("Hall B", 501)
+
+
+def test_the_printers_of_a_group_are_listed_and_taken_out(
+    hall: PrinterGroup, browser: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_max_num_queries(6):
+        page = browser.get(MEMBERS, {"group__id__exact": hall.pk})
+    first = page.context["cl"].result_list[0]
+    assert len(page.context["cl"].result_list) == 100
+
+    browser.post(MEMBERS, {"action": "delete_selected", "_selected_action": [first.pk], "post": "yes"})
+
+    assert hall.memberships.count() == 499
+    assert Printer.objects.filter(pk=first.printer_id).exists()
