@@ -1,4 +1,4 @@
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -13,6 +13,27 @@ INTERVALS = ("every_hours", "every_days", "every_prints")
 MOST = 1_000_000
 
 
+def is_possible(moment: datetime) -> None:
+    if not times.FIRST <= moment < times.LAST:
+        raise ValidationError(times.NOWHERE)
+
+
+class Moment(forms.DateTimeField):
+    """By the reader's clock, which is on the form. In the hour that comes twice it is taken for the first time."""
+
+    default_validators = [is_possible]
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MOMENT)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"input_formats": [MOMENT]})
+
+    def to_python(self, value: Any) -> datetime | None:
+        zone = timezone.get_current_timezone()
+        with timezone.override(UTC):  # Which has every hour once.
+            clock = super().to_python(value)
+        return clock and clock.replace(tzinfo=zone)
+
+
 class EntryForm(forms.ModelForm):
     """Work that was done: planned work, or anything else in words."""
 
@@ -21,11 +42,7 @@ class EntryForm(forms.ModelForm):
         widget=forms.CheckboxSelectMultiple,
     )  # fmt: skip
     what = forms.CharField(label="What", max_length=500, required=False)
-    done_at = forms.DateTimeField(
-        label="When",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MOMENT),
-        input_formats=[MOMENT],
-    )
+    done_at = Moment(label="When")
 
     class Meta:
         model = Entry
@@ -45,7 +62,7 @@ class EntryForm(forms.ModelForm):
         )
 
     def clean_done_at(self) -> Any:
-        moment = possible(self.cleaned_data["done_at"])
+        moment = self.cleaned_data["done_at"]
         if moment > timezone.now() + timedelta(minutes=1):
             raise ValidationError("That is still to come; say when it was done.")
         return moment
@@ -65,12 +82,6 @@ class EntryForm(forms.ModelForm):
         return cleaned
 
 
-def possible(moment: datetime) -> datetime:
-    if not times.FIRST <= moment < times.LAST:
-        raise ValidationError(times.NOWHERE)
-    return moment
-
-
 class TaskForm(forms.ModelForm):
     """Work that comes back."""
 
@@ -79,22 +90,17 @@ class TaskForm(forms.ModelForm):
     class Meta:
         model = Task
         fields = ["what", *INTERVALS, "done_at"]
-        widgets = {name: forms.NumberInput(attrs={"min": 1, "max": MOST}) for name in INTERVALS} | {
-            "done_at": forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MOMENT)
-        }
+        widgets = {name: forms.NumberInput(attrs={"min": 1, "max": MOST}) for name in INTERVALS}
+        field_classes = {"done_at": Moment}
         labels = {"done_at": "Last done"}
         help_texts = {"done_at": "It is counted from here on.", "every_prints": "Whichever is first makes it due."}
 
     def __init__(self, *args: Any, model: str = "", alike: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["done_at"].input_formats = [MOMENT]
         if alike:
             self.fields["also"].label = f"Also for {alike} more of model {model} that you may manage"
         else:
             del self.fields["also"]
-
-    def clean_done_at(self) -> Any:
-        return possible(self.cleaned_data["done_at"])
 
     def clean(self) -> Any:
         cleaned = super().clean()

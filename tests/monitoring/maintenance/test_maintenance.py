@@ -1,6 +1,6 @@
 """What was done to a machine, and when it is due again: by hours printed, days or prints; overdue shows."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -255,6 +255,20 @@ def test_a_moment_that_other_zones_do_not_have_is_wrong(
 
     assert response.status_code == 400
     assert "done_at" in response.context["form"].errors
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("2025-10-26T02:30", "2025-10-26T00:30Z"), ("2026-03-29T02:30", "2026-03-29T01:30Z")]
+)
+def test_work_is_recorded_in_hours_that_come_twice_or_never(
+    typed: str, meant: str, client: Client, printer: Printer
+) -> None:
+    """The form itself offers the clock of the moment."""
+    client.post(reverse("profile-look"), {"time_zone": "Europe/Oslo"})
+    for what in ("record", "plan"):
+        assert client.post(at(what, printer), {"what": "Oil", "every_days": "5", "done_at": typed}).status_code == 302
+
+    assert Entry.objects.get().done_at == Task.objects.get().done_at == datetime.fromisoformat(meant)
 
 
 def test_planned_work_is_edited_and_dropped(client: Client, printer: Printer, maren: User) -> None:
