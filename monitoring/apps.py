@@ -11,7 +11,7 @@ class MonitoringConfig(AppConfig):
         from monitoring.dashboard import numbers
         from monitoring.polling import housekeeping, sweeping
         from monitoring.prints import recording, sections
-        from printers import additions, signals
+        from printers import additions, drafts, signals
 
         navigation.register_number(numbers.needs)
         additions.register_section("main", 50, sections.last_prints)
@@ -20,3 +20,4 @@ class MonitoringConfig(AppConfig):
         housekeeping.register(sweeping.sweep)
         housekeeping.register(recording.end_what_never_began)
         housekeeping.register(version.fold)
+        housekeeping.register(drafts.forget)

@@ -4,12 +4,15 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, OperationalError, connection
+from django.utils import timezone
 
 from core.moves import standing
 from monitoring.models import Lease, Print
@@ -18,9 +21,9 @@ from monitoring.polling.hosts import Hosts
 from monitoring.polling.poller import KINDS, Poller, poll_once
 from monitoring.polling.writing import Database
 from monitoring.prints import recording
-from printers import looking, signals
+from printers import drafts, looking, signals
 from printers.clients.base import Seen
-from printers.fleet.models import Kind, LastSeen, Machine, Membership, PrinterGroup
+from printers.fleet.models import Draft, Kind, LastSeen, Machine, Membership, PrinterGroup
 from printers.models import Printer
 from printers.samples.simulation import Sample
 from printers.states import State
@@ -279,6 +282,18 @@ def test_nothing_is_swept_where_the_move_goes_back_meanwhile(monkeypatch: pytest
 
     assert sweeping.sweep() == 0
     assert Machine.objects.count() == 1
+
+
+def test_what_somebody_has_typed_and_not_saved_goes_after_a_day() -> None:
+    """With the key in it, also where nobody adds a printer any more."""
+    maren = User.objects.create_user("maren")
+    old, new = (Draft.objects.create(user=maren, what=Draft.What.ADD, data={"key": "secret"}) for _ in range(2))
+    Draft.objects.filter(pk=old.pk).update(made_at=timezone.now() - timedelta(days=1, minutes=1))
+
+    assert drafts.forget in housekeeping.chores
+    drafts.forget()
+
+    assert list(Draft.objects.all()) == [new]
 
 
 def test_a_chore_that_fails_keeps_no_other_from_its_turn(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
