@@ -36,13 +36,21 @@ def page(*methods: str) -> Callable[[View], View]:
 
 
 def whole(view: View) -> View:
-    """Where nobody is logged in any more, a part of a page loads its page anew, instead of a login within it."""
+    """Where nobody is logged in any more, a part of a page loads its page anew, instead of a login within it.
+
+    So it does where what the page shows was deleted, or taken from its reader, instead of having lost the portal.
+    """
 
     @wraps(view)
     def asked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.htmx and not request.user.is_authenticated:
             return load_anew(request)
-        return view(request, *args, **kwargs)
+        try:
+            return view(request, *args, **kwargs)
+        except Http404:
+            if request.htmx and request.method == "GET":
+                return load_anew(request)
+            raise
 
     return asked
 

@@ -7,7 +7,7 @@ from django.core.management.commands import migrate
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
-from django.db.migrations.exceptions import AmbiguityError
+from django.db.migrations.exceptions import AmbiguityError, InconsistentMigrationHistory
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import pre_migrate
@@ -185,8 +185,11 @@ class Command(migrate.Command):
         with patient(connection):
             loader = MigrationLoader(connection)
             try:
+                loader.check_consistent_history(connection)
                 taken_back = rollback.unapplied(loader, app_label, name)
-            except (AmbiguityError, KeyError):
+            except (AmbiguityError, InconsistentMigrationHistory, KeyError):
+                taken_back = []
+            if not taken_back or loader.detect_conflicts():
                 return rollback.Guard([], connection)  # Django's own error is clearer.
             adopt.refuse_unapplied(taken_back, loader, connection)
             found = rollback.refuse_stuck(taken_back, loader, connection, discard_data=discard_data)

@@ -170,6 +170,17 @@ def test_now_asks_the_printer_and_shows_what_it_says(serve: Serve, make: Make, p
     assert (printer.ping, printer.printing) == (True, True)
 
 
+def test_the_page_of_a_printer_that_is_deleted_is_loaded_anew_and_says_so(make: Make, page: Client) -> None:
+    printer = make(name="Heron")
+    Printer.objects.all().delete()
+
+    part = page.get(f"/printers/{printer.pk}/now/", headers={"HX-Request": "true"})
+
+    assert part["HX-Refresh"] == "true"
+    assert page.get(f"/printers/{printer.pk}/").status_code == 404
+    assert page.get(f"/printers/{printer.pk}/now/").status_code == 404
+
+
 def test_a_machine_that_nobody_finds_is_said_to_be(make: Make, page: Client) -> None:
     printer = make("http://127.0.0.1:9", name="Heron")
 
