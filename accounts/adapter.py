@@ -1,10 +1,19 @@
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.account.stages import EmailVerificationStage
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.invitations import SESSION_KEY
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """As allauth does it, but for people who had an account before it came."""
+    """As allauth does it, but for people who had an account before it came, and for those who are invited."""
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """To the invitation that somebody came with, also where they had to make an account and open a mail first."""
+        token = request.session.pop(SESSION_KEY, None)
+        return reverse("claim", args=[token]) if token else str(super().get_login_redirect_url(request))
 
     def get_login_stages(self) -> list[str]:
         own = f"{KnownBefore.__module__}.{KnownBefore.__qualname__}"

@@ -19,6 +19,8 @@ from accounts.models import Profile
 from accounts.people.models import Person
 
 SALT = "accounts.invitation"
+SESSION_KEY = "invitation"
+"""Of the link that somebody has opened who is not signed in yet."""
 VALID = timedelta(days=14)
 LOOK = ("theme", "density", "time_zone")
 

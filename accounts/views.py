@@ -114,4 +114,6 @@ def claim(request: HttpRequest, token: str) -> HttpResponse:
         found = invitations.find(token)
     except NotClaimed as error:
         return render(request, "accounts/claim.html", {"refused": str(error)})
+    if not request.user.is_authenticated:
+        request.session[invitations.SESSION_KEY] = token
     return render(request, "accounts/claim.html", {"profile": found})

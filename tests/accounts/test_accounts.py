@@ -204,6 +204,20 @@ def test_an_account_that_claims_a_profile_keeps_its_look_and_its_clock(older: Pr
     assert (person.shares_printers, person.confirmed_organization) == (False, "")
 
 
+def test_whoever_has_no_account_yet_comes_back_to_the_invitation(older: Profile) -> None:
+    claim = reverse("claim", args=[invitations.token_for(older)])
+    client = Client()
+    client.get(claim)
+    client.post(reverse("account_signup"), {"email": "coast@example.org", "password1": PASSWORD, "next": claim})
+
+    confirmed = client.post(link_in(mail.outbox[0].body))
+    signed_in = client.post(confirmed["Location"], {"login": "coast@example.org", "password": PASSWORD})
+
+    assert signed_in["Location"] == claim
+    client.post(claim)
+    assert Profile.objects.get(pk=older.pk).user == User.objects.get(email="coast@example.org")
+
+
 def test_an_invitation_works_once(older: Profile) -> None:
     token = invitations.token_for(older)
     (_, first), (second, other) = signed_in("first"), signed_in("second")
