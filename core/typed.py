@@ -88,9 +88,14 @@ def leads_to_login(response: HttpResponse) -> bool:
 def came_from(request: HttpRequest) -> str:
     """The page whose button was pressed, if it is one of ours."""
     for there in (request.POST.get("next", ""), request.headers.get("Referer", "")):
-        if there and url_has_allowed_host_and_scheme(there, {request.get_host()}, request.is_secure()):
+        if is_ours(request, there):
             return there
     return "/"
+
+
+def is_ours(request: HttpRequest, there: str) -> bool:
+    """Whether it is the address of a page of the portal. Without a slash, Django would look for a page of that name."""
+    return "/" in there and url_has_allowed_host_and_scheme(there, {request.get_host()}, request.is_secure())
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import ProhibitNullCharactersValidator
 from django.db.models.functions import Lower
 
 from core.tabs import MeanwhileMixin
@@ -76,6 +77,8 @@ class TagsField(forms.CharField):
         return list(dict.fromkeys(word.strip() for word in words if word.strip()))
 
     def validate(self, value: list[str]) -> None:
+        for tag in value:
+            ProhibitNullCharactersValidator()(tag)
         if long := next((tag for tag in value if len(tag) > 50), None):
             raise ValidationError(f"“{long[:20]}…” has {len(long)} characters; a tag has 50 at most.")
 

@@ -8,13 +8,12 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from core.rights import ACTIONS, Action
-from core.typed import load_anew
+from core.typed import is_ours, load_anew
 from printers.control import Result
 from printers.models import Printer
 
@@ -90,7 +89,7 @@ def tell(request: HttpRequest, results: Iterable[Result], *, many: str = "", und
 def back(request: HttpRequest, otherwise: str) -> str:
     """Where the form says that people came from, if that is a page of ours."""
     there = request.POST.get("next", "")
-    return there if url_has_allowed_host_and_scheme(there, {request.get_host()}, request.is_secure()) else otherwise
+    return there if is_ours(request, there) else otherwise
 
 
 def places(user: Any) -> list[str]:

@@ -309,10 +309,11 @@ def test_nothing_ticked_says_so(end: End, page: Client) -> None:
     assert "None of those" in messages(page.post("/prints/sign-off/", {"do": "x", "print": "y"}, follow=True))
 
 
-def test_a_way_back_leads_to_no_other_host(end: End, page: Client) -> None:
+@pytest.mark.parametrize("there", ["https://evil.example.com/", "//evil.example.com", "no-page", "-1"])
+def test_a_way_back_leads_to_no_other_host(there: str, end: End, page: Client) -> None:
     one = end("Heron")
 
-    response = page.post("/prints/sign-off/", {"good": one.pk, "next": "https://evil.example.com/"})
+    response = page.post("/prints/sign-off/", {"good": one.pk, "next": there})
 
     assert response["Location"] == "/"
 

@@ -70,8 +70,11 @@ def test_address_and_key_of_another_printer_are_refused_without_saying_the_key(m
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("name", "n" * 201), ("tags", "t" * 51), ("camera", "no address"), ("key", "k" * 129), ("address", "")],
-)
+    [
+        ("name", "n" * 201), ("tags", "t" * 51), ("tags", "a, b\0"), ("camera", "no address"), ("key", "k" * 129),
+        ("address", ""),
+    ],
+)  # fmt: skip
 def test_what_does_not_fit_is_said_and_the_rest_is_kept(field: str, value: str, make: Make, page: Client) -> None:
     printer = make(name="Heron")
 

@@ -102,9 +102,10 @@ def test_a_button_without_a_page_leads_back_and_says_that_nothing_was_done(
     assert typed.AGAIN in page.get(response["Location"]).content.decode()
 
 
-def test_a_button_of_another_site_leads_to_no_other_site(heron: Printer, maren: User, page: Client) -> None:
+@pytest.mark.parametrize("there", ["https://evil.example/", "//evil.example", "no-page"])
+def test_a_button_of_another_site_leads_to_no_other_site(there: str, heron: Printer, maren: User, page: Client) -> None:
     expire(page)
-    response = page.post(f"/printers/{heron.pk}/pause/", {"next": "https://evil.example/"})
+    response = page.post(f"/printers/{heron.pk}/pause/", {"next": there})
 
     assert sign_in_again(page, maren, response)["Location"] == "/"
 
