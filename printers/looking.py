@@ -4,6 +4,7 @@ A look takes as long as a network does, so it is no part of a transaction, and t
 """
 
 import json
+import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +22,8 @@ from printers.signals import Change, Known, kept
 from printers.states import State
 
 BATCH = 500
+WAITING = threading.BoundedSemaphore(2)
+"""Of the four threads that a process of the portal has, see gunicorn.conf.py."""
 
 READ = """
 SELECT printer.id, printer.ping, printer.printing, old.state, old.since, old.asked_at, old.misses, old.file,
@@ -104,6 +107,19 @@ def look(printer: Printer) -> Seen:
     seen = asking.look(endpoint_of(printer))
     keep([(printer.pk, seen)], asked_at)
     return seen
+
+
+def look_unless_busy(printer: Printer) -> None:
+    """The same for a page that asks by itself every few seconds: not where as many of this process wait already.
+
+    Who says nothing takes the whole time of a look. After a fuse has blown, many pages would ask those who say nothing,
+    and no other page would be answered.
+    """
+    if WAITING.acquire(blocking=False):
+        try:
+            look(printer)
+        finally:
+            WAITING.release()
 
 
 def look_at(printers: Iterable[Printer], *, deadline_s: float = asking.DEADLINE_S) -> list[Seen]:

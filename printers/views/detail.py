@@ -29,10 +29,14 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 @page("GET")
 def now(request: HttpRequest, pk: int) -> HttpResponse:
-    """Asks the printer, unless somebody has just asked, and shows what it says; without script on the whole page."""
+    """Asks the printer, unless somebody has just asked, and shows what it says; without script on the whole page.
+
+    Whoever presses for it is always waited for; the page by itself shows what is known where many wait already.
+    """
     printer = find(request.user, pk, "view")
     if not (printer.seen and printer.seen.is_of(ASKED_EVERY)):
-        looking.look(printer)
+        look = looking.look_unless_busy if request.htmx else looking.look
+        look(printer)
         printer = find(request.user, pk, "view")
     if not request.htmx:
         return redirect("printers:detail", pk)

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from printers import control
+from printers import control, looking
 from printers.clients.base import Seen
 from printers.fleet.models import LastSeen
 from printers.models import Printer
@@ -168,6 +168,24 @@ def test_now_asks_the_printer_and_shows_what_it_says(serve: Serve, make: Make, p
     assert KEY not in content
     printer.refresh_from_db()
     assert (printer.ping, printer.printing) == (True, True)
+
+
+def test_pages_that_ask_by_themselves_take_no_more_than_half_of_a_process(
+    make: Make, page: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Printers that say nothing are waited for, and everybody else's pages are not."""
+    address = f"/printers/{make(name='Heron').pk}/now/"
+    asked: list[Printer] = []
+    monkeypatch.setattr("printers.looking.look", asked.append)
+    with looking.WAITING, looking.WAITING:
+        part = page.get(address, headers={"HX-Request": "true"})
+        assert "Not asked yet" in part.content.decode()
+        assert not asked
+        page.get(address)
+        assert len(asked) == 1, "Somebody has pressed for it."
+
+    page.get(address, headers={"HX-Request": "true"})
+    assert len(asked) == 2
 
 
 def test_the_page_of_a_printer_that_is_deleted_is_loaded_anew_and_says_so(make: Make, page: Client) -> None:
