@@ -7,7 +7,9 @@ from django.db.migrations import CreateModel
 from django.db.migrations.loader import MigrationLoader
 
 from rehome.errors import Refused
-from rehome.graph.discovery import Key, find_moves, flatten
+from rehome.graph.discovery import DeclaredMove, Key, find_moves, flatten
+from rehome.plan.ledger import Ledger
+from rehome.plan.phases import standing
 from rehome.postgres import asking, catalog
 from rehome.postgres.tables import Table
 from rehome.preflight import questions
@@ -16,14 +18,14 @@ from rehome.preflight import questions
 def refuse_dropped(keys: set[Key], loader: MigrationLoader, connection: BaseDatabaseWrapper) -> None:
     """Raise Refused, with nothing changed, where unapplying the migrations `keys` would drop tables that have rows.
 
-    Only where a move, or a migration that it needs, is among them. The move's target is left out: its rows are in the
-    source, or the move itself refuses.
+    Only where a move, or a migration that it needs, is among them. The target of a move that has run is left out: its
+    rows are in the source, or the move itself refuses.
     """
     applied = keys & loader.applied_migrations.keys()
     moves = list(find_moves(loader))
     if not any(applied & {*loader.graph.forwards_plan(move.key)} for move in moves):
         return
-    targets = {move.move.resolve_labels()[1] for move in moves}
+    targets = {move.move.resolve_labels()[1] for move in moves if has_copied(move, loader, connection)}
     found = [
         (table, key, count)
         for table, key in tables(applied, targets, loader, connection)
@@ -36,6 +38,12 @@ def refuse_dropped(keys: set[Key], loader: MigrationLoader, connection: BaseData
             f"Unapplying {places} would drop {named}, which no other table has.",
             "Keep them in an app whose migrations do not depend on these, or add --discard-data to drop them.",
         )
+
+
+def has_copied(move: DeclaredMove, loader: MigrationLoader, connection: BaseDatabaseWrapper) -> bool:
+    """Before it has, whatever is in its target was written there."""
+    run = Ledger(connection.alias).latest_named(str(move))
+    return move.key in loader.applied_migrations or (run is not None and bool(standing(run).interrupted))
 
 
 def tables(

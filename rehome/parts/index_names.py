@@ -14,8 +14,14 @@ def as_stored(name: str) -> str:
     return name.encode()[:LONGEST].decode(errors="ignore")
 
 
-def aside(name: str) -> str:
-    """What an index of that name is called meanwhile: readable where it is short enough."""
+def aside(name: str, table: str) -> str:
+    """What the index of that name of a table is called meanwhile: readable where it is short enough. Others of the name
+    may be aside too, of tables from which the rows came before.
+    """
+    return shortened(f"{table}_{name}")
+
+
+def shortened(name: str) -> str:
     if len(name.encode()) + len(PREFIX) <= LONGEST:
         return f"{PREFIX}{name}"
     return f"{PREFIX}{hashlib.sha256(name.encode()).hexdigest()[:40]}"
@@ -23,11 +29,13 @@ def aside(name: str) -> str:
 
 def put_aside(table: Table, names: Iterable[str]) -> list[Statement]:
     """Idempotent, and no statement for what the table does not have."""
-    return rename(table, {name: aside(name) for name in names})
+    return rename(table, {name: aside(name, table.name) for name in names})
 
 
 def revert(table: Table, names: Iterable[str]) -> list[Statement]:
-    return rename(table, {aside(name): name for name in names})
+    """Also from the names that an earlier version gave."""
+    wanted = list(names)
+    return rename(table, {made: name for name in wanted for made in (aside(name, table.name), shortened(name))})
 
 
 def rename(table: Table, names: dict[str, str]) -> list[Statement]:

@@ -51,12 +51,13 @@ class NamesAside(Operation):
             run(connection, [Group(found)] if found else [])
 
     def as_plain(self, app_label: str, state: Any, connection: BaseDatabaseWrapper) -> list[DjangoOperation]:
-        """The same as plain Django, for new databases: nothing else has an index of such a name there yet."""
+        """The same as plain Django, for new databases."""
         from rehome.parts import index_names
 
         table = state.apps.get_model(self.model)._meta.db_table
-        named = [(name, index_names.aside(name)) for name in map(index_names.as_stored, self.names)]
         quoted = connection.ops.quote_name(table)
+        own = quoted.strip('"').rpartition('"."')[2]
+        named = [(name, index_names.aside(name, own)) for name in map(index_names.as_stored, self.names)]
         return [
             RunSQL(
                 [index_names.rename_at(quoted, name, aside) for name, aside in named],

@@ -209,9 +209,11 @@ def test_operations_become_djangos_own() -> None:
             atomic = False
             operations = [
                 migrations.RunSQL(
-                    sql=['ALTER INDEX IF EXISTS "thing_name" RENAME TO "rehome_thing_name"'],
+                    sql=[
+                        'ALTER INDEX IF EXISTS "thing_name" RENAME TO "rehome_old_thing_thing_name"',
+                    ],
                     reverse_sql=[
-                        'ALTER INDEX IF EXISTS "rehome_thing_name" RENAME TO "thing_name"',
+                        'ALTER INDEX IF EXISTS "rehome_old_thing_thing_name" RENAME TO "thing_name"',
                     ],
                 ),
                 migrations.AlterField("Job", "thing", ForeignKey("new.Thing", CASCADE)),  # quick
