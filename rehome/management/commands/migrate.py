@@ -188,7 +188,7 @@ class Command(migrate.Command):
                 loader.check_consistent_history(connection)
                 taken_back = rollback.unapplied(loader, app_label, name)
             except (AmbiguityError, InconsistentMigrationHistory, KeyError):
-                taken_back = []
+                taken_back = set()
             if not taken_back or loader.detect_conflicts():
                 return rollback.Guard([], connection)  # Django's own error is clearer.
             adopt.refuse_unapplied(taken_back, loader, connection)
