@@ -49,8 +49,10 @@ class Rules(List):
     def post(self, request: Request) -> Response:
         """Add a rule."""
         given = self.sent(NewRuleSerializer).validated_data
-        rule = save(Rule(user=request.user), request.user, {"minutes": 0} | given)
-        return Response(RuleSerializer(own(request.user).get(pk=rule.pk)).data, 201)
+        with transaction.atomic():
+            rule = save(Rule(user=request.user), request.user, {"minutes": 0} | given)
+            made = RuleSerializer(own(request.user).get(pk=rule.pk)).data
+        return Response(made, 201)
 
 
 class OneRule(View):
@@ -164,13 +166,15 @@ class Messages(List):
         return self.list(request)
 
 
-@transaction.atomic
 def save(rule: Rule, user: Any, values: dict[str, Any]) -> Rule:
-    """Through the form of the page. Raises Problem 409 with its sentences."""
+    """Through the form of the page. Raises Problem 409 with its sentences, or Http404 where its printer is gone."""
     form = RuleForm(values, instance=rule, user=user)
     if values.get("channels") and "channels" not in form.fields:
         raise refused({"channels": ["You have no channel besides mail."]})
-    return checked(form).save()
+    try:
+        return checked(form).save()
+    except Rule.DoesNotExist:
+        raise Http404 from None
 
 
 def find_channel(user: Any, pk: int) -> Channel:

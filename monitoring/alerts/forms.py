@@ -18,7 +18,9 @@ USUAL = [State.FAILED, State.ERROR, State.ATTENTION, State.REFUSED, State.UNREAC
 """What a new rule tells of, until somebody chooses."""
 LONGEST = 7 * 24 * 60
 MOST_RULES, MOST_CHANNELS = 100, 20
-"""Of one person: each event is put to each rule, and each message goes to each channel."""
+"""Of one person: each event is put to each rule, each message goes to each channel, and a trial starts a process for
+each. `saving` counts channels.
+"""
 CLOCK = {"type": "time"}
 
 
@@ -104,10 +106,9 @@ class RuleForm(forms.ModelForm):
         """With the channel of the mail, which is made when it is first wanted.
 
         A rule that goes on after a pause tells nothing of what began meanwhile. A channel that was deleted meanwhile is
-        left out. Raises Rule.DoesNotExist where the rule itself was.
+        left out. Raises Rule.DoesNotExist where the rule itself was, or the printer of a new one.
         """
-        if self.instance.pk:
-            Rule.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
+        self.hold()
         self.instance.user = self.user
         if self.was_paused and not self.instance.paused:
             self.instance.since = timezone.now()
@@ -119,6 +120,14 @@ class RuleForm(forms.ModelForm):
             wanted.append(self.mail_channel())
         rule.channels.set(wanted)
         return rule
+
+    def hold(self) -> None:
+        """What the rule hangs on stays there until it is saved."""
+        rule, printers = self.instance, Printer.objects.select_for_update(no_key=True)
+        if rule.pk:
+            Rule.objects.select_for_update(no_key=True).get(pk=rule.pk)
+        elif rule.printer_id and not printers.filter(pk=rule.printer_id).first():
+            raise Rule.DoesNotExist
 
     def mail_channel(self) -> Channel:
         return Channel.objects.get_or_create(user=self.user, kind=Channel.Kind.MAIL)[0]
@@ -142,12 +151,6 @@ class ChannelForm(forms.ModelForm):
         self.initial.pop("address", None)
         if self.kept:
             self.fields["address"].help_text = KEPT
-
-    def clean(self) -> Any:
-        mine = Channel.objects.filter(user=self.instance.user_id, kind=Channel.Kind.SERVICE)
-        if not self.instance.pk and mine.count() >= MOST_CHANNELS:
-            raise ValidationError(f"You have {MOST_CHANNELS} channels. Delete one that is not needed any more.")
-        return super().clean()
 
     def clean_address(self) -> str:
         address = str(self.cleaned_data["address"]).strip()

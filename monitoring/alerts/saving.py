@@ -3,11 +3,8 @@
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
-from monitoring.alerts.forms import ChannelForm
+from monitoring.alerts.forms import MOST_CHANNELS, ChannelForm
 from monitoring.alerts.models import Channel, Rule
-
-MOST = 20
-"""Channels of one user besides mail: a trial of a rule starts a process for each of its channels."""
 
 
 class Refused(Exception):
@@ -39,8 +36,8 @@ def refuse_what_is_there(form: ChannelForm) -> None:
     mine = Channel.objects.filter(user=typed.user_id, kind=Channel.Kind.SERVICE).exclude(pk=typed.pk)
     if "address" in form.changed_data and (same := mine.filter(address=typed.address).first()):
         raise Refused(f"{same} leads there already.", same)
-    if typed.pk is None and mine.count() >= MOST:
-        raise Refused(f"You have {MOST} channels. Delete one that is not used any more.")
+    if typed.pk is None and mine.count() >= MOST_CHANNELS:
+        raise Refused(f"You have {MOST_CHANNELS} channels. Delete one that is not needed any more.")
 
 
 def changed_in(form: ChannelForm) -> list[str]:

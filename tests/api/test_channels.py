@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from core.faults.models import Fault
-from monitoring.alerts import saving
 from monitoring.alerts.channels import Outcome
+from monitoring.alerts.forms import MOST_CHANNELS
 from monitoring.alerts.models import Channel, Message, Rule
 from tests.api.conftest import program, send, text_of_token
 from tests.monitoring.alerts.conftest import hook, mailbox
@@ -113,10 +113,10 @@ def test_who_sends_it_twice_has_one_and_is_told_which(owner: Client, farm: Farm,
 
 def test_nobody_has_more_than_there_may_be(owner: Client, farm: Farm, known: mock.Mock) -> None:
     Channel.objects.create(user=farm.owner, kind=Channel.Kind.MAIL)
-    Channel.objects.bulk_create(Channel(user=farm.owner, address=f"json://{n}") for n in range(saving.MOST))
+    Channel.objects.bulk_create(Channel(user=farm.owner, address=f"json://{n}") for n in range(MOST_CHANNELS))
 
-    assert "Delete one that is not used any more." in add(owner).json()["detail"]
-    assert Channel.objects.count() == saving.MOST + 1
+    assert "Delete one that is not needed any more." in add(owner).json()["detail"]
+    assert Channel.objects.count() == MOST_CHANNELS + 1
 
 
 def test_the_mails_channel_follows_the_profile(owner: Client, farm: Farm) -> None:

@@ -98,7 +98,7 @@ def test_nobody_has_rules_and_channels_without_end(client: Client, maren: User) 
 
     assert "You have 100 rules. Delete one" in post(client, "new", **RULE).content.decode()
     assert post(client, "edit", Rule.objects.first().pk, **RULE).status_code == 302
-    more = post(client, "new-channel", name="One more", address="json://192.0.2.1")
+    more = post(client, "new-channel", name="One more", address="json://192.0.2.2")
     assert "You have 20 channels. Delete one" in more.content.decode()
     assert (Rule.objects.count(), Channel.objects.filter(kind="service").count()) == (MOST_RULES, MOST_CHANNELS)
 
