@@ -1,6 +1,7 @@
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.account.stages import EmailVerificationStage
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -9,6 +10,9 @@ from accounts.invitations import SESSION_KEY
 
 class AccountAdapter(DefaultAccountAdapter):
     """As allauth does it, but for people who had an account before it came, and for those who are invited."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return settings.SIGN_UP_OPEN or SESSION_KEY in request.session
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """To the invitation that somebody came with, also where they had to make an account and open a mail first."""

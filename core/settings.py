@@ -155,6 +155,8 @@ ACCOUNT_LOGIN_METHODS = {"email", "username"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_CHANGE_EMAIL = True
+# Whether anybody may make an account. Whoever has an invitation may all the same.
+SIGN_UP_OPEN = env.bool("SIGN_UP_OPEN", default=True)
 # A link goes to each address that somebody gives, also to those of others.
 ACCOUNT_RATE_LIMITS = {"manage_email": "10/h/user"}
 # Whoever is at somebody's open session changes no address, password or second factor in silence.

@@ -218,6 +218,21 @@ def test_whoever_has_no_account_yet_comes_back_to_the_invitation(older: Profile)
     assert Profile.objects.get(pk=older.pk).user == User.objects.get(email="coast@example.org")
 
 
+def test_where_accounts_are_made_by_invitation_an_invitation_is_enough(older: Profile, settings: Any) -> None:
+    settings.SIGN_UP_OPEN = False
+    stranger, invited = Client(), Client()
+    sign_up = {"email": "coast@example.org", "password1": PASSWORD}
+
+    assert "Accounts are made by invitation" in stranger.post(reverse("account_signup"), sign_up).content.decode()
+    assert not User.objects.exists()
+    stranger.get(reverse("claim", args=["no-invitation"]))
+    assert "Accounts are made by invitation" in stranger.get(reverse("account_signup")).content.decode()
+
+    invited.get(reverse("claim", args=[invitations.token_for(older)]))
+    invited.post(reverse("account_signup"), sign_up)
+    assert User.objects.filter(email="coast@example.org").exists()
+
+
 def test_an_invitation_works_once(older: Profile) -> None:
     token = invitations.token_for(older)
     (_, first), (second, other) = signed_in("first"), signed_in("second")
