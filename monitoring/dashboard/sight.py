@@ -27,7 +27,10 @@ LATE = timedelta(minutes=2)
 
 @dataclasses.dataclass(frozen=True)
 class Sight:
-    """Everything that the page of the farm depends on besides its address."""
+    """Everything that the page of the farm depends on besides its address.
+
+    Whose a printer is, its address and people's names are in no table that raises the version: the minute shows them.
+    """
 
     user: int
     flags: tuple[bool, bool, bool]
