@@ -1,3 +1,7 @@
+import logging
+import smtplib
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.account.stages import EmailVerificationStage
@@ -6,6 +10,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.invitations import SESSION_KEY
+
+logger = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -18,6 +24,13 @@ class AccountAdapter(DefaultAccountAdapter):
         """To the invitation that somebody came with, also where they had to make an account and open a mail first."""
         token = request.session.pop(SESSION_KEY, None)
         return reverse("claim", args=[token]) if token else str(super().get_login_redirect_url(request))
+
+    def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
+        """Of something that is done already, and stays done where no mail goes out."""
+        try:
+            super().send_notification_mail(*args, **kwargs)
+        except (OSError, smtplib.SMTPException):
+            logger.exception("Somebody was not told of a change of their account.")
 
     def get_login_stages(self) -> list[str]:
         own = f"{KnownBefore.__module__}.{KnownBefore.__qualname__}"

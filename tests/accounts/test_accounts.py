@@ -128,6 +128,22 @@ def test_a_profile_is_saved_and_a_new_address_waits_for_its_link() -> None:
     assert mail.outbox[-1].to == ["maren@example.org"], "whose address it was is told"
 
 
+def test_a_password_is_changed_also_where_no_mail_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, user = signed_in("maren", email="maren@example.org")
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    new = "a kestrel stands in the wind"
+    change = {"oldpassword": PASSWORD, "password1": new, "password2": new}
+
+    def away(*given: Any, **options: Any) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("allauth.account.adapter.DefaultAccountAdapter.send_mail", away)
+
+    assert client.post(reverse("account_change_password"), change).status_code == 302
+    user.refresh_from_db()
+    assert user.check_password(new)
+
+
 def test_nobody_has_the_portal_write_to_many_strangers() -> None:
     client, user = signed_in("maren", email="maren@example.org")
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
