@@ -1,10 +1,11 @@
 """How far a source was read, by the field that grows with every change, and where the next run begins."""
 
 import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import models
-from django.db.models import Max, Q
+from django.db.models import Max, Q, Value
 from django.utils import timezone
 
 from rehome.errors import Refused
@@ -18,6 +19,9 @@ OVERLAPS: dict[type[Field], datetime.timedelta] = {
     models.DateTimeField: datetime.timedelta(minutes=10),
     models.DateField: datetime.timedelta(days=1),
 }
+
+FIRST = "1000-01-01"
+"""MySQL has no date before, but for those of zeros."""
 
 
 def find_field(plan: ImportPlan) -> Any:
@@ -110,4 +114,13 @@ def since(plan: ImportPlan, before: str | None) -> Q | None:
             begin = local_times.before_twice(begin, plan.source.timezone_name)
     except OverflowError:
         return None
-    return Q(**{f"{name}__gte": begin}) | Q(**{f"{name}__isnull": True})
+    # As a Value, which Django finds none of its own limits for: the column may have larger numbers than the model.
+    known = Value(begin) if isinstance(begin, int | Decimal) else begin
+    return Q(**{f"{name}__gte": known}) | Q(**{f"{name}__isnull": True}) | is_zero(plan)
+
+
+def is_zero(plan: ImportPlan) -> Q:
+    """Whether a date of MySQL's is one of zeros, which is null to Django."""
+    if plan.source.vendor != "mysql" or not isinstance(find_field(plan), models.DateField):
+        return Q()
+    return Q(**{f"{changed_name(plan)}__lt": value(plan, FIRST)})

@@ -291,3 +291,37 @@ def test_after_rejects_the_next_run_begins_where_a_watermark_had_gone_back_to(sh
     shop.sql("ALTER TABLE new_thing DROP CONSTRAINT good")
     shop.run(version, since_last=True)
     assert came(shop).keys() == {1, 2, 3, 4}
+
+
+def test_a_number_that_is_larger_than_the_model_s_own(shop: Workshop) -> None:
+    make_things(shop, models.IntegerField)
+    shop.query("ALTER TABLE old_thing ALTER at TYPE bigint")
+    version = things(changed=Changed("at", overlap=0))
+    shop.query("INSERT INTO old_thing VALUES (1, 'first', '', 3000000000)")
+    shop.run(version)
+    shop.query("INSERT INTO old_thing VALUES (2, 'second', '', 3000000001)")
+    shop.run(version, since_last=True)
+    assert came(shop) == {1: "first", 2: "second"}
+
+
+def test_an_unsigned_number_of_mysqls(mysql_shop: Workshop) -> None:
+    make_things(mysql_shop, models.BigIntegerField)
+    mysql_shop.query("ALTER TABLE old_thing MODIFY at bigint unsigned")
+    version = things(changed=Changed("at", overlap=0))
+    mysql_shop.query("INSERT INTO old_thing VALUES (1, 'first', '', 18446744073709551610)")
+    mysql_shop.run(version)
+    mysql_shop.query("INSERT INTO old_thing VALUES (2, 'second', '', 18446744073709551611)")
+    mysql_shop.run(version, since_last=True)
+    assert came(mysql_shop) == {1: "first", 2: "second"}
+
+
+@pytest.mark.parametrize(("kind", "zero"), [("datetime", "0000-00-00"), ("timestamp", "0"), ("date", "0000-00-00")])
+def test_a_date_of_zeros_is_read_by_every_run(mysql_shop: Workshop, kind: str, zero: str) -> None:
+    make_things(mysql_shop, models.DateField if kind == "date" else models.DateTimeField)
+    mysql_shop.query("SET SESSION sql_mode = ''")
+    mysql_shop.query(f"ALTER TABLE old_thing MODIFY at {kind} NULL")
+    mysql_shop.query("INSERT INTO old_thing VALUES (1, 'first', '', '2024-06-01')")
+    mysql_shop.run(things())
+    mysql_shop.query(f"INSERT INTO old_thing VALUES (2, 'second', '', '{zero}')")
+    mysql_shop.run(things(), since_last=True)
+    assert came(mysql_shop) == {1: "first", 2: "second"}
