@@ -13,6 +13,11 @@ from rehome.postgres.sql import SQL, Identifier, Literal
 from rehome.postgres.tables import Column, Table
 
 
+def as_constant(column: Column) -> str:
+    """The canonical form of a value that is the same in every row; a day and 24 hours are one value to Django."""
+    return "extract(epoch FROM {0})::text" if column.base_type == "interval" else "({0})::text"
+
+
 class Target:
     def __init__(self, table: Table, session: Session, claims: Sequence[Claim]) -> None:
         self.table = table
@@ -45,18 +50,22 @@ class Target:
                 yield batch
 
     def constant(self, claim: Claim, known: Known | None) -> str | None:
-        """What a `Value` of the declaration is as text, looked up where it is to be."""
+        """What a `Value` of the declaration is in its canonical form, looked up where it is to be."""
         given: Any = claim.given
         if known is not None:
-            return None if given.value is None else known.answers([str(given.value)])[0]
-        value = claim.field.get_db_prep_save(given.value, self.session.connection)
-        statement = SQL("SELECT {}::{}::text").format(Literal(value), SQL(claim.column.type))
-        ((found,),) = self.session.rows(statement)
+            value = None if given.value is None else known.answers([str(given.value)])[0]
+            if value is None or value == NOT_TAKEN:
+                return value
+        else:
+            value = claim.field.get_db_prep_save(given.value, self.session.connection)
+        typed = f"({Literal(value).as_string()}::{claim.column.type})"
+        ((found,),) = self.session.rows(SQL(f"SELECT {as_constant(claim.column).replace('{0}', typed)}"))
         return found if found is None else str(found)
 
     def restrict(self, claim: Claim, value: str | None) -> None:
         """Leave the rows to the import that have its constant in the key."""
-        self.conditions.append(f"{self.place(claim)}::text = {Literal(value).as_string()}")
+        written = as_constant(claim.column).replace("{0}", self.place(claim))
+        self.conditions.append(f"{written} = {Literal(value).as_string()}")
 
     def reads(self, column: Column, template: str) -> Callable[[Sequence[str]], list[str]]:
         """What the server makes of texts as values of a column's type, in a canonical form."""

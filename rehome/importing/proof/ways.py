@@ -13,7 +13,7 @@ from rehome.importing.proof.forms import Form
 from rehome.importing.proof.kinds import Kind, of_column
 from rehome.importing.proof.known import Known
 from rehome.importing.proof.source import Source
-from rehome.importing.proof.target import Target
+from rehome.importing.proof.target import Target, as_constant
 
 Make = Callable[[Sequence[Any]], Sequence[str | None]]
 """Canonical forms of values that were streamed, none of which is null."""
@@ -65,7 +65,7 @@ def choose(number: int, claim: Claim, source: Source, target: Target, known: Kno
     kind, column = source.kinds[number], of_column(claim.column)
     raw = raw_text(source.server, kind)
     if claim.constant:
-        form = Form("a constant", "{0}", "({0})::text", framed=True)
+        form = Form("a constant", "{0}", as_constant(claim.column), framed=True)
         return Way(claim, number, form, "as the constant that is declared", raw=raw)
     if known is not None:
         form = Form("", raw, "({0})::text", framed=True)
@@ -90,6 +90,8 @@ def by_values(
         return form, "bit by bit, as floats", singles if single else doubles
     if column.name == "jsonb":
         return Form("", raw, "({0})::text", framed=True), "parsed, as JSON", documents
+    if (kind.family, column.family) == ("bit", "bytes"):
+        return Form("", "{0}", "encode({0}, 'hex')"), "byte by byte", octets
     if kind.family == column.family == "geometry":
         return Form("", "({0})::text", "({0})::text", framed=True), "bit by bit, as geometries", as_written
     if column.family == "text" or (kind.family, column.name) == ("json", "json"):
@@ -105,6 +107,8 @@ def by_values(
 
 def raw_text(server: str, kind: Kind) -> str:
     """What a server writes a value as, by itself."""
+    if server == "postgresql" and kind.family == "money":
+        return "({0})::numeric::text"
     if server == "postgresql":
         return "CASE WHEN {0} IS NOT NULL THEN concat({0}) END"
     return {
@@ -133,6 +137,10 @@ def single(value: float) -> str:
         return struct.pack(">f", value).hex()
     except OverflowError:
         return NOT_TAKEN
+
+
+def octets(values: Sequence[bytes]) -> list[str]:
+    return [value.hex() for value in values]
 
 
 def documents(values: Sequence[str]) -> list[str]:

@@ -47,7 +47,7 @@ def make_converter(kind: int, flags: int, target: str) -> Convert:
         return numbers
     if target == "uuid" and flags & FLAG.BINARY:
         return uuids
-    if target.startswith("interval") and kind in INTEGERS:
+    if target.startswith("interval") and kind in INTEGERS | {FIELD_TYPE.YEAR}:
         return microseconds
     if target.startswith(("date", "timestamp")):
         return functools.partial(dates, zone=b"+00" if kind == FIELD_TYPE.TIMESTAMP and "with time" in target else b"")
@@ -70,7 +70,7 @@ def text(values: Sequence[Raw], *, binary: bool) -> Sequence[Cell]:
     # All of them at once: few texts have anything special.
     together = b" ".join(filter(None, values))
     if b"\0" in together or (binary and fault(together)):
-        return each(lambda value: Broken(reason) if (reason := fault(value)) else escaped(value))(values)
+        return each(written)(values)
     if any(special in together for special in SPECIAL):
         return each(escaped)(values)
     return plain(values)
@@ -97,7 +97,7 @@ hexadecimal = each(
     lambda value: b"\\\\x" + binascii.hexlify(value) if 2 * len(value) <= LONGEST else Broken(too_long(2 * len(value)))
 )
 # From BINARY(16), or from a text.
-uuids = each(lambda value: value.hex().encode() if len(value) == 16 else escaped(value))
+uuids = each(lambda value: value.hex().encode() if len(value) == 16 else written(value))
 numbers = each(lambda value: b"%d" % int.from_bytes(value))
 # In UTC, as they are read; also where they are looked up.
 moments = each(lambda value: value if is_zero(value) else value + b"+00")
@@ -108,6 +108,11 @@ arrays = each(lambda value: escaped(array(value)))
 
 
 # ----- values
+
+
+def written(value: bytes) -> Cell:
+    """Of bytes that may be no text."""
+    return Broken(reason) if (reason := fault(value)) else escaped(value)
 
 
 def array(value: bytes) -> bytes:

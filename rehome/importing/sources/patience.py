@@ -80,7 +80,9 @@ class PatientMySQL(Patient):
 
     def get_connection_params(self) -> dict[str, Any]:
         # Its driver takes 0 for no limit.
-        return {"read_timeout": self.limit, "write_timeout": self.limit} | super().get_connection_params()
+        params = {"read_timeout": self.limit, "write_timeout": self.limit} | super().get_connection_params()
+        # In any other, the server sends a question mark for what that does not have.
+        return params | {"charset": "utf8mb4"}
 
     def get_new_connection(self, params: dict[str, Any]) -> Any:
         connect = super().get_new_connection  # type: ignore[misc]

@@ -40,6 +40,16 @@ def test_money_comes_as_a_number(shop: Workshop, kind: type, arrived: list[str])
     assert verify(one, run, "default", apps=shop.apps).ok
 
 
+@pytest.mark.parametrize("field", [models.JSONField, models.DurationField, models.BinaryField])
+def test_money_can_be_proved_as_whatever_it_becomes(shop: Workshop, field: type) -> None:
+    shop.older("old.Thing", {"price": Money()})
+    shop.model("new.Thing", {"legacy_id": models.IntegerField(unique=True), "price": field()})
+    shop.query("INSERT INTO old_thing VALUES (1, '1234567.89')")
+    shop.run(THINGS)
+    ((one, run),) = find_runs([THINGS], "default")
+    assert verify(one, run, "default", apps=shop.apps).ok
+
+
 def make(shop: Workshop) -> None:
     fields = {"file": models.BinaryField(null=True), "note": models.TextField(default="")}
     shop.older("old.Thing", fields)

@@ -3,6 +3,7 @@
 import datetime
 import uuid
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from django.db.models.functions import Cast, Coalesce, NullIf, Replace
 
 from rehome import Import, Lookup
 from rehome.errors import ImportFailed, Refused
+from tests.rehome.importing.proof.test_proof import prove, said
+from tests.rehome.importing.test_rejects import rejected
 from tests.rehome.importing.workshop import OLDER, Workshop
 from tests.servers.mariadb import GIS_ENGINE
 
@@ -330,3 +333,81 @@ def test_a_geometry_comes_as_geojson(mysql_shop: Workshop) -> None:
     run_at_source("INSERT INTO old_thing VALUES (1, ST_GeomFromText('POINT(51.4 35.7)', 4326)), (2, NULL)")
     bring(mysql_shop, fields={"spot": AsGeoJSON("spot")})
     assert values(mysql_shop, "spot") == [({"type": "Point", "coordinates": [51.4, 35.7]},), (None,)]
+
+
+@pytest.mark.parametrize("charset", ["utf8mb3", "latin1"])
+def test_texts_are_whole_whatever_the_alias_s_character_set_is(mysql_shop: Workshop, charset: str) -> None:
+    mysql_shop.older("old.Thing", {"name": models.TextField()})
+    mysql_shop.model("new.Thing", {"legacy_id": models.IntegerField(unique=True), "name": models.TextField()})
+    mysql_shop.query("INSERT INTO old_thing VALUES (1, 'é 🖨')")
+    connections[OLDER].close()
+    connections[OLDER].settings_dict["OPTIONS"] = {"charset": charset}
+    mysql_shop.run(Import("old.Thing", "new.Thing", key={"legacy_id": "id"}))
+    assert mysql_shop.new("new.Thing").get().name == "é 🖨"
+
+
+@pytest.mark.parametrize("kind", ["blob", "varbinary(40)"])
+def test_bytes_that_are_no_uuid_are_named(mysql_shop: Workshop, tmp_path: Path, kind: str) -> None:
+    uuids = {"tag": models.UUIDField(null=True)}
+    make_things(mysql_shop, f"tag {kind}", {"tag": models.BinaryField()}, uuids)
+    good = uuid.uuid4()
+    run_at_source(f"INSERT INTO old_thing VALUES (1, x'{good.hex}'), (2, x'00'), (3, x'ff'), (4, '{good}'), (5, 'no')")
+    things = Import("old.Thing", "new.Thing", key={"legacy_id": "id"})
+    assert [line.partition(" ")[0] for line in rejected(mysql_shop, things)] == [f"legacy_id={n}:" for n in (2, 3, 5)]
+    mysql_shop.run(things, skip_bad=tmp_path / "bad")
+    assert set(mysql_shop.new("new.Thing").values_list("legacy_id", "tag")) == {(1, good), (4, good)}
+    assert said(prove(mysql_shop, things)) == ["2: missing", "3: missing", "5: missing"]
+
+
+def test_a_text_with_a_nul_that_is_left_out_can_be_proved(mysql_shop: Workshop, tmp_path: Path) -> None:
+    mysql_shop.model("new.Known", {"code": models.TextField()})
+    known = mysql_shop.new("new.Known").create(code="a")
+    new = {"known": models.ForeignKey("new.Known", models.CASCADE), "took": models.DurationField()}
+    make_things(mysql_shop, "known text, took blob", dict.fromkeys(("known", "took"), models.TextField()), new)
+    run_at_source("INSERT INTO old_thing VALUES (1, 'a', '1 day'), (2, 'a\0', '1 day'), (3, 'a', '1 day\0')")
+    lookups = {"known": Lookup("new.Known", by="code")}
+    things = Import("old.Thing", "new.Thing", key={"legacy_id": "id"}, fields={"known": "known"}, lookups=lookups)
+    mysql_shop.run(things, skip_bad=tmp_path / "bad")
+    assert mysql_shop.new("new.Thing").get().known_id == known.pk
+    assert said(prove(mysql_shop, things)) == ["2: missing", "3: missing"]
+
+
+@pytest.mark.parametrize("width", [1, 8, 40])
+def test_bits_become_bytes_and_are_proved(mysql_shop: Workshop, width: int) -> None:
+    bits = {"flags": models.BinaryField()}
+    make_things(mysql_shop, f"flags bit({width})", bits, bits)
+    run_at_source("INSERT INTO old_thing VALUES (1, b'1'), (2, b'0')")
+    things = Import("old.Thing", "new.Thing", key={"legacy_id": "id"})
+    mysql_shop.run(things)
+    length = (width + 7) // 8
+    found = {n: bytes(flags) for n, flags in mysql_shop.new("new.Thing").values_list("legacy_id", "flags")}
+    assert found == {1: (1).to_bytes(length), 2: bytes(length)}
+    assert said(prove(mysql_shop, things)) == []
+    mysql_shop.new("new.Thing").filter(legacy_id=2).update(flags=b"1")
+    assert said(prove(mysql_shop, things)) == ["2: different in flags"]
+
+
+def test_a_year_is_as_many_microseconds_as_any_other_number(mysql_shop: Workshop) -> None:
+    make_things(mysql_shop, "took year", {"took": models.IntegerField()}, {"took": models.DurationField()})
+    run_at_source("INSERT INTO old_thing VALUES (1, 2024)")
+    things = Import("old.Thing", "new.Thing", key={"legacy_id": "id"})
+    mysql_shop.run(things)
+    assert mysql_shop.new("new.Thing").get().took == datetime.timedelta(microseconds=2024)
+    assert said(prove(mysql_shop, things)) == []
+
+
+@pytest.mark.parametrize("kind", ["interval", "a looked-up interval"])
+def test_a_duration_for_every_row_can_be_proved(mysql_shop: Workshop, kind: str) -> None:
+    make_things(mysql_shop, "note text", {"note": models.TextField()}, {"took": models.DurationField()})
+    run_at_source("INSERT INTO old_thing VALUES (1, 'a')")
+    day = datetime.timedelta(days=1, microseconds=5)
+    given, lookups = (Value(day), {}) if kind == "interval" else (Value("a day"), {"took": {"a day": day}})
+    for declared in (
+        {"key": {"legacy_id": "id"}, "fields": {"took": given}},
+        {"key": {"legacy_id": "id", "took": given}},
+    ):
+        things = Import("old.Thing", "new.Thing", lookups=lookups, discard=["note"], **declared)  # type: ignore[arg-type]
+        mysql_shop.run(things)
+        assert said(prove(mysql_shop, things)) == []
+    mysql_shop.new("new.Thing").update(took=2 * day)
+    assert said(prove(mysql_shop, things)) == ["1: missing"]

@@ -35,6 +35,7 @@ def test_each_is_named_and_no_other_costs_a_statement(shop: Workshop) -> None:
         found, many = tried(session, ["1", *hostile * 40, "1"])
         assert found == ["1", *["!"] * len(hostile) * 40, "2"]
         assert tried(session, ["x", "y"])[0] == ["!", "!"]
+        assert tried(session, ["1", "\0", "1"])[0] == ["1", "!", "2"]
     assert many == one
 
 
