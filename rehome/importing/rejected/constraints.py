@@ -36,6 +36,22 @@ def ask_constraints(
             yield orphans(plan, flow, key, left)
 
 
+def ask_beside(plan: ImportPlan, flow: Flow, left: Sequence[tuple[ImportPlan, Flow]]) -> Iterator[Statement]:
+    """New rows of which another import of the run gives other columns, and cannot: half a row is not imported."""
+    for other, known in left:
+        if other is not plan and other.target.oid == plan.target.oid and set(other.key) == set(plan.key):
+            reason = Literal(f"is the key of a row that {other} cannot import")
+            beside = SQL(
+                "EXISTS (SELECT FROM {} AS origin WHERE {}) AND NOT EXISTS (SELECT FROM {} AS held WHERE {})"
+            ).format(
+                temporary(other, "left"),
+                rows.same_key(known, "origin", "projected"),
+                sql.name(flow.destination),
+                rows.same_key(flow, "projected", "held"),
+            )
+            yield ask(flow, ", ".join(plan.key), reason, together(plan.key), beside)
+
+
 def is_plain(constraint: Constraint | ForeignKey) -> bool:
     """Whether it is enforced and has no period: both may be otherwise since PostgreSQL 18."""
     return re.search(r" NOT ENFORCED\b|[(,] ?PERIOD ", constraint.definition) is None

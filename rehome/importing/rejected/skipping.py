@@ -82,6 +82,7 @@ class SkippingMerge:
         self.reject(plan, values.ask_keys(plan, now))
         with merging.as_it_arrived(plan, self.session):
             self.reject(plan, normalising.ask_own(plan, now))
+        self.reject(plan, constraints.ask_beside(plan, now, self.left))
         self.reject(plan, constraints.ask_constraints(plan, now, self.left, delete=self.delete))
 
     def reject(self, plan: ImportPlan, questions: Iterable[Statement]) -> None:

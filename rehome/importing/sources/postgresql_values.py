@@ -10,8 +10,8 @@ from rehome.importing.sources.reader import LONGEST, NULL, Report, too_long
 
 SIZES = {
     types["bytea"].oid: "2 * octet_length({0})::bigint",
-    **{types[name].oid: "octet_length({0})::bigint" for name in ("text", "varchar", "json")},
-    types["xml"].oid: "octet_length({0}::text)::bigint",
+    **{types[name].oid: "octet_length({0})::bigint" for name in ("text", "varchar")},
+    **{types[name].oid: "octet_length({0}::text)::bigint" for name in ("json", "xml")},
 }
 """By the type of a value that may be long, how many bytes it has in COPY's text."""
 

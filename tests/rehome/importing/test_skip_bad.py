@@ -506,3 +506,35 @@ def test_a_key_that_no_server_can_have_is_not_found(shop: Workshop, tmp_path: Pa
     (report,) = shop.run(declared, from_rejects=path, skip_bad=path)
     assert (report.counts.read, report.missing) == (0, 4)
     assert [line["key"] for line in lines(path)] == [line["key"] for line in named]
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonb", "text[]", "bytea", "tsvector", "money"])
+def test_beside_a_column_of_any_type_a_bad_row_is_named(shop: Workshop, tmp_path: Path, kind: str) -> None:
+    good = {"json": "{}", "jsonb": "{}", "text[]": "{a}", "money": "1"}.get(kind, "a")
+    make(shop, {"size": TextField(), "beside": TextField()}, {"size": IntegerField(), "beside": TextField()})
+    shop.query(f"ALTER TABLE old_place ALTER beside TYPE {kind} USING '{good}'::{kind}")
+    shop.query(f"INSERT INTO old_place (id, size, beside) VALUES (1, '7', '{good}'), (2, 'x', '{good}')")
+    (report,) = shop.run(simple(), skip_bad=tmp_path / "bad")
+    assert (report.counts.inserted, report.counts.rejected) == (1, 1)
+    assert [line["value"] for line in lines(tmp_path / "bad")] == ["x"]
+
+
+def test_of_a_row_that_several_tables_make_no_half_is_imported(shop: Workshop, tmp_path: Path) -> None:
+    fields = {"size": IntegerField(default=0), "code": TextField(default="")}
+    make(shop, {"size": TextField()}, fields)
+    shop.older("old.Code", {"code": TextField()})
+    for number, size in enumerate(["1", "x", "x"], 1):
+        shop.old("old.Place").create(id=number, size=size)
+        shop.old("old.Code").create(id=number, code=f"c{number}")
+    shop.new("new.Place").create(legacy_id=3, size=3, code="")
+    both = simple(), Import("old.Code", "new.Place", key={"legacy_id": "id"}, shared=True)
+    path = tmp_path / "bad"
+    shop.run(*both, skip_bad=path)
+    assert contents(shop, "size", "code") == [(1, 1, "c1"), (3, 3, "c3")]
+    assert lines(path)[-1] == {
+        "import": "old.Code -> new.Place", "key": {"legacy_id": "2"}, "column": "legacy_id", "value": "2",
+        "reason": "is the key of a row that old.Place -> new.Place cannot import",
+    }  # fmt: skip
+    shop.old("old.Place").filter(id=2).update(size="2")
+    shop.run(*both, skip_bad=path, from_rejects=path)
+    assert contents(shop, "size", "code") == [(1, 1, "c1"), (2, 2, "c2"), (3, 3, "c3")]
