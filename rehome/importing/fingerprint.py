@@ -4,8 +4,6 @@ import dataclasses
 import hashlib
 from typing import Any
 
-from django.core.exceptions import EmptyResultSet
-
 from rehome.importing import lookups
 from rehome.importing.plan import ImportPlan, Taken
 from rehome.importing.sources.reading import query
@@ -23,13 +21,10 @@ def take(plan: ImportPlan) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def source(plan: ImportPlan) -> tuple[str, Any] | None:
-    """The query of all rows; None where Django knows that it has none."""
+def source(plan: ImportPlan) -> tuple[str, Any]:
+    """The query of all rows."""
     every = query(dataclasses.replace(plan, since=None, only=None)).query
-    try:
-        text, params = every.get_compiler(plan.source.alias).as_sql()
-    except EmptyResultSet:
-        return None
+    text, params = every.get_compiler(plan.source.alias).as_sql()
     # The percent signs of names are doubled only while the source is read.
     return text.replace("%%", "%"), params
 

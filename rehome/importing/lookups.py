@@ -12,7 +12,7 @@ from django.db.models.functions import Cast
 
 from rehome.errors import Refused
 from rehome.importing.declaration import Given, Lookup
-from rehome.importing.plan import ImportPlan, Taken, find_model
+from rehome.importing.plan import ImportPlan, Taken, find_model, has_spellings
 from rehome.plan.expressions import ROW
 from rehome.plan.historical import column_of, concrete_fields, get_table
 from rehome.plan.plan import Model
@@ -76,7 +76,7 @@ def find_by_changes(plan: ImportPlan) -> bool:
 
 
 def changes(plan: ImportPlan, model: Model, named: Given) -> bool:
-    """Whether a field is one that the import brings in beside its key; a path or an expression may be of such ones."""
+    """Whether a field is one that the import may change; a path or an expression may be of such ones."""
     fields = {name: field for field in concrete_fields(model).values() for name in (field.name, field.attname)}
     if named == "pk":
         columns = {field.column for field in model._meta.pk_fields}
@@ -84,7 +84,8 @@ def changes(plan: ImportPlan, model: Model, named: Given) -> bool:
         columns = {column_of(fields[named])}
     else:
         return True
-    return not columns.isdisjoint({taken.column.name for taken in plan.taken} - set(plan.key))
+    written = (taken.column for taken in plan.taken)
+    return not columns.isdisjoint(c.name for c in written if c.name not in plan.key or has_spellings(c))
 
 
 def as_looked_up(plan: ImportPlan, lookup: Lookup, value: Statement) -> str:
@@ -192,7 +193,8 @@ def among_values(plan: ImportPlan, taken: Taken, lookup: Lookup) -> Statement:
         for name, value in dict(lookup.among).items()  # type: ignore[arg-type]
         for key in (BOOLEANS[name] if isinstance(name, bool) else [str(name)])
     ]
-    return SQL("VALUES {}").format(SQL(", ").join(rows))
+    # Of no values at all, nothing is found.
+    return SQL("VALUES {}").format(SQL(", ").join(rows)) if rows else SQL("SELECT NULL::text, NULL WHERE false")
 
 
 def compiled(expression: Combinable, plan: ImportPlan) -> str:

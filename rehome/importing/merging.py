@@ -19,6 +19,13 @@ from rehome.postgres.sql import SQL, Statement
 from rehome.postgres.tables import Table
 from rehome.verify.comparison import Comparison, compare_pair
 
+DEFERRABLE = """
+SELECT n.nspname, c.conname, c.contype = 'f' AND c.conrelid = ANY(%s)
+  FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace
+ WHERE c.condeferrable AND c.conparentid = 0
+"""
+"""What a transaction may leave to its end, and whether it is a foreign key of certain tables."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Counts(Gone):
@@ -76,9 +83,20 @@ def merge(
     read = refuse_doubts(plan, flow, lookups.find(plan, own=False), session)
     gone = deleting.settle(plan, flow, session, left, delete=delete, every=delete_all)
     inserted, updated = insert_and_link(plan, flow, session) if plan.own_lookups else update_and_insert(flow, session)
-    session.execute(sql.check_now())
+    session.execute(check_now(plan, session) if delete else sql.check_now())
     advance(plan.target, flow.carried, session)
     return Counts(read=read, inserted=inserted, updated=updated, **dataclasses.asdict(gone))
+
+
+def check_now(plan: ImportPlan, session: Session) -> Statement:
+    """Ask what the end of the transaction would ask, but whether rows of imports that follow in this run lead to rows
+    that are deleted: they may be gone themselves, or lead to others by then.
+    """
+    others = list(plan.later - {plan.target.oid})
+    found = session.rows(DEFERRABLE, [others]) if others else []
+    if not any(waits for _, _, waits in found):
+        return sql.check_now()
+    return sql.check_some_now(sql.Identifier(schema, name) for schema, name, waits in found if not waits)
 
 
 def refuse_doubts(plan: ImportPlan, flow: Flow, named: Iterable[lookups.Found], session: Session) -> int:

@@ -29,6 +29,11 @@ in its own way.
 """
 MADE_BY_SQL = {uuid.uuid4: "gen_random_uuid()", timezone.now: "now()", datetime.date.today: "current_date"}
 """Python's defaults that PostgreSQL can make for each row as well."""
+EXACT = {
+    "smallint", "integer", "bigint", "boolean", "uuid", "date", "timestamp with time zone",
+    "timestamp without time zone", "time without time zone", "bytea", "oid",
+}  # fmt: skip
+TEXTS = {"text", "character varying"}
 UNKNOWN = (
     "is no model of an installed app.",
     "Write it as 'app_label.ModelName', and see that INSTALLED_APPS has the app.",
@@ -99,6 +104,8 @@ class ImportPlan:
     """Columns of new rows that nothing of the source gives."""
     key: tuple[str, ...]
     """Columns of the target that find a row again."""
+    later: frozenset[int] = frozenset()
+    """The targets of the imports that follow in the same run."""
     only: tuple[Key, ...] | None = None
     """By field of the target, the keys of the only rows to read; None for all."""
     since: Q | None = None
@@ -226,6 +233,14 @@ def make_taken(declared: Import, model: Model, table: Table, name: str, given: G
 def is_among(lookup: Lookup, model: Model) -> bool:
     """Whether the values are looked up in the rows of `model`."""
     return isinstance(lookup.among, str) and lookup.among.lower() == model._meta.label_lower
+
+
+def has_spellings(column: Column) -> bool:
+    """Whether different values may be equal to the column, as 1.0 and 1.00 or, to collations that are none of
+    PostgreSQL's own, Ada and ada.
+    """
+    plain = column.base_type in TEXTS and column.collation.startswith("pg_catalog.")
+    return column.base_type not in EXACT and not plain
 
 
 def arriving_type(column: Column) -> str:

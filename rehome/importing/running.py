@@ -76,7 +76,7 @@ def run(
     """
     alias = source or find_source(imports, apps)
     with patient(alias), explained(connections[target]):
-        plans = [make_plan(declared, apps, alias, target, number) for number, declared in enumerate(imports)]
+        plans = in_one_run(make_plan(declared, apps, alias, target, n) for n, declared in enumerate(imports))
         check(plans)
         refuse_options(plans, options)
         ImportLedger(target).refuse_unwritable()
@@ -85,6 +85,13 @@ def run(
         session = Session(connections[target], [plan.target.oid for plan in plans])
         with session.only_move(str(imports[0])), staging.cleared(plans, session):
             return Run(plans, session, options, committing).run() if plans else []
+
+
+def in_one_run(plans: Iterable[ImportPlan]) -> list[ImportPlan]:
+    """Each knows the targets of those that follow."""
+    found = list(plans)
+    targets = [plan.target.oid for plan in found]
+    return [dataclasses.replace(plan, later=frozenset(targets[n:])) for n, plan in enumerate(found, 1)]
 
 
 class Run:
@@ -276,7 +283,10 @@ def find_source(imports: Sequence[Import], apps: Apps = django_apps) -> str:
 def refuse_differences(plan: ImportPlan, comparison: Comparison) -> None:
     if not comparison.equal:
         found = "; ".join(map(str, comparison.differences))
+        cure = f"see that no trigger or rule of {plan.target} changes or drops what is written to it"
+        if not found:
+            found, cure = "several rows have one key", "make sure that the key names one row"
         raise DoubtfulRows(
             f"{plan}: Verification failed: {comparison.source_rows} rows read, {comparison.target_rows} found: "
-            f"{found or 'several rows have one key'}. Nothing is committed; make sure that the key names one row."
+            f"{found}. Nothing is committed; {cure}."
         )

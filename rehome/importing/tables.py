@@ -5,7 +5,7 @@ import typing
 from collections.abc import Iterable, Mapping
 
 from rehome.importing.lookups import Found, constant
-from rehome.importing.plan import ImportPlan, Taken
+from rehome.importing.plan import ImportPlan, Taken, has_spellings
 from rehome.parts import rows
 from rehome.plan.expressions import ROW
 from rehome.plan.plan import Assignment, Flow
@@ -135,7 +135,8 @@ def update_changed(flow: Flow) -> Statement | None:
 
 
 def beside_key(flow: Flow) -> list[Assignment]:
-    return [a for a in flow.carried if a.column.name not in dict(flow.key)]
+    """What an update writes: of the key, only what may be equal to another spelling of it."""
+    return [a for a in flow.carried if a.column.name not in dict(flow.key) or has_spellings(a.column)]
 
 
 def is_changed(flow: Flow) -> Statement:

@@ -234,6 +234,12 @@ def check_now() -> Statement:
     return Firing(SQL("SET CONSTRAINTS ALL IMMEDIATE"))
 
 
+def check_some_now(constraints: Iterable[Identifier]) -> Statement:
+    """The same of those alone that are named."""
+    named = list(constraints)
+    return Firing(SQL("SET CONSTRAINTS {} IMMEDIATE").format(SQL(", ").join(named))) if named else SQL("SELECT")
+
+
 def drop_tables(tables: Iterable[Table]) -> Statement:
     return SQL("DROP TABLE {}").format(SQL(", ").join(map(name, tables)))
 

@@ -4,15 +4,19 @@ import re
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from rehome.errors import Refused
 from rehome.importing.failures import NOT_THERE, explained, message, state_of
 from rehome.importing.plan import ImportPlan
 from rehome.importing.sources.postgresql import PostgreSQLReader
 from rehome.importing.sources.reader import Block, Reader, Report
+
+NEVER = RawSQL("1 = 0", [], output_field=BooleanField())  # noqa: S611
 
 
 def open_reader(connection: BaseDatabaseWrapper) -> Reader:
@@ -72,8 +76,11 @@ def find_times(plan: ImportPlan, reader: Reader) -> Mapping[int, str]:
 def query(plan: ImportPlan) -> "QuerySet[Any, Any]":
     """One column for each of the plan's `taken`, in their order."""
     rows: QuerySet[Any, Any] = plan.source_model._base_manager.using(plan.source.alias).order_by()
-    for condition in (plan.declared.where, plan.since):
-        rows = rows.filter(condition or Q())
     values = {f"rehome_{number}": taken.expression for number, taken in enumerate(plan.taken)}
-    taken: QuerySet[Any, Any] = rows.annotate(**values).values_list(*values)
-    return taken
+    found: QuerySet[Any, Any]
+    try:
+        found = rows.filter(plan.declared.where or Q(), plan.since or Q()).annotate(**values).values_list(*values)
+        found.query.get_compiler(plan.source.alias).as_sql()
+    except EmptyResultSet:  # Django knows that no row is meant, and would write no query.
+        found = rows.filter(NEVER).annotate(**values).values_list(*values)
+    return found

@@ -201,3 +201,51 @@ def test_a_row_whose_key_can_not_be_read_is_not_gone_but_one_with_null_in_it_is(
 
     assert (report.counts.rejected, report.counts.deleted) == (2, 1)
     assert shop.sql("SELECT n FROM new_part ORDER BY n") == [(1,), (3,)]
+
+
+@pytest.fixture
+def orders(shop: Workshop) -> Workshop:
+    """Five owners with an order each."""
+    shop.older("old.Owner", {"name": models.TextField()})
+    shop.older("old.Order", {"owner": models.IntegerField()})
+    shop.model("new.Owner", {"legacy_id": models.IntegerField(unique=True), "name": models.TextField()})
+    owner = models.ForeignKey("new.Owner", models.CASCADE)
+    shop.model("new.Order", {"legacy_id": models.IntegerField(unique=True, null=True), "owner": owner})
+    for number in range(1, 6):
+        shop.old("old.Owner").create(id=number, name=number)
+        shop.old("old.Order").create(id=number, owner=number)
+    shop.run(*OWNED)
+    return shop
+
+
+OWNED = [
+    Import("old.Owner", "new.Owner", key={"legacy_id": "id"}),
+    Import("old.Order", "new.Order", key={"legacy_id": "id"}, lookups={"owner": Lookup("new.Owner", by="legacy_id")}),
+]
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_row_is_gone_with_those_that_lead_to_it_or_these_lead_to_others(
+    orders: Workshop, tmp_path: Path, skip: bool
+) -> None:
+    orders.old("old.Owner").filter(id__gt=3).delete()
+    orders.old("old.Order").filter(id=4).delete()
+    orders.old("old.Order").filter(id=5).update(owner=1)
+    options = {"skip_bad": tmp_path / "bad"} if skip else {}
+    first, second = orders.run(*OWNED, delete=True, **options)
+    assert (first.counts.deleted, second.counts.deleted, second.counts.updated) == (2, 1, 1)
+    assert list(orders.new("new.Order").order_by("legacy_id").values_list("owner__legacy_id", flat=True)) == [
+        1,
+        2,
+        3,
+        1,
+    ]
+
+
+def test_a_row_that_another_leads_to_in_the_end_is_refused(orders: Workshop) -> None:
+    orders.old("old.Owner").filter(id=5).delete()
+    orders.old("old.Order").filter(id=5).delete()
+    orders.new("new.Order").create(legacy_id=None, owner=orders.new("new.Owner").get(legacy_id=5))
+    with pytest.raises(ImportFailed, match='is still referenced from table "new_order"'):
+        orders.run(*OWNED, delete=True)
+    assert orders.new("new.Owner").count() == 5

@@ -1,9 +1,15 @@
 """An import between two PostgreSQL databases: the first run, the next ones, and what they leave alone."""
 
-from django.db.models import CharField, DateTimeField, IntegerField
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db.models import CharField, DateTimeField, IntegerField, Q, TextField
 from django.db.models.functions import Upper
 
-from rehome import Import
+from rehome import Import, Lookup
+from tests.rehome.importing.proof.test_proof import prove, said
+from tests.rehome.importing.test_rejects import rejected
 from tests.rehome.importing.workshop import Workshop
 
 PLACES = Import("old.Place", "new.Place", key={"legacy_id": "id"}, fields={"title": "name", "code": Upper("code")})
@@ -62,3 +68,47 @@ def test_a_dry_run_does_everything_and_leaves_nothing(shop: Workshop) -> None:
     (report,) = shop.run(PLACES, dry_run=True)
     assert report.counts.inserted == 100
     assert not shop.new("new.Place").exists()
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_where_may_choose_no_row_at_all(shop: Workshop, tmp_path: Path, skip: bool) -> None:
+    make_places(shop)
+    shop.run(PLACES)
+    none = Import(*(PLACES.source, PLACES.target), key=PLACES.key, fields=PLACES.fields, where=Q(id__in=[]))
+    options = {"skip_bad": tmp_path / "bad"} if skip else {}
+    (report,) = shop.run(none, **options)
+    assert (report.counts.read, report.counts.gone) == (0, 100)
+
+
+@pytest.mark.parametrize("among", [{}, Lookup({}, normalise=Upper)])
+def test_in_no_values_at_all_nothing_is_found(shop: Workshop, among: Any) -> None:
+    make_places(shop)
+    shop.old("old.Place").filter(id__gt=2).delete()
+    shop.old("old.Place").filter(id=1).update(name="p")
+    shop.old("old.Place").filter(id=2).update(name=None)
+    places = Import("old.Place", "new.Place", key=PLACES.key, fields=PLACES.fields, lookups={"title": among})
+    assert rejected(shop, places) == ["legacy_id=1: title 'p': is not found in the 0 values given"]
+    shop.old("old.Place").filter(id=1).update(name=None)
+    assert shop.run(places)[0].counts.inserted == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"), [("numeric", "1.0", "1.00"), ("interval", "30 days", "1 mon"), ("jsonb", "1.0", "1.00")]
+)
+def test_a_key_that_is_written_otherwise_and_still_the_same_row(
+    shop: Workshop, kind: str, one: str, other: str
+) -> None:
+    """As Ada and ada are to a collation of no letter case."""
+    shop.older("old.Place", {"code": TextField(), "name": TextField()})
+    shop.model("new.Place", {"code": TextField(), "name": TextField()})
+    shop.query(f"ALTER TABLE old_place ALTER code TYPE {kind} USING code::{kind}")
+    shop.sql(f"ALTER TABLE new_place ALTER code TYPE {kind} USING code::{kind}, ADD UNIQUE (code)")
+    shop.query(f"INSERT INTO old_place (code, name) VALUES ('{one}', 'a')")
+    places = Import("old.Place", "new.Place", key={"code": "code"})
+    shop.run(places)
+    shop.query(f"UPDATE old_place SET code = '{other}'")
+    (report,) = shop.run(places)
+    assert (report.counts.inserted, report.counts.updated, report.counts.gone) == (0, 1, 0)
+    assert shop.sql("SELECT code::text FROM new_place") == [(other,)]
+    assert said(prove(shop, places)) == []
+    assert shop.run(places)[0].counts.unchanged == 1

@@ -60,9 +60,20 @@ def test_a_row_that_a_trigger_changes_is_told_as_a_difference(shop: Workshop) ->
     )
     shop.sql("CREATE TRIGGER shout BEFORE INSERT ON new_place FOR EACH ROW EXECUTE FUNCTION shout()")
     fill(shop, name=["A", "b"])
-    with pytest.raises(ImportFailed, match=r" 2: different in name"):
+    cure = (
+        "Nothing is committed; see that no trigger or rule of public.new_place changes or drops what is written to it"
+    )
+    with pytest.raises(ImportFailed, match=rf" 2: different in name\. {cure}"):
         shop.run(simple())
     assert not shop.new("new.Place").exists()
+
+
+def test_a_row_that_a_rule_drops_is_told_as_missing(shop: Workshop) -> None:
+    make(shop, {"name": TextField()}, {"name": TextField()})
+    shop.sql("CREATE RULE nothing AS ON INSERT TO new_place DO INSTEAD NOTHING")
+    fill(shop, name=["A"])
+    with pytest.raises(ImportFailed, match=r"public.new_place 1: missing\. Nothing is committed; see that no trig"):
+        shop.run(simple())
 
 
 def test_a_domain_refuses_a_value_by_its_own_check(shop: Workshop) -> None:
