@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from django.core.exceptions import FieldError
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, router
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Q
+from django.db.models import Q, Value
 
 from rehome.errors import Refused
 from rehome.importing import lookups, readonly, watermark
@@ -95,6 +95,7 @@ def refuse_unreadable(plan: ImportPlan) -> None:
     """Names that Django can't resolve to columns of the source."""
     rows = plan.source_model._base_manager.using(plan.source.alias)
     for taken in plan.taken:
+        refuse_array(plan, taken)
         with readable(plan, taken.field.name):
             read = rows.annotate(rehome=taken.expression).query.annotations["rehome"]
             # A Value(None) has no type.
@@ -102,6 +103,17 @@ def refuse_unreadable(plan: ImportPlan) -> None:
         refuse_part_of_moment(plan, taken, kind.get_internal_type() if kind else "")
     with readable(plan, "where"):
         rows.filter(plan.declared.where or Q())
+
+
+def refuse_array(plan: ImportPlan, taken: Taken) -> None:
+    """A list for every row is sent by the source's server, and MySQL has none."""
+    value = taken.given.value if isinstance(taken.given, Value) else None
+    if plan.source.vendor == "mysql" and isinstance(value, list | tuple):
+        name = taken.field.name
+        raise Refused(
+            f"{plan}: {name} is to be {value!r} in every row, and {plan.source.display_name} has no arrays.",
+            f"Give it as PostgreSQL writes it, such as fields={{{name!r}: Value('{{a,b}}')}}, or use a db_default.",
+        )
 
 
 def refuse_part_of_moment(plan: ImportPlan, taken: Taken, read: str) -> None:

@@ -411,3 +411,20 @@ def test_a_duration_for_every_row_can_be_proved(mysql_shop: Workshop, kind: str)
         assert said(prove(mysql_shop, things)) == []
     mysql_shop.new("new.Thing").update(took=2 * day)
     assert said(prove(mysql_shop, things)) == ["1: missing"]
+
+
+def test_a_list_for_every_row_is_given_as_a_text(mysql_shop: Workshop) -> None:
+    make_things(mysql_shop, "note text", {"note": models.TextField()}, {"tags": ArrayField(models.TextField())})
+    run_at_source("INSERT INTO old_thing VALUES (1, 'a')")
+
+    def things(tags: Any) -> Import:
+        fields = {"tags": Value(tags)}
+        return Import("old.Thing", "new.Thing", key={"legacy_id": "id"}, fields=fields, discard=["note"])
+
+    with pytest.raises(
+        Refused, match=r"tags is to be \['a', 'b'\] in every row, and MariaDB has no arrays. Give it as"
+    ):
+        mysql_shop.run(things(["a", "b"]))
+    mysql_shop.run(things("{a,b}"))
+    assert mysql_shop.new("new.Thing").get().tags == ["a", "b"]
+    assert said(prove(mysql_shop, things("{a,b}"))) == []
