@@ -51,7 +51,7 @@ def test_the_names_of_two_moves_in_a_row_are_free(lab: Lab) -> None:
     assert names(lab)["old_thing"] == NAME
 
 
-def test_a_name_that_an_earlier_version_gave_is_taken_back(lab: Lab) -> None:
+def test_a_name_of_an_earlier_version_is_known(lab: Lab) -> None:
     make(lab, "old")
     lab.sql(f"ALTER INDEX {NAME} RENAME TO {BEFORE}")
     change(lab, "old")
