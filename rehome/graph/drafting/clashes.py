@@ -13,6 +13,7 @@ from django.db.models import CheckConstraint, Index, Model
 from rehome.errors import Refused
 from rehome.graph.drafting import places
 from rehome.graph.drafting.pairs import Pair
+from rehome.graph.drafting.refusals import is_foreign
 from rehome.parts.index_names import as_stored
 from rehome.plan.historical import implicit_many_to_many
 
@@ -54,12 +55,24 @@ def relation_lines(source: type[Model], target: type[Model]) -> Iterator[str]:
         found = [error for error in field.check(from_model=source) if error.id in OF_RELATIONS]
         if any(f"{target._meta.label}." in str(error.msg) for error in found if not error.is_silenced()):
             written = places.field(source, field.name)
+            if written and is_foreign(written.place.path):
+                yield of_its_own(target, field.name)
+                continue
             arguments = {"related_name": "+"}
             if field.remote_field.related_query_name:
                 arguments["related_query_name"] = f"{source._meta.app_label}_{field.remote_field.related_query_name}"
             if written and is_shared(written, target):
                 arguments = {"related_name": "%(app_label)s_%(class)s_" + field.name}
             yield written.with_(**arguments) if written else f'{source._meta.label}.{field.name}: related_name="+"'
+
+
+def of_its_own(target: type[Model], name: str) -> str:
+    """In the new class, for one that both have from an installed package, whose code is nobody's to change."""
+    kind = type(target._meta.get_field(name))
+    *_, args, kwargs = target._meta.get_field(name).deconstruct()
+    own = f"{target._meta.app_label}_{target._meta.model_name}"
+    field = kind(*args, **{**kwargs, "related_name": f"{own}_set", "related_query_name": own})
+    return f"{target._meta.label}: {name} = {MigrationWriter.serialize(field)[0]}"
 
 
 def through_lines(source: type[Model], target: type[Model]) -> Iterator[str]:
@@ -82,6 +95,8 @@ def renamed(part: Any, source: type[Model], target: type[Model]) -> str:
         # Two long names must not become one.
         name = f"{name[: LONGEST_INDEX_NAME - 5]}_{hashlib.sha256(name.encode()).hexdigest()[:4]}"
     written = places.named(target, part.name)
+    if written and is_foreign(written.place.path):
+        written = None
     if written and is_shared(written, source):
         name = "%(app_label)s_%(class)s_" + part.name[-10:].lstrip("_")
     if written:

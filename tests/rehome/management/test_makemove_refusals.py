@@ -1,6 +1,7 @@
 """What `makemove` can't do is said by name, with the cure, and nothing is written."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -410,3 +411,21 @@ def test_changes_of_an_installed_package_are_left_alone(project: Project) -> Non
     said = project.run("makemove shelf.Thing stock.Thing", "makemigrations shelf stock --check")
     assert "stock/migrations/0001_initial.py" in said
     assert "parcel" not in said
+
+
+PERSON = "from django.contrib.auth.models import AbstractUser\nfrom django.db import models\n\n\n" + (
+    "class User(AbstractUser):\n    {more}\n\n    class Meta(AbstractUser.Meta):\n        pass\n"
+)
+
+
+@pytest.mark.long
+def test_what_an_installed_package_has_written_is_written_anew_in_the_new_class(project: Project) -> None:
+    project.build({"shelf/models.py": HEAD, "stock/models.py": PERSON.format(more="pass")})
+    said = project.refused("makemove auth.User stock.User")
+    assert "contrib/auth/models.py" not in said
+    lines = re.findall(r"  - stock.User: (.*)", said)
+    assert [line.partition(" = ")[0] for line in lines] == ["groups", "user_permissions"]
+
+    project.edit({"stock/models.py": PERSON.format(more="\n    ".join(lines))})
+
+    assert "+ Move auth.User to stock.User" in project.run("makemove auth.User stock.User")
