@@ -61,7 +61,7 @@ def test_few_commands_and_no_line_of_sql(project: Project) -> None:
     own = {name for name in indexes if name.startswith("printer_")}
     assert len(own) == 4
     aside = {name for (name,) in project.sql("SELECT relname::text FROM pg_class WHERE relkind = 'i'")}
-    assert {f"rehome_{name}" for name in own} <= aside
+    assert {f"rehome_portal_printer_{name}" for name in own} <= aside
 
 
 def test_what_makemigrations_wrote_is_replaced(project: Project) -> None:
