@@ -68,10 +68,10 @@ def relation_lines(source: type[Model], target: type[Model]) -> Iterator[str]:
 
 def of_its_own(target: type[Model], name: str) -> str:
     """In the new class, for one that both have from an installed package, whose code is nobody's to change."""
-    kind = type(target._meta.get_field(name))
-    *_, args, kwargs = target._meta.get_field(name).deconstruct()
+    known: Any = target._meta.get_field(name)
+    *_, args, kwargs = known.deconstruct()
     own = f"{target._meta.app_label}_{target._meta.model_name}"
-    field = kind(*args, **{**kwargs, "related_name": f"{own}_set", "related_query_name": own})
+    field = type(known)(*args, **{**kwargs, "related_name": f"{own}_set", "related_query_name": own})
     return f"{target._meta.label}: {name} = {MigrationWriter.serialize(field)[0]}"
 
 
