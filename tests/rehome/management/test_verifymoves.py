@@ -239,7 +239,7 @@ def test_a_lost_permission_is_told_and_migrate_makes_it_again(live: str) -> None
 
     assert (result.code, result.table[2][10]) == (1, "NO")
     (cure,) = cures(result)
-    assert cure.endswith("run `manage.py migrate`, which creates missing permissions.")
+    assert cure.endswith("run `manage.py migrate`, which creates what is missing.")
     farm.migrate()
     assert verify().code == 0
 
