@@ -101,10 +101,10 @@ def read_identity(plan: Plan, session: Session) -> Identity | None:
 
 def led_on(plan: Plan, label: Label) -> list[Label]:
     """The labels to which moves have led this one, on this database."""
-    moves = [run.move.lower().split(" -> ") for run in Ledger(plan.connection.alias).all()]
+    moves = [run.move.lower().partition(" -> ") for run in Ledger(plan.connection.alias).all()]
     found = [f"{label.app}.{label.model}"]
     for place in found:
-        found += [target for source, target in moves if source == place and target not in found]
+        found += [target for source, _, target in moves if source == place and target not in found]
     keys = (place.partition(".") for place in found[1:])
     return [Label(app, model, verbose_name=model) for app, _, model in keys]
 
