@@ -9,3 +9,7 @@ os.environ.setdefault("EMBEDDED_POSTGRES_DIR", "var/test-postgres")
 os.environ.setdefault("BACKUP_DIR", "var/test-backups")
 # Nor an older database of the developer's: tests that want one bring their own.
 os.environ["LEGACY_DB_DB"] = ""
+# Nor what the make above was told: another one that a test starts would take it for its own.
+for name in [*os.environ]:
+    if name in ("MFLAGS", "ARGS") or name.startswith("MAKE"):
+        del os.environ[name]
