@@ -8,6 +8,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
 
 from rehome.errors import Refused
+from rehome.graph.comparable import comparable
 from rehome.graph.drafting.pairs import Pair
 from rehome.graph.drafting.states import differ
 from rehome.graph.relations import Ends, led_to
@@ -71,7 +72,7 @@ AFTERWARDS = "Change it afterwards, with a migration of its own."
 
 def refuse_options(pair: Pair, source: ModelState, target: ModelState) -> None:
     for option in OF_TABLES:
-        before, after = (comparable(model.options.get(option)) for model in (source, target))
+        before, after = (parts_of(model.options.get(option)) for model in (source, target))
         if before != after:
             raise Refused(
                 f"{option} of {pair.target_label} is not the same as that of {pair.source_label}.",
@@ -79,10 +80,10 @@ def refuse_options(pair: Pair, source: ModelState, target: ModelState) -> None:
             )
 
 
-def comparable(option: Any) -> Any:
-    """Of indexes and constraints, what they are made of."""
+def parts_of(option: Any) -> Any:
+    """Of indexes and constraints, what they are made of, in whatever order."""
     if isinstance(option, list | tuple):
-        return sorted((repr(part.deconstruct()) if hasattr(part, "deconstruct") else repr(part)) for part in option)
+        return sorted(repr(comparable(part)) for part in option)
     return option or None
 
 
