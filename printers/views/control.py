@@ -50,9 +50,10 @@ def act(request: HttpRequest, pk: int, what: str) -> HttpResponse:
 @page("GET", "POST")
 def start(request: HttpRequest, pk: int) -> HttpResponse:
     """The files that are on the machine, one of which is printed."""
-    for printer in control.refreshed(request.user, [find(request.user, pk, "operate")]):
-        return choose(request, printer)
-    raise Http404
+    left = control.refreshed(request.user, [find(request.user, pk, "operate")])
+    if not left:
+        raise Http404
+    return choose(request, left[0])
 
 
 def choose(request: HttpRequest, printer: Printer) -> HttpResponse:
